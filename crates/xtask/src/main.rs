@@ -1,0 +1,2 @@
+//! The ci-bridge command.
+fn main() {}
