@@ -1,2 +1,76 @@
-//! The ci-bridge command.
-fn main() {}
+//! The project's own commands, `cargo xtask <command>`: this file reads the command line and reports how it went.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `command.rs` | what can be typed, and the help text |
+//! | `task.rs` | what each command does |
+//! | `cargo.rs` | the cargo that runs us, and where the workspace is |
+//! | `nats_server/` | a real nats-server, found or fetched |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "xtask is a command-line program for developers: its output is its interface"
+)]
+
+mod cargo;
+mod command;
+mod nats_server;
+mod task;
+
+use std::process::{ExitCode, ExitStatus};
+
+use command::Command;
+
+/// What a shell expects of a command that was typed wrong.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let command = match Command::parse(std::env::args_os().skip(1)) {
+        Ok(command) => command,
+        Err(error) => {
+            eprintln!("xtask: {error}\n\n{}", command::HELP);
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match task::run(command) {
+        Ok(status) => ExitCode::from(exit_code(status)),
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The child's exit code as our own; 128 + n for a child that signal n ended, as shells report it.
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| signal(status).map(|number| 128 + number));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_status: ExitStatus) -> Option<i32> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_passed_through() {
+        // Wait statuses: the exit code is the second byte, a signal the first.
+        for (wait_status, expect) in [(0, 0), (78 << 8, 78), (255 << 8, 255), (2, 130), (9, 137)] {
+            assert_eq!(exit_code(ExitStatus::from_raw(wait_status)), expect);
+        }
+    }
+}

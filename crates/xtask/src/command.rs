@@ -1,0 +1,143 @@
+//! What can be typed after `cargo xtask`. Pure: nothing here runs anything.
+
+use std::ffi::OsString;
+use std::fmt;
+
+/// Shown by `cargo xtask help`, and after a command that was not understood.
+pub(crate) const HELP: &str = "\
+usage: cargo xtask <command>
+
+  demo [ARGS]     see it work: fetch a nats-server if there is none, build ci-bridge, run `ci-bridge demo ARGS`
+  test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
+  lint            rustfmt, clippy and rustdoc, with warnings as errors
+  ci              test, then lint
+  nats-server     print the path of the nats-server that demo and test use
+  help            this text
+
+NATS_SERVER=/path/to/nats-server chooses the server; else the one on PATH, else one is fetched once into target/.";
+
+/// One line a developer can type.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Demo { args: Vec<OsString> },
+    Test { args: Vec<OsString> },
+    Lint,
+    Ci,
+    NatsServer,
+    Help,
+}
+
+impl Command {
+    /// Reads the words after `cargo xtask`; no word at all asks for help.
+    ///
+    /// # Errors
+    /// A word that is no command, or an argument to a command that takes none.
+    pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Self, UsageError> {
+        let mut words = words.into_iter();
+        let Some(name) = words.next() else {
+            return Ok(Self::Help);
+        };
+        let args: Vec<OsString> = words.collect();
+        let command = match name.to_str() {
+            Some("demo") => return Ok(Self::Demo { args }),
+            Some("test") => return Ok(Self::Test { args }),
+            Some("lint") => Self::Lint,
+            Some("ci") => Self::Ci,
+            Some("nats-server") => Self::NatsServer,
+            Some("help" | "--help" | "-h") => Self::Help,
+            _ => return Err(UsageError::UnknownCommand(name)),
+        };
+        match args.into_iter().next() {
+            None => Ok(command),
+            Some(argument) => Err(UsageError::UnexpectedArgument {
+                command: name,
+                argument,
+            }),
+        }
+    }
+}
+
+/// What was typed cannot be run; type something else.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum UsageError {
+    UnknownCommand(OsString),
+    UnexpectedArgument { command: OsString, argument: OsString },
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownCommand(name) => write!(f, "there is no command '{}'", name.display()),
+            Self::UnexpectedArgument { command, argument } => {
+                write!(
+                    f,
+                    "'{}' takes no argument, but got '{}'",
+                    command.display(),
+                    argument.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn command_lines_that_run() {
+        for (line, expect) in [
+            ("", Command::Help),
+            ("help", Command::Help),
+            ("--help", Command::Help),
+            ("demo", Command::Demo { args: vec![] }),
+            (
+                "demo --json -q",
+                Command::Demo {
+                    args: words("--json -q"),
+                },
+            ),
+            ("test", Command::Test { args: vec![] }),
+            (
+                "test -- --nocapture",
+                Command::Test {
+                    args: words("-- --nocapture"),
+                },
+            ),
+            ("lint", Command::Lint),
+            ("ci", Command::Ci),
+            ("nats-server", Command::NatsServer),
+        ] {
+            assert_eq!(Command::parse(words(line)), Ok(expect), "{line}");
+        }
+    }
+
+    #[test]
+    fn command_lines_that_do_not() {
+        for (line, expect) in [
+            ("tset", "there is no command 'tset'"),
+            ("--demo", "there is no command '--demo'"),
+            ("ci --fast", "'ci' takes no argument, but got '--fast'"),
+            (
+                "nats-server 2.9",
+                "'nats-server' takes no argument, but got '2.9'",
+            ),
+        ] {
+            let error = Command::parse(words(line)).expect_err(line);
+            assert_eq!(error.to_string(), expect);
+        }
+    }
+
+    #[test]
+    fn help_names_every_command() {
+        for name in ["demo", "test", "lint", "ci", "nats-server", "help"] {
+            assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! What each command does, as the cargo calls it consists of.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::io;
+use std::process::{self, ExitStatus};
+
+use crate::cargo::cargo;
+use crate::command::{Command, HELP};
+use crate::nats_server;
+
+/// How the last step ended; an error when a step could not be started at all.
+type Outcome = Result<ExitStatus, Box<dyn Error>>;
+
+/// The environment variable that tells `ci-bridge demo` and the tests which server to start, as an absolute path.
+const NATS_SERVER: &str = "NATS_SERVER";
+
+pub(crate) fn run(command: Command) -> Outcome {
+    match command {
+        Command::Demo { args } => demo(&args),
+        Command::Test { args } => test(&args),
+        Command::Lint => lint(),
+        Command::Ci => ci(),
+        Command::NatsServer => print_nats_server(),
+        Command::Help => print_help(),
+    }
+}
+
+fn demo(args: &[OsString]) -> Outcome {
+    let server = nats_server::provision()?;
+    let mut run = cargo(&[
+        "run",
+        "--package",
+        "ci-bridge",
+        "--bin",
+        "ci-bridge",
+        "--",
+        "demo",
+    ]);
+    become_child(run.args(args).env(NATS_SERVER, server))
+}
+
+fn test(args: &[OsString]) -> Outcome {
+    let server = nats_server::provision()?;
+    // Cargo builds the ci-bridge binary along with the integration tests that start it.
+    let mut test = cargo(&["test"]);
+    if !names_a_package(args) {
+        test.arg("--workspace");
+    }
+    Ok(test.args(args).env(NATS_SERVER, server).status()?)
+}
+
+/// `--workspace` beside `--package NAME` would still run everything.
+fn names_a_package(args: &[OsString]) -> bool {
+    let for_cargo = args.iter().take_while(|arg| *arg != "--");
+    for_cargo
+        .filter_map(|arg| arg.to_str())
+        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
+}
+
+fn lint() -> Outcome {
+    let mut steps = [
+        cargo(&["fmt", "--all", "--check"]),
+        cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
+        cargo(&["doc", "--workspace", "--no-deps", "--locked"]),
+    ];
+    for step in &mut steps {
+        announce(step);
+        let status = step.env("RUSTDOCFLAGS", "--deny warnings").status()?;
+        if !status.success() {
+            return Ok(status);
+        }
+    }
+    Ok(ExitStatus::default())
+}
+
+fn ci() -> Outcome {
+    eprintln!("==> cargo xtask test");
+    let status = test(&[])?;
+    if status.success() { lint() } else { Ok(status) }
+}
+
+fn print_nats_server() -> Outcome {
+    println!("{}", nats_server::provision()?.display());
+    Ok(ExitStatus::default())
+}
+
+fn print_help() -> Outcome {
+    println!("{HELP}");
+    Ok(ExitStatus::default())
+}
+
+fn announce(step: &process::Command) {
+    let args: Vec<_> = step.get_args().map(|arg| arg.to_string_lossy()).collect();
+    eprintln!("==> cargo {}", args.join(" "));
+}
+
+/// Replaces this process, so that Ctrl-C, the exit code and the terminal are the child's own affair. Returns only when
+/// the child could not be started.
+#[cfg(unix)]
+fn become_child(child: &mut process::Command) -> Outcome {
+    use std::os::unix::process::CommandExt;
+    let error: io::Error = child.exec();
+    Err(error.into())
+}
+
+/// Where a process cannot be replaced, it is waited for.
+#[cfg(not(unix))]
+fn become_child(child: &mut process::Command) -> Outcome {
+    let status: io::Result<ExitStatus> = child.status();
+    Ok(status?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_package_replaces_the_workspace() {
+        for (line, expect) in [
+            ("", false),
+            ("subject_tokens", false),
+            ("-p xtask", true),
+            ("-pxtask", true),
+            ("--package=xtask", true),
+            ("--test e2e -- --nocapture", false),
+            ("-- -p", false),
+        ] {
+            let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(names_a_package(&args), expect, "{line}");
+        }
+    }
+}
