@@ -32,14 +32,25 @@ pub(super) fn run(line: &[OsString], dir: &Path) -> Result<String, String> {
         .unwrap_or_else(|| output.status.to_string()))
 }
 
-/// The last line that calls itself an error, else the last line.
+/// pip's warning when it cannot connect. Its error, a few lines later, only says that no version was found.
+const NO_CONNECTION: &str = "connection broken by ";
+
+/// What broke the connection, else the last line that calls itself an error, else the last line.
 fn excerpt(output: &str) -> Option<String> {
+    let broken = output
+        .lines()
+        .find_map(|line| line.split_once(NO_CONNECTION))
+        .map(|(_, cause)| cause);
+    let line = broken.or_else(|| telling_line(output))?;
+    Some(line.chars().take(EXCERPT_CHARS).collect())
+}
+
+fn telling_line(output: &str) -> Option<&str> {
     let lines = || output.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_error = |line: &&str| {
         line.to_ascii_lowercase().starts_with("e:") || line.to_ascii_lowercase().contains("error")
     };
-    let line = lines().rfind(is_error).or_else(|| lines().next_back())?;
-    Some(line.chars().take(EXCERPT_CHARS).collect())
+    lines().rfind(is_error).or_else(|| lines().next_back())
 }
 
 /// Held by tests that write a program and then run it. A child that another thread forks meanwhile would inherit the
