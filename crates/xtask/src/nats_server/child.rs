@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Longest excerpt of a failed program's output that is shown: a few terminal lines, so that several attempts stay readable.
+/// Longest excerpt of a failed program's output that is shown: a few terminal lines, so that several attempts
+/// stay readable.
 const EXCERPT_CHARS: usize = 300;
 
 /// Runs one command line in a directory, without a terminal to ask questions on, and gives its standard output.

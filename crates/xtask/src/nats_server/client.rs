@@ -15,8 +15,8 @@ pub(super) enum Client {
     Venv(&'static str),
 }
 
-/// Best first: the fastest, then the usual, then the one that takes some seconds more. Of the programs in a row the first
-/// that is there stands for all: they are nearly always the same one under two names.
+/// Best first: the fastest, then the usual, then the one that takes some seconds more. Of the programs in a row the
+/// first that is there stands for all: they are nearly always the same one under two names.
 const CLIENTS: [&[Client]; 4] = [
     &[Client::Uv("uv")],
     &[Client::Pip("pip3"), Client::Pip("pip")],

@@ -1,4 +1,5 @@
-//! A real nats-server, found or fetched: this file is the order in which that is tried, and what is said when all fails.
+//! A real nats-server, found or fetched: this file is the order in which that is tried, and what is said when all
+//! fails.
 //!
 //! | file | holds |
 //! |---|---|

