@@ -1,1 +1,41 @@
-//! schema
+//! The shared contract of ci-bridge: what Tencent Cloud Infinite (CI, 数据万象) sends, and the events that
+//! are published of it.
+//!
+//! Pure: no I/O, no clock, no runtime. Bytes go in, values come out.
+//!
+//! ```text
+//! bytes ──► parse ──► Callback (wire shape) ──► normalise ──► Event (domain shape, canonical JSON)
+//! ```
+//!
+//! * [`parse`] reads XML or JSON into one tree and recognises the callback's family.
+//! * [`normalise`] is the one crossing from the wire shape to the domain shape.
+//! * [`TaskEvent`], [`WorkflowEvent`] and [`ModerationEvent`] are what a subscriber written in Rust deserialises
+//!   from a published message.
+//!
+//! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists and
+//! times (`vocabulary.rs`), its facts (`facts.rs`) and, for subscribers, a typed event.
+
+mod encode;
+mod error;
+mod event;
+mod facts;
+mod family;
+mod json;
+mod moderation;
+mod normalise;
+mod parse;
+mod timestamp;
+mod tree;
+mod typed;
+mod vocabulary;
+mod xml;
+
+pub use error::{ParseError, Position, Reason};
+pub use event::{Event, Facts, Kind};
+pub use family::Family;
+pub use normalise::{Normalised, normalise};
+pub use parse::{Callback, Format, Limits, parse};
+pub use typed::{
+    CosHeader, Location, ModerationEvent, More, Operation, TaskEvent, TaskInput, WorkflowEvent,
+    WorkflowReference, WorkflowTask,
+};

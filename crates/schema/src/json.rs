@@ -1,0 +1,267 @@
+//! JSON (RFC 8259) to the wire tree.
+//!
+//! Our own reader, because `serde_json` gives a number as `f64`: `128.147000` would come out as `128.147`, while
+//! the same callback in XML keeps its spelling. Its feature `arbitrary_precision` would keep it too, but is
+//! switched on for the whole program, where it breaks the untagged answers that async-nats reads from JetStream.
+//! A property test holds this reader to `serde_json`'s verdict and values.
+
+use std::borrow::Cow;
+
+use crate::error::ParseError;
+use crate::parse::Limits;
+use crate::tree::{Member, Node, Object};
+
+/// Reads one JSON value that fills the text.
+pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Node<'a>, ParseError> {
+    let mut reader = Reader {
+        text,
+        at: 0,
+        nodes: 0,
+        limits,
+    };
+    let node = reader.value(0)?;
+    reader.skip_white_space();
+    match reader.at == text.len() {
+        true => Ok(node),
+        false => Err(reader.unexpected("the end of the body")),
+    }
+}
+
+struct Reader<'a, 'l> {
+    text: &'a str,
+    /// The byte offset of what is read next; always at a character's start.
+    at: usize,
+    nodes: usize,
+    limits: &'l Limits,
+}
+
+impl<'a> Reader<'a, '_> {
+    fn value(&mut self, depth: usize) -> Result<Node<'a>, ParseError> {
+        self.nodes += 1;
+        if self.nodes > self.limits.max_nodes {
+            return Err(self.error(self.at, format!("more than {} values", self.limits.max_nodes)));
+        }
+        self.skip_white_space();
+        match self.peek() {
+            Some(b'{') => self.object(depth + 1).map(Node::Object),
+            Some(b'[') => self.array(depth + 1).map(Node::Array),
+            Some(b'"') => self.string().map(Node::Text),
+            Some(b'-' | b'0'..=b'9') => self.number().map(Node::Literal),
+            Some(b't') => self.word("true").map(Node::Literal),
+            Some(b'f') => self.word("false").map(Node::Literal),
+            Some(b'n') => self.word("null").map(|_| Node::EMPTY),
+            _ => Err(self.unexpected("a value")),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Object<'a>, ParseError> {
+        self.open(depth)?;
+        let mut members: Vec<Member<'a>> = Vec::new();
+        if self.accept(b'}') {
+            return Ok(Object::default());
+        }
+        loop {
+            self.skip_white_space();
+            if self.peek() != Some(b'"') {
+                return Err(self.unexpected("a member name in double quotes"));
+            }
+            let name = self.string()?;
+            self.expect(b':', "':' after a member name")?;
+            members.push((name, self.value(depth)?));
+            if self.accept(b'}') {
+                return Ok(Object::gather(members));
+            }
+            self.expect(b',', "',' or '}'")?;
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Vec<Node<'a>>, ParseError> {
+        self.open(depth)?;
+        let mut items = Vec::new();
+        if self.accept(b']') {
+            return Ok(items);
+        }
+        loop {
+            items.push(self.value(depth)?);
+            if self.accept(b']') {
+                return Ok(items);
+            }
+            self.expect(b',', "',' or ']'")?;
+        }
+    }
+
+    /// Steps over the bracket that opens a container.
+    fn open(&mut self, depth: usize) -> Result<(), ParseError> {
+        if depth > self.limits.max_depth {
+            return Err(self.error(
+                self.at,
+                format!("arrays and objects nest deeper than {}", self.limits.max_depth),
+            ));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    /// Borrowed from the body, unless it holds an escape.
+    fn string(&mut self) -> Result<Cow<'a, str>, ParseError> {
+        self.at += 1;
+        let mut text = Cow::Borrowed(self.plain_characters());
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(text);
+                }
+                Some(b'\\') => {
+                    let character = self.escape()?;
+                    let text = text.to_mut();
+                    text.push(character);
+                    text.push_str(self.plain_characters());
+                }
+                Some(_) => {
+                    return Err(self.error(self.at, "a control character in a string: write it as \\u00XX"));
+                }
+                None => return Err(self.unexpected("'\"' at the end of the string")),
+            }
+        }
+    }
+
+    fn plain_characters(&mut self) -> &'a str {
+        let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        let length = rest
+            .iter()
+            .position(|&b| matches!(b, b'"' | b'\\' | 0..=0x1F))
+            .unwrap_or(rest.len());
+        self.at += length;
+        &self.text[start..self.at]
+    }
+
+    fn escape(&mut self) -> Result<char, ParseError> {
+        let start = self.at;
+        self.at += 2;
+        let character = match self.text.as_bytes().get(start + 1) {
+            Some(b'"') => '"',
+            Some(b'\\') => '\\',
+            Some(b'/') => '/',
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{C}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.code_point(start),
+            _ => return Err(self.error(start, "an escape that JSON does not have")),
+        };
+        Ok(character)
+    }
+
+    /// `\uXXXX`, or a surrogate pair of two; `start` is the offset of the backslash.
+    fn code_point(&mut self, start: usize) -> Result<char, ParseError> {
+        let first = self.four_hex_digits(start)?;
+        if let Some(character) = char::from_u32(first) {
+            return Ok(character);
+        }
+        let paired = first < 0xDC00 && self.text.as_bytes()[self.at..].starts_with(b"\\u");
+        if paired {
+            self.at += 2;
+            let second = self.four_hex_digits(start)?;
+            if (0xDC00..0xE000).contains(&second) {
+                let combined = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+                return char::from_u32(combined).ok_or_else(|| self.error(start, "not a character"));
+            }
+        }
+        Err(self.error(start, "half of a surrogate pair"))
+    }
+
+    fn four_hex_digits(&mut self, start: usize) -> Result<u32, ParseError> {
+        let digits = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
+        let value = digits
+            .iter()
+            .try_fold(0, |value, &b| Some(value << 4 | char::from(b).to_digit(16)?));
+        match value {
+            Some(value) if digits.len() == 4 => {
+                self.at += 4;
+                Ok(value)
+            }
+            _ => Err(self.error(start, "\\u needs four hexadecimal digits")),
+        }
+    }
+
+    fn number(&mut self) -> Result<&'a str, ParseError> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        match self.peek() {
+            Some(b'0') => self.at += 1,
+            _ => self.digits()?,
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        Ok(&self.text[start..self.at])
+    }
+
+    fn digits(&mut self) -> Result<(), ParseError> {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        match self.at == start {
+            true => Err(self.unexpected("a digit")),
+            false => Ok(()),
+        }
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<&'a str, ParseError> {
+        let start = self.at;
+        if !self.text[start..].starts_with(word) {
+            return Err(self.unexpected("a value"));
+        }
+        self.at += word.len();
+        Ok(&self.text[start..self.at])
+    }
+
+    fn accept(&mut self, wanted: u8) -> bool {
+        self.skip_white_space();
+        let found = self.peek() == Some(wanted);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, wanted: u8, what: &str) -> Result<(), ParseError> {
+        match self.accept(wanted) {
+            true => Ok(()),
+            false => Err(self.unexpected(what)),
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn skip_white_space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn unexpected(&self, expected: &str) -> ParseError {
+        let found = match self.text[self.at..].chars().next() {
+            None => "the body ends (cut off?)".to_owned(),
+            Some(c @ ('}' | ']')) if self.text[..self.at].trim_end().ends_with(',') => {
+                format!("found '{c}' after a trailing comma")
+            }
+            Some(c) => format!("found {c:?}"),
+        };
+        self.error(self.at, format!("expected {expected}, {found}"))
+    }
+
+    fn error(&self, at: usize, message: impl Into<String>) -> ParseError {
+        ParseError::syntax(self.text.as_bytes(), at, message)
+    }
+}

@@ -1,0 +1,149 @@
+//! Bytes to a callback: sniff the encoding, read the tree, recognise the family.
+
+use std::borrow::Cow;
+
+use crate::error::ParseError;
+use crate::family::{self, Family};
+use crate::tree::{Node, Object, is_blank};
+use crate::{json, xml};
+
+/// A well-formed callback of a known family, still in the vendor's shape. See [`crate::normalise`].
+#[derive(Debug)]
+pub struct Callback<'a> {
+    pub(crate) family: Family,
+    /// `EventName` at the root, or `data.event`; kept for moderation, whose subject holds it.
+    pub(crate) event: Option<Cow<'a, str>>,
+    /// `code` and `message` of a Simple moderation whose code is not 0.
+    pub(crate) error: Option<(Option<Node<'a>>, Option<Node<'a>>)>,
+    /// Each becomes one event.
+    pub(crate) elements: Vec<Object<'a>>,
+}
+
+impl Callback<'_> {
+    /// Which of Tencent's callbacks it is.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
+    }
+}
+
+/// What a stranger's body may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Nested elements or JSON containers. Published bodies go to 8.
+    pub max_depth: usize,
+    /// Elements or JSON values in one body. Each costs about 100 bytes of memory while it is read.
+    pub max_nodes: usize,
+    /// Jobs in one callback, each a message.
+    pub max_jobs: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_depth: 64,
+            max_nodes: 100_000,
+            max_jobs: 1_000,
+        }
+    }
+}
+
+/// The encoding of a body, by its first significant byte. The vendor says `application/xml` over JSON as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The first significant byte is `<`.
+    Xml,
+    /// The first significant byte is `{` or `[`.
+    Json,
+    /// `name=value&…`: the callbacks of 2018.
+    Form,
+    /// None of these.
+    Unknown,
+}
+
+impl Format {
+    /// Looks past an optional UTF-8 byte order mark and white space.
+    #[must_use]
+    pub fn sniff(body: &[u8]) -> Self {
+        let body = without_bom(body);
+        match body.iter().find(|b| !b.is_ascii_whitespace()) {
+            Some(b'<') => Self::Xml,
+            Some(b'{' | b'[') => Self::Json,
+            Some(_) if is_form(body) => Self::Form,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The media type of such a body.
+    #[must_use]
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Xml => "application/xml",
+            Self::Json => "application/json",
+            Self::Form => "application/x-www-form-urlencoded",
+            Self::Unknown => "application/octet-stream",
+        }
+    }
+}
+
+/// Reads a callback's body: XML or JSON in UTF-8, whatever its Content-Type said.
+///
+/// # Errors
+///
+/// [`Reason::Syntax`](crate::Reason) with line and column when the body is not well-formed, declares a DTD or
+/// entities, or is over `limits`; [`Reason::Shape`](crate::Reason) when it is well-formed but no callback of
+/// Tencent CI.
+pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseError> {
+    let body = without_bom(body);
+    let text = std::str::from_utf8(body).map_err(|e| {
+        ParseError::syntax(
+            body,
+            e.valid_up_to(),
+            "not UTF-8, the only encoding that Tencent CI sends",
+        )
+    })?;
+    let root = match Format::sniff(body) {
+        Format::Xml => xml::read(text, limits)?,
+        Format::Json => json_root(json::read(text, limits)?)?,
+        Format::Form => {
+            return Err(ParseError::shape(
+                "form-encoded, as the callbacks of 2018 were: configure an XML or JSON callback in the CI console",
+            ));
+        }
+        Format::Unknown if is_blank(text) => return Err(ParseError::syntax(body, 0, "the body is empty")),
+        Format::Unknown if json::read(text, limits).is_ok() => {
+            return Err(ParseError::shape("a JSON scalar: a callback is an object"));
+        }
+        Format::Unknown => {
+            let at = text.len() - text.trim_start().len();
+            return Err(ParseError::syntax(
+                body,
+                at,
+                "neither XML nor JSON: expected '<' or '{'",
+            ));
+        }
+    };
+    family::recognise(root, limits)
+}
+
+fn json_root(node: Node<'_>) -> Result<Object<'_>, ParseError> {
+    match node {
+        Node::Object(object) => Ok(object),
+        _ => Err(ParseError::shape("a JSON array: a callback is an object")),
+    }
+}
+
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
+}
+
+/// `name=value` with nothing that a URL-encoded form could not hold.
+fn is_form(body: &[u8]) -> bool {
+    let body = body.trim_ascii();
+    let name_end = body.iter().position(|&b| b == b'=').unwrap_or(0);
+    name_end > 0
+        && body[..name_end]
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-.%+[]".contains(b))
+        && body.iter().all(|b| b.is_ascii_graphic())
+}

@@ -1,0 +1,52 @@
+//! What a subscriber written in Rust reads from a published message.
+//!
+//! Each type holds what Tencent documents for every message of its kind, and the rest in `more`, so that nothing
+//! is lost to a subscriber when the vendor adds a field.
+
+mod moderation;
+mod task;
+mod workflow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use moderation::ModerationEvent;
+pub use task::{Operation, TaskEvent, TaskInput, WorkflowReference};
+pub use workflow::{WorkflowEvent, WorkflowTask};
+
+/// A header of the object in COS at the time of the upload.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct CosHeader {
+    /// The header's name, for example `x-cos-meta-id`. One entry of a workflow's task is called `EventName`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    /// The header's value.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub value: String,
+}
+
+/// An object in COS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Location {
+    /// The bucket with its APPID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// The object's key. A literal `${Number}` stands for the numbers of several objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The bucket's region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Everything else the vendor sent here.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// Fields without a place of their own in a type, under the vendor's names.
+pub type More = serde_json::Map<String, serde_json::Value>;
+
+fn is_success(state: Option<&str>) -> bool {
+    state == Some("Success")
+}

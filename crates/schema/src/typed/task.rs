@@ -1,0 +1,143 @@
+//! One finished job: the `JobsDetail` of a task callback.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{CosHeader, Location, More, is_success};
+
+/// The data of a `com.tencent.ci.task.v1` message, on `ci.task.{tag}.{state}`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskEvent {
+    /// Identifies the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// What was done: `Transcode`, `NoiseReduction`, `Snapshot`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// `Success` or `Failed`; the API has `Submitted`, `Running`, `Pause` and `Cancel` as well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// `Success`, or an error code when the state is `Failed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What went wrong; on success absent, or some spelling of "success".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// RFC 3339, when the vendor's spelling was a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creation_time: Option<String>,
+    /// RFC 3339, when the vendor's spelling was a time; `-` for a job that never started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<String>,
+    /// RFC 3339, when the vendor's spelling was a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<String>,
+    /// The queue that ran the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_id: Option<String>,
+    /// The object that was processed; absent for jobs without one (Tts).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input: Option<TaskInput>,
+    /// What the job was to do, and its results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// The workflow that the job belongs to, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<WorkflowReference>,
+    /// Everything else the vendor sent.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// The object that a job processed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct TaskInput {
+    /// The bucket with its APPID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bucket_id: Option<String>,
+    /// The object's key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    /// The bucket's region.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The object's headers, for a job that a workflow started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cos_headers: Vec<CosHeader>,
+    /// Everything else the vendor sent here.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// What a job was to do, and its results. Most of it depends on the tag and is found in `more`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Operation {
+    /// Where the result was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Location>,
+    /// What the submitter attached to the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_data: Option<String>,
+    /// The job's priority, 0 to 2; always a number here, whatever the vendor sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_level: Option<i64>,
+    /// The template's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_id: Option<String>,
+    /// The template's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_name: Option<String>,
+    /// Everything else the vendor sent here: `MediaInfo`, `MediaResult`, `…Result`, …
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// The workflow that a job belongs to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct WorkflowReference {
+    /// The run: `RunId` of the workflow's own message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Identifies the workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_id: Option<String>,
+    /// The workflow's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow_name: Option<String>,
+    /// The name of the job's node in the workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Everything else the vendor sent here.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+impl TaskEvent {
+    /// Whether the job did what it was asked. Nested states are not the job's.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        is_success(self.state.as_deref())
+    }
+
+    /// The key of the object that was processed.
+    #[must_use]
+    pub fn input_object(&self) -> Option<&str> {
+        self.input.as_ref()?.object.as_deref()
+    }
+
+    /// The key of the object that was written.
+    #[must_use]
+    pub fn output_object(&self) -> Option<&str> {
+        self.operation.as_ref()?.output.as_ref()?.object.as_deref()
+    }
+
+    /// What the submitter attached to the job.
+    #[must_use]
+    pub fn user_data(&self) -> Option<&str> {
+        self.operation.as_ref()?.user_data.as_deref()
+    }
+}

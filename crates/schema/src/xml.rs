@@ -1,0 +1,276 @@
+//! XML to the wire tree.
+//!
+//! What a stranger could abuse is not read: no DTD, no entities beyond XML's five, bounded depth and number of
+//! elements. Attributes are checked and left out: no callback carries any.
+
+use std::borrow::Cow;
+
+use quick_xml::Reader;
+use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+
+use crate::error::ParseError;
+use crate::parse::Limits;
+use crate::tree::{Member, Node, Object, is_blank};
+
+/// Attributes on one element. Checking that none repeats costs the square of their number.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// The name under which text beside child elements is kept, as common XML to JSON converters call it.
+const MIXED_TEXT: &str = "#text";
+
+/// Reads a document whose root is `Response`; gives that root's members.
+pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Object<'a>, ParseError> {
+    if let Some(at) = forbidden_character(text) {
+        return Err(ParseError::syntax(
+            text.as_bytes(),
+            at,
+            "a character that XML does not allow",
+        ));
+    }
+    let mut document = Document {
+        text,
+        limits,
+        open: Vec::with_capacity(8),
+        nodes: 0,
+        root: None,
+    };
+    let mut reader = Reader::from_str(text);
+    loop {
+        let at = position(reader.buffer_position());
+        match reader.read_event() {
+            Ok(Event::Eof) => return document.finish(),
+            Ok(event) => document.event(event, at)?,
+            Err(error) => {
+                let at = position(reader.error_position());
+                return Err(document.error(at, explain(&error)));
+            }
+        }
+    }
+}
+
+struct Document<'a, 'l> {
+    text: &'a str,
+    limits: &'l Limits,
+    /// The elements that are open, outermost first.
+    open: Vec<Element<'a>>,
+    nodes: usize,
+    root: Option<(&'a str, Node<'a>)>,
+}
+
+struct Element<'a> {
+    name: &'a str,
+    text: Cow<'a, str>,
+    children: Vec<Member<'a>>,
+}
+
+impl<'a> Document<'a, '_> {
+    fn event(&mut self, event: Event<'a>, at: usize) -> Result<(), ParseError> {
+        match event {
+            Event::Start(tag) => self.start(&tag, at),
+            Event::Empty(tag) => {
+                self.start(&tag, at)?;
+                self.end();
+                Ok(())
+            }
+            Event::End(_) => {
+                self.end();
+                Ok(())
+            }
+            Event::Text(text) => self.character_data(text.xml10_content(), at),
+            Event::CData(text) => match self.open.is_empty() {
+                true => Err(self.error(at, "text outside the root element")),
+                false => self.character_data(text.xml10_content(), at),
+            },
+            Event::GeneralRef(reference) => self.reference(&reference, at),
+            Event::Decl(declaration) => self.declaration(&declaration, at),
+            Event::DocType(_) => Err(self.error(
+                at,
+                "a DOCTYPE is not accepted: callbacks declare no DTD and no entities",
+            )),
+            Event::Comment(_) | Event::PI(_) | Event::Eof => Ok(()),
+        }
+    }
+
+    fn start(&mut self, tag: &BytesStart<'a>, at: usize) -> Result<(), ParseError> {
+        if self.root.is_some() {
+            return Err(self.error(at, "a second root element"));
+        }
+        if self.open.len() >= self.limits.max_depth {
+            return Err(self.error(at, format!("elements nest deeper than {}", self.limits.max_depth)));
+        }
+        self.nodes += 1;
+        if self.nodes > self.limits.max_nodes {
+            return Err(self.error(at, format!("more than {} elements", self.limits.max_nodes)));
+        }
+        // The reader borrows from `self.text`, but its tag hands out names for its own life only.
+        let length = tag.name().as_ref().len();
+        let name = &self.text[at + 1..at + 1 + length];
+        if !is_name(name) {
+            return Err(self.error(at, "not an element name"));
+        }
+        self.attributes(tag, at)?;
+        self.open.push(Element {
+            name,
+            text: Cow::Borrowed(""),
+            children: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// The reader has seen to it that this end tag closes the innermost element.
+    fn end(&mut self) {
+        let Some(element) = self.open.pop() else { return };
+        let (name, node) = (element.name, element.into_node());
+        match self.open.last_mut() {
+            Some(parent) => parent.children.push((Cow::Borrowed(name), node)),
+            None => self.root = Some((name, node)),
+        }
+    }
+
+    fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {
+        match self.open.last_mut() {
+            Some(element) if element.text.is_empty() => element.text = text,
+            Some(element) => element.text.to_mut().push_str(&text),
+            None if is_blank(&text) => {}
+            None => {
+                let at = at + text.len() - text.trim_start().len();
+                return Err(self.error(at, "text outside the root element"));
+            }
+        }
+        Ok(())
+    }
+
+    fn reference(&mut self, reference: &BytesRef<'a>, at: usize) -> Result<(), ParseError> {
+        let character = match reference.resolve_char_ref() {
+            Ok(Some(character)) if is_xml_character(character) => character,
+            Ok(None) => match &*reference.xml10_content() {
+                "lt" => '<',
+                "gt" => '>',
+                "amp" => '&',
+                "apos" => '\'',
+                "quot" => '"',
+                _ => {
+                    return Err(self.error(
+                        at,
+                        "an entity that is not one of the five of XML (lt, gt, amp, apos, quot)",
+                    ));
+                }
+            },
+            Ok(Some(_)) | Err(_) => return Err(self.error(at, "a character reference to no XML character")),
+        };
+        match self.open.last_mut() {
+            Some(element) => element.text.to_mut().push(character),
+            None => return Err(self.error(at, "text outside the root element")),
+        }
+        Ok(())
+    }
+
+    fn declaration(&self, declaration: &BytesDecl<'a>, at: usize) -> Result<(), ParseError> {
+        if !is_blank(&self.text[..at]) {
+            return Err(self.error(at, "an XML declaration that is not at the start"));
+        }
+        match declaration.encoding() {
+            None => Ok(()),
+            Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii") => {
+                Ok(())
+            }
+            Some(_) => Err(self.error(at, "declares an encoding other than UTF-8")),
+        }
+    }
+
+    fn attributes(&self, tag: &BytesStart<'a>, at: usize) -> Result<(), ParseError> {
+        if is_blank(tag.attributes_raw()) {
+            return Ok(());
+        }
+        for (index, attribute) in tag.attributes().enumerate() {
+            if index >= MAX_ATTRIBUTES {
+                return Err(self.error(at, format!("more than {MAX_ATTRIBUTES} attributes on an element")));
+            }
+            let value = attribute
+                .map_err(|e| self.error(at, format!("malformed attribute: {e}")))?
+                .value;
+            if value.contains('<') {
+                return Err(self.error(at, "a '<' in an attribute value"));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Object<'a>, ParseError> {
+        if let Some(element) = self.open.last() {
+            let message = format!("the body ends inside <{}>: cut off?", shorten(element.name));
+            return Err(self.error(self.text.len(), message));
+        }
+        match self.root {
+            Some(("Response", Node::Object(object))) => Ok(object),
+            Some(("Response", _)) => Ok(Object::default()),
+            Some((name, _)) => Err(ParseError::shape(format!(
+                "the root element is <{}>, not <Response>",
+                shorten(name)
+            ))),
+            None => Err(self.error(self.text.len(), "no root element: cut off?")),
+        }
+    }
+
+    fn error(&self, at: usize, message: impl Into<String>) -> ParseError {
+        ParseError::syntax(self.text.as_bytes(), at, message)
+    }
+}
+
+impl<'a> Element<'a> {
+    fn into_node(self) -> Node<'a> {
+        let Self {
+            text, mut children, ..
+        } = self;
+        if children.is_empty() {
+            return Node::Text(text);
+        }
+        if !is_blank(&text) {
+            children.push((Cow::Borrowed(MIXED_TEXT), Node::Text(text)));
+        }
+        Node::Object(Object::gather(children))
+    }
+}
+
+fn explain(error: &quick_xml::Error) -> String {
+    use quick_xml::errors::{Error, IllFormedError};
+    match error {
+        Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
+            format!("</{}> closes <{}>", shorten(found), shorten(expected))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// A name as it can stand in a message: a sender chooses its length.
+fn shorten(name: &str) -> &str {
+    const LONGEST: usize = 64;
+    name.char_indices()
+        .nth(LONGEST)
+        .map_or(name, |(end, _)| &name[..end])
+}
+
+fn is_name(name: &str) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b':' || !b.is_ascii())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_:-.".contains(&b) || !b.is_ascii())
+}
+
+fn forbidden_character(text: &str) -> Option<usize> {
+    let control = |&b: &u8| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
+    if text.as_bytes().iter().any(|b| control(b)) {
+        return text.as_bytes().iter().position(|b| control(b));
+    }
+    // U+FFFE and U+FFFF are the only ones left, and start with the byte EF.
+    text.find(['\u{FFFE}', '\u{FFFF}'])
+}
+
+fn is_xml_character(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{FFFD}' | '\u{10000}'..)
+}
+
+fn position(offset: u64) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
+}
