@@ -1,0 +1,179 @@
+//! What is known of the broker: is it there, does it take writes, does it have the streams.
+//!
+//! Three witnesses, none sufficient alone: the connection's state, acknowledgements (a frozen broker keeps its
+//! connections), and the streams themselves.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+
+use crate::nats::{Failure, StreamState};
+
+/// Whether callbacks can be taken, and if not, why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// All checks hold.
+    pub ready: bool,
+    /// Each check by its name.
+    pub checks: Vec<Check>,
+}
+
+/// One reason to be ready or not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// `nats`, `streams`, `writes`.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was seen, in a sentence.
+    pub detail: String,
+}
+
+#[derive(Debug)]
+pub(crate) struct Broker {
+    known: Mutex<Known>,
+    /// Woken when something changed that the monitor should look at.
+    pub(crate) changed: Notify,
+    pub(crate) readiness: watch::Sender<Readiness>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The last complaint of server or client since the connection was lost.
+    complaint: Option<String>,
+    /// Since when publishes have gone unanswered while the connection stood.
+    unresponsive_since: Option<Instant>,
+    last_acknowledgement: Option<Instant>,
+    /// Why the last publish was not taken.
+    refusal: Option<String>,
+    streams: Vec<StreamState>,
+}
+
+impl Broker {
+    pub(crate) fn new() -> Self {
+        let starting = Readiness::of(vec![Check::failed("nats", "not connected yet")]);
+        Self {
+            known: Mutex::default(),
+            changed: Notify::new(),
+            readiness: watch::Sender::new(starting),
+        }
+    }
+
+    pub(crate) fn acknowledged(&self) {
+        let mut known = self.known();
+        known.last_acknowledgement = Some(Instant::now());
+        known.unresponsive_since = None;
+        known.refusal = None;
+    }
+
+    /// A publish that began at `started` has failed.
+    pub(crate) fn failed(&self, started: Instant, failure: &Failure) {
+        let mut known = self.known();
+        match failure {
+            Failure::Unanswered => {
+                // Others were answered meanwhile: it is this message, not the broker.
+                let silent = known.last_acknowledgement.is_none_or(|at| at < started);
+                if silent && known.unresponsive_since.is_none() {
+                    known.unresponsive_since = Some(started);
+                    self.changed.notify_one();
+                }
+            }
+            Failure::Disconnected => {}
+            other => {
+                let refusal = other.to_string();
+                if known.refusal.as_ref() != Some(&refusal) {
+                    known.refusal = Some(refusal);
+                    self.changed.notify_one();
+                }
+            }
+        }
+    }
+
+    /// The broker has answered something else than a publish.
+    pub(crate) fn responded(&self) {
+        self.known().unresponsive_since = None;
+    }
+
+    pub(crate) fn connected(&self) {
+        let mut known = self.known();
+        known.complaint = None;
+        known.unresponsive_since = None;
+        drop(known);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn complained(&self, complaint: String) {
+        self.known().complaint = Some(complaint);
+        self.changed.notify_one();
+    }
+
+    /// For how long publishes have gone unanswered, if they do.
+    pub(crate) fn unresponsive_for(&self) -> Option<Duration> {
+        self.known().unresponsive_since.map(|since| since.elapsed())
+    }
+
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.known().complaint.clone()
+    }
+
+    pub(crate) fn refusal(&self) -> Option<String> {
+        self.known().refusal.clone()
+    }
+
+    pub(crate) fn set_streams(&self, streams: Vec<StreamState>) {
+        self.known().streams = streams;
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        // Every critical section sets whole fields: a panic leaves no half-done change behind.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readiness {
+    pub(crate) fn of(checks: Vec<Check>) -> Self {
+        Self {
+            ready: checks.iter().all(|check| check.ok),
+            checks,
+        }
+    }
+
+    /// What is said once shutdown has begun.
+    #[must_use]
+    pub fn draining() -> Self {
+        Self::of(vec![Check::failed(
+            "shutdown",
+            "shutting down: finishing what is in flight",
+        )])
+    }
+
+    /// The details of the checks that do not hold, as one sentence.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let failed = self.checks.iter().filter(|check| !check.ok);
+        failed
+            .map(|check| check.detail.as_str())
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
+}
+
+impl Check {
+    pub(crate) fn passed(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            ok: true,
+            detail: detail.into(),
+        }
+    }
+
+    pub(crate) fn failed(name: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            name,
+            ok: false,
+            detail: detail.into(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! CloudEvents 1.0 over NATS: attributes as `ce-…` headers (binary mode), or the whole event in the body
+//! (structured mode).
+//!
+//! NATS header names are case-sensitive, unlike what the binding's text says: they are written in lower case.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::id::MessageId;
+use crate::message::{Headers, MessageKind, percent_encode};
+
+/// Where the attributes of an event stand.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Attributes as headers, the vendor's element as the body.
+    #[default]
+    CloudeventsBinary,
+    /// One JSON object with attributes and `data` as the body, `Content-Type: application/cloudevents+json`.
+    CloudeventsStructured,
+}
+
+/// The context attributes of an event.
+#[derive(Debug)]
+pub(crate) struct Attributes<'e> {
+    pub(crate) id: &'e MessageId,
+    pub(crate) kind: MessageKind,
+    pub(crate) bucket: Option<&'e str>,
+    pub(crate) object: Option<&'e str>,
+    pub(crate) time: Option<&'e str>,
+}
+
+impl Attributes<'_> {
+    /// Headers of binary mode; `content_type` is the body's.
+    pub(crate) fn binary(&self, content_type: &str) -> Headers {
+        let mut headers = Headers::default();
+        headers.push("ce-specversion", SPEC_VERSION);
+        headers.push("ce-id", self.id.as_str());
+        headers.push("ce-source", self.source());
+        headers.push("ce-type", type_of(self.kind));
+        if let Some(time) = self.time {
+            headers.push("ce-time", time);
+        }
+        if let Some(object) = self.object {
+            headers.push("ce-subject", header_value(object));
+        }
+        headers.push("Content-Type", content_type);
+        headers
+    }
+
+    /// Headers and body of structured mode. `data` is JSON.
+    pub(crate) fn structured(&self, data: &[u8]) -> Result<(Headers, Bytes), serde_json::Error> {
+        let source = self.source();
+        let envelope = Envelope {
+            specversion: SPEC_VERSION,
+            id: self.id.as_str(),
+            source: &source,
+            r#type: type_of(self.kind),
+            subject: self.object,
+            time: self.time,
+            datacontenttype: "application/json",
+            data: serde_json::from_slice(data)?,
+        };
+        let mut headers = Headers::default();
+        headers.push("Content-Type", "application/cloudevents+json");
+        Ok((headers, serde_json::to_vec(&envelope)?.into()))
+    }
+
+    /// `/ci/<bucket>`, a URI reference.
+    fn source(&self) -> String {
+        let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        format!("/ci/{}", percent_encode(self.bucket.unwrap_or("_"), unreserved))
+    }
+}
+
+const SPEC_VERSION: &str = "1.0";
+
+#[derive(Serialize)]
+struct Envelope<'e> {
+    specversion: &'e str,
+    id: &'e str,
+    source: &'e str,
+    r#type: &'e str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'e str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<&'e str>,
+    datacontenttype: &'e str,
+    data: &'e RawValue,
+}
+
+fn type_of(kind: MessageKind) -> &'static str {
+    match kind {
+        MessageKind::Task => "com.tencent.ci.task.v1",
+        MessageKind::Workflow => "com.tencent.ci.workflow.v1",
+        MessageKind::Moderation => "com.tencent.ci.moderation.v1",
+        MessageKind::Quarantine => "com.tencent.ci.quarantine.v1",
+    }
+}
+
+/// The encoding that the protocol bindings ask for in a header: a blank, `"`, `%` and all outside U+0021..U+007E.
+fn header_value(value: &str) -> Cow<'_, str> {
+    let plain = |b: u8| (b'!'..=b'~').contains(&b) && b != b'"' && b != b'%';
+    match value.bytes().all(plain) {
+        true => Cow::Borrowed(value),
+        false => Cow::Owned(percent_encode(value, plain)),
+    }
+}

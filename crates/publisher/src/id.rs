@@ -1,0 +1,96 @@
+//! Message ids: a pure function of what happened, so that JetStream recognises every repetition.
+
+use std::fmt;
+
+use ci_bridge_schema::{Event, Facts, Kind};
+use sha2::{Digest, Sha256};
+
+use crate::message::percent_encode;
+use crate::subject::Subject;
+
+/// The longest job id or state that stands in a message id itself, in bytes; a longer one is its hash.
+const MAX_VALUE_BYTES: usize = 256;
+
+/// What `Nats-Msg-Id` and `ce-id` hold: printable ASCII without blanks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct MessageId(String);
+
+impl MessageId {
+    /// `task:<JobId>:<State>`, `workflow:<RunId>:<State>` or `moderation:<JobId>:<State>:<hash of the data>`. Where
+    /// the vendor sent no id, the hash of the data stands for it.
+    #[must_use]
+    pub fn of_event(event: &Event<'_>, facts: &Facts<'_>, data: &[u8]) -> Self {
+        let kind = event.kind();
+        let mut id = String::with_capacity(64);
+        id.push_str(kind.as_str());
+        id.push(':');
+        match facts.id {
+            Some(value) => push_value(&mut id, value),
+            None => id.push_str(&content_hash(data)),
+        }
+        id.push(':');
+        push_value(&mut id, facts.state.unwrap_or("_"));
+        // The same content may be reviewed again under the same id, with another result.
+        if kind == Kind::Moderation {
+            id.push(':');
+            id.push_str(&content_hash(data));
+        }
+        Self(id)
+    }
+
+    /// `quarantine:<hash of the raw body>`
+    #[must_use]
+    pub fn of_quarantine(body: &[u8]) -> Self {
+        Self(format!("quarantine:{}", content_hash(body)))
+    }
+
+    /// The id of a copy: JetStream deduplicates per stream, not per subject.
+    #[must_use]
+    pub fn copy_to(&self, subject: &Subject) -> Self {
+        Self(format!("{}@{subject}", self.0))
+    }
+
+    /// The id as it stands in the headers.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A value between the colons of an id: what could end it, or could not stand in a header, is percent-encoded.
+fn push_value(id: &mut String, value: &str) {
+    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'%' | b'"');
+    if value.len() > MAX_VALUE_BYTES {
+        id.push_str(&content_hash(value.as_bytes()));
+    } else if value.bytes().all(plain) {
+        id.push_str(value);
+    } else {
+        id.push_str(&percent_encode(value, plain));
+    }
+}
+
+/// 128 bits of SHA-256, in hexadecimal: as unlikely to repeat as a UUID, and half as long as the whole.
+pub(crate) fn content_hash(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes)[..16])
+}
+
+/// 64 bits of SHA-256, in hexadecimal: tells values apart that begin alike.
+pub(crate) fn short_hash(bytes: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(bytes)[..8])
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use fmt::Write;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string has no way to fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

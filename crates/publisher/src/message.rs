@@ -1,0 +1,88 @@
+//! A message as it goes to NATS, and nothing that only NATS's client knows.
+
+use bytes::Bytes;
+
+use crate::id::MessageId;
+use crate::subject::Subject;
+
+/// What is published: one message of one event, or one body in quarantine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Where to.
+    pub subject: Subject,
+    /// `Nats-Msg-Id`.
+    pub id: MessageId,
+    /// The stream that must acknowledge it (`Nats-Expected-Stream`); not sent in core delivery.
+    pub stream: String,
+    /// The headers beside the two above.
+    pub headers: Headers,
+    /// The body.
+    pub payload: Bytes,
+    /// What it is of.
+    pub kind: MessageKind,
+}
+
+/// What a message is of; a label of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MessageKind {
+    /// A finished job.
+    Task,
+    /// A finished workflow instance.
+    Workflow,
+    /// A moderation result.
+    Moderation,
+    /// A body that gives no event.
+    Quarantine,
+}
+
+/// Header names and values, in the order in which they were added. Names are NATS's or CloudEvents' own, never a
+/// sender's; values are printable ASCII, so that no CR or LF can end a header.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(&'static str, String)>);
+
+impl Headers {
+    /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
+    pub fn push(&mut self, name: &'static str, value: impl Into<String>) {
+        let value = value.into();
+        let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+        let value = if printable {
+            value
+        } else {
+            percent_encode(&value, |b| (b' '..=b'~').contains(&b))
+        };
+        self.0.push((name, value));
+    }
+
+    /// The headers in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+}
+
+impl MessageKind {
+    /// `task`, `workflow`, `moderation` or `quarantine`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Workflow => "workflow",
+            Self::Moderation => "moderation",
+            Self::Quarantine => "quarantine",
+        }
+    }
+}
+
+/// Percent-encodes every byte of UTF-8 that is not `plain`.
+pub(crate) fn percent_encode(value: &str, plain: impl Fn(u8) -> bool) -> String {
+    use std::fmt::Write;
+    let mut encoded = String::with_capacity(value.len() + 8);
+    for byte in value.bytes() {
+        if plain(byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string has no way to fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}

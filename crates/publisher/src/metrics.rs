@@ -1,0 +1,88 @@
+//! What the publisher counts. Names are completed by the registry: prefix `ci_bridge_`, suffix `_total`.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::message::MessageKind;
+
+/// Seconds; from an acknowledgement on the same host to the usual time limits.
+pub const LATENCY_BUCKETS: [f64; 12] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+/// What became of one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MessageOutcome {
+    Published,
+    Duplicate,
+    Unavailable,
+}
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    messages: Family<Labels, Counter>,
+    pub(crate) acknowledgement: Histogram,
+    pub(crate) connected: Gauge,
+    pub(crate) connections: Counter,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            messages: Family::default(),
+            acknowledgement: Histogram::new(LATENCY_BUCKETS),
+            connected: Gauge::default(),
+            connections: Counter::default(),
+        };
+        registry.register(
+            "messages",
+            "Messages by what became of them",
+            metrics.messages.clone(),
+        );
+        registry.register_with_unit(
+            "acknowledgement",
+            "Time from publish to JetStream's acknowledgement",
+            Unit::Seconds,
+            metrics.acknowledgement.clone(),
+        );
+        registry.register(
+            "nats_connected",
+            "1 while connected to NATS",
+            metrics.connected.clone(),
+        );
+        registry.register(
+            "nats_connections",
+            "Connections made to NATS",
+            metrics.connections.clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn message(&self, kind: MessageKind, outcome: MessageOutcome) {
+        let labels = Labels {
+            kind: kind.as_str(),
+            outcome: outcome.as_str(),
+        };
+        self.messages.get_or_create(&labels).inc();
+    }
+}
+
+impl MessageOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Duplicate => "duplicate",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}

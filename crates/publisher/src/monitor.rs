@@ -1,0 +1,166 @@
+//! Looks at the broker in the background: makes the streams, says whether the bridge is ready, and logs each
+//! change of that once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tracing::{error, info, warn};
+
+use crate::broker::{Broker, Check, Readiness};
+use crate::metrics::Metrics;
+use crate::nats::{Failure, Link, StreamSpec, StreamState, covers};
+
+/// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
+const CALM_INTERVAL: Duration = Duration::from_secs(1);
+/// While something is wrong: the broker's return is noticed within 2 s.
+const ALERT_INTERVAL: Duration = Duration::from_millis(250);
+/// How long one question to JetStream may take.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+
+pub(crate) struct Monitor {
+    pub(crate) link: Arc<Link>,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Empty in core delivery, which needs no stream.
+    pub(crate) streams: Vec<StreamSpec>,
+    /// What may be published to, with the stream that must take it.
+    pub(crate) patterns: Vec<(String, String)>,
+}
+
+impl Monitor {
+    pub(crate) async fn run(self) {
+        let mut described: Vec<StreamState> = Vec::new();
+        loop {
+            let readiness = self.look(&mut described).await;
+            let interval = if readiness.ready {
+                CALM_INTERVAL
+            } else {
+                ALERT_INTERVAL
+            };
+            self.tell(readiness);
+            // Either is a reason to look again.
+            let _ = timeout(interval, self.broker.changed.notified()).await;
+        }
+    }
+
+    async fn look(&self, described: &mut Vec<StreamState>) -> Readiness {
+        let connected = self.link.is_connected();
+        self.metrics.connected.set(i64::from(connected));
+        if !connected {
+            let why = self
+                .broker
+                .complaint()
+                .map(|complaint| format!(": {complaint}"))
+                .unwrap_or_default();
+            return Readiness::of(vec![Check::failed("nats", format!("not connected to NATS{why}"))]);
+        }
+        let mut checks = vec![Check::passed("nats", "connected")];
+        if !self.streams.is_empty() {
+            checks.push(match self.streams().await {
+                Ok(states) => {
+                    let check = self.coverage(&states);
+                    describe(&states, described);
+                    self.broker.set_streams(states.clone());
+                    *described = states;
+                    check
+                }
+                Err(failure) => Check::failed("streams", failure),
+            });
+        }
+        checks.push(self.writes());
+        Readiness::of(checks)
+    }
+
+    async fn streams(&self) -> Result<Vec<StreamState>, String> {
+        let mut states = Vec::with_capacity(self.streams.len());
+        for spec in &self.streams {
+            let state = timeout(QUESTION_TIMEOUT, spec.ensure(&self.link))
+                .await
+                .unwrap_or(Err(Failure::Unanswered));
+            states.push(state.map_err(|failure| match failure {
+                Failure::Unanswered => {
+                    "JetStream does not answer: frozen, or no permission for $JS.API".to_owned()
+                }
+                other => other.to_string(),
+            })?);
+        }
+        self.broker.responded();
+        Ok(states)
+    }
+
+    /// Whether each subject that may be published to is one that its stream takes.
+    fn coverage(&self, states: &[StreamState]) -> Check {
+        let uncovered = self.patterns.iter().find(|(pattern, stream)| {
+            let state = states.iter().find(|state| state.name == *stream);
+            state.is_some_and(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
+        });
+        match uncovered {
+            None => Check::passed("streams", "every configured subject is covered"),
+            Some((pattern, stream)) => Check::failed(
+                "streams",
+                format!(
+                    "stream {stream} does not take {pattern}: add the subject to the stream, or change [subjects]"
+                ),
+            ),
+        }
+    }
+
+    fn writes(&self) -> Check {
+        match (self.broker.unresponsive_for(), self.broker.refusal()) {
+            (Some(silence), _) => Check::failed(
+                "writes",
+                format!("no publish acknowledged for {:.1} s", silence.as_secs_f64()),
+            ),
+            (None, Some(refusal)) => Check::failed("writes", refusal),
+            (None, None) => Check::passed("writes", "acknowledged"),
+        }
+    }
+
+    fn tell(&self, readiness: Readiness) {
+        let before = self.broker.readiness.send_replace(readiness.clone());
+        match (before.ready, readiness.ready) {
+            (false, true) => info!("ready: connected, streams cover every subject"),
+            (true, false) => warn!(reason = readiness.reason(), "not ready"),
+            (false, false) if kind_of(&before) != kind_of(&readiness) => {
+                warn!(reason = readiness.reason(), "still not ready, for another reason");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The reason without its numbers, which change with every look.
+fn kind_of(readiness: &Readiness) -> String {
+    readiness
+        .reason()
+        .chars()
+        .filter(|c| !c.is_ascii_digit())
+        .collect()
+}
+
+/// Says once, and again after a change, what the streams promise.
+fn describe(states: &[StreamState], before: &[StreamState]) {
+    for state in states.iter().filter(|state| !before.contains(state)) {
+        let storage = if state.in_memory { "memory" } else { "file" };
+        info!(
+            stream = state.name,
+            subjects = state.subjects.join(" "),
+            storage,
+            replicas = state.replicas,
+            duplicate_window_seconds = state.duplicate_window.as_secs(),
+            "{}",
+            if state.created {
+                "stream created"
+            } else {
+                "stream found"
+            },
+        );
+        if state.in_memory {
+            error!(
+                stream = state.name,
+                "the stream is kept in memory: a restart of NATS loses it"
+            );
+        }
+    }
+}

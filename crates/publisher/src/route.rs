@@ -1,0 +1,433 @@
+//! Where an event goes: rules first, then the template of its kind.
+
+use bytes::Bytes;
+use ci_bridge_schema::{Event, Facts, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::cloudevents::{Attributes, Format};
+use crate::glob::Glob;
+use crate::id::MessageId;
+use crate::message::{Headers, Message, MessageKind};
+use crate::subject::{Field, Template, TemplateError, Values};
+
+/// Decides subject, id and headers of every message. Pure.
+#[derive(Debug, Clone)]
+pub struct Router {
+    task: Template,
+    workflow: Template,
+    moderation: Template,
+    quarantine: Template,
+    rules: Vec<Rule>,
+    destinations: Destinations,
+}
+
+/// What all routes share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destinations {
+    /// The stream of events.
+    pub stream: String,
+    /// The stream of quarantine.
+    pub quarantine_stream: String,
+    /// Where CloudEvents attributes stand.
+    pub format: Format,
+}
+
+/// A rule before the templates: the first that matches decides.
+#[derive(Debug, Clone)]
+pub struct Rule {
+    /// Which events.
+    pub matches: Match,
+    /// What becomes of them.
+    pub then: Then,
+}
+
+/// Conditions on an event; all that are given must hold, each for one of its patterns.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Match {
+    /// `task`, `workflow` or `moderation`.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub kind: OneOrMany,
+    /// A job's tag.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub tag: OneOrMany,
+    /// `Success`, `Failed`, …
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub state: OneOrMany,
+    /// A moderation's event.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub event: OneOrMany,
+    /// A moderation's verdict.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub verdict: OneOrMany,
+    /// The bucket with its APPID.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub bucket: OneOrMany,
+    /// The region.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub region: OneOrMany,
+    /// The object's key.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub object: OneOrMany,
+    /// The queue.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub queue_id: OneOrMany,
+    /// The workflow's id.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub workflow_id: OneOrMany,
+    /// The workflow's name.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub workflow_name: OneOrMany,
+    /// The endpoint's name.
+    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
+    pub endpoint: OneOrMany,
+}
+
+/// One pattern, or a list of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OneOrManyWire", into = "Vec<Glob>")]
+pub struct OneOrMany(Vec<Glob>);
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrManyWire {
+    One(Glob),
+    Many(Vec<Glob>),
+}
+
+/// What becomes of an event that a rule matches.
+#[derive(Debug, Clone)]
+pub enum Then {
+    /// Published here instead.
+    To(Template, Option<String>),
+    /// Published here as well as where its kind goes.
+    Copy(Template, Option<String>),
+    /// Not published; the callback is answered 200.
+    Drop,
+}
+
+/// Where a callback came from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Origin<'a> {
+    /// The endpoint's name.
+    pub endpoint: &'a str,
+    /// A valid W3C `traceparent` of the request.
+    pub traceparent: Option<&'a str>,
+}
+
+/// A body that gives no event, and why.
+#[derive(Debug, Clone)]
+pub struct Quarantined<'a> {
+    /// The body as it came.
+    pub body: Bytes,
+    /// One word: `syntax`, `shape`, …
+    pub reason: &'a str,
+    /// One sentence, with line and column where there are any.
+    pub detail: &'a str,
+    /// What the body looks like, by its first bytes.
+    pub media_type: &'a str,
+}
+
+impl Router {
+    /// A router for one endpoint. The templates' placeholders are checked against what each kind has.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError`] names the key of `[subjects]` and what is wrong with its value.
+    pub fn new(
+        subjects: [&str; 4],
+        rules: Vec<Rule>,
+        destinations: Destinations,
+    ) -> Result<Self, (&'static str, TemplateError)> {
+        let [task, workflow, moderation, quarantine] = subjects;
+        let template = |key, text, allowed: &[Field]| Template::parse(text, allowed).map_err(|e| (key, e));
+        Ok(Self {
+            task: template("task", task, &TASK_FIELDS)?,
+            workflow: template("workflow", workflow, &WORKFLOW_FIELDS)?,
+            moderation: template("moderation", moderation, &MODERATION_FIELDS)?,
+            quarantine: template("quarantine", quarantine, &[Field::Reason, Field::Endpoint])?,
+            rules,
+            destinations,
+        })
+    }
+
+    /// The messages of one event: none when a rule drops it, two when a rule copies it.
+    #[must_use]
+    pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Vec<Message> {
+        let facts = event.facts();
+        let described = Described {
+            kind: event.kind(),
+            facts: &facts,
+            endpoint: origin.endpoint,
+        };
+        let (kind, template) = match event.kind() {
+            Kind::Task => (MessageKind::Task, &self.task),
+            Kind::Workflow => (MessageKind::Workflow, &self.workflow),
+            Kind::Moderation => (MessageKind::Moderation, &self.moderation),
+        };
+        let default_stream = &self.destinations.stream;
+        let rule = self.rules.iter().find(|rule| rule.matches.matches(&described));
+        let (main, copy) = match rule.map(|rule| &rule.then) {
+            None => (Some((template, default_stream)), None),
+            Some(Then::Drop) => return Vec::new(),
+            Some(Then::To(template, stream)) => {
+                (Some((template, stream.as_ref().unwrap_or(default_stream))), None)
+            }
+            Some(Then::Copy(further, stream)) => (
+                Some((template, default_stream)),
+                Some((further, stream.as_ref().unwrap_or(default_stream))),
+            ),
+        };
+        let data = Bytes::from(event.data());
+        let id = MessageId::of_event(event, &facts, &data);
+        let message = |(template, stream): (&Template, &String), copied: bool| {
+            let subject = template.render(&described);
+            let id = if copied { id.copy_to(&subject) } else { id.clone() };
+            let (headers, payload) = self.encode(&id, kind, &facts, origin, &data);
+            Message {
+                subject,
+                id,
+                stream: stream.clone(),
+                headers,
+                payload,
+                kind,
+            }
+        };
+        main.map(|to| message(to, false))
+            .into_iter()
+            .chain(copy.map(|to| message(to, true)))
+            .collect()
+    }
+
+    /// The message that keeps a body in quarantine.
+    #[must_use]
+    pub fn quarantine(&self, rejected: &Quarantined<'_>, origin: Origin<'_>) -> Message {
+        let id = MessageId::of_quarantine(&rejected.body);
+        let kind = MessageKind::Quarantine;
+        let attributes = Attributes {
+            id: &id,
+            kind,
+            bucket: None,
+            object: None,
+            time: None,
+        };
+        let mut headers = attributes.binary(rejected.media_type);
+        headers.push("Ci-Reason", rejected.reason);
+        headers.push("Ci-Detail", rejected.detail);
+        headers.push("Ci-Endpoint", origin.endpoint);
+        push_trace(&mut headers, origin);
+        Message {
+            subject: self.quarantine.render(&Rejected {
+                reason: rejected.reason,
+                endpoint: origin.endpoint,
+            }),
+            stream: self.destinations.quarantine_stream.clone(),
+            payload: rejected.body.clone(),
+            id,
+            headers,
+            kind,
+        }
+    }
+
+    /// Each pattern of subjects that can be published to, with the stream that must hold it.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<(String, String)> {
+        let stream = &self.destinations.stream;
+        let events = [&self.task, &self.workflow, &self.moderation];
+        let mut patterns: Vec<_> = events.iter().map(|t| (t.pattern(), stream.clone())).collect();
+        for rule in &self.rules {
+            if let Then::To(template, own) | Then::Copy(template, own) = &rule.then {
+                patterns.push((template.pattern(), own.as_ref().unwrap_or(stream).clone()));
+            }
+        }
+        patterns.push((
+            self.quarantine.pattern(),
+            self.destinations.quarantine_stream.clone(),
+        ));
+        patterns
+    }
+
+    fn encode(
+        &self,
+        id: &MessageId,
+        kind: MessageKind,
+        facts: &Facts<'_>,
+        origin: Origin<'_>,
+        data: &Bytes,
+    ) -> (Headers, Bytes) {
+        let attributes = Attributes {
+            id,
+            kind,
+            bucket: facts.bucket,
+            object: facts.object.as_deref(),
+            time: facts.time,
+        };
+        let structured = match self.destinations.format {
+            Format::CloudeventsBinary => None,
+            // Canonical data is JSON, so this has no way to fail; if it did, binary mode carries the same.
+            Format::CloudeventsStructured => attributes.structured(data).ok(),
+        };
+        let (mut headers, payload) =
+            structured.unwrap_or_else(|| (attributes.binary("application/json"), data.clone()));
+        push_trace(&mut headers, origin);
+        (headers, payload)
+    }
+}
+
+/// The placeholders that a task's subject can hold.
+const TASK_FIELDS: [Field; 11] = [
+    Field::Tag,
+    Field::State,
+    Field::Bucket,
+    Field::Region,
+    Field::Object,
+    Field::JobId,
+    Field::QueueId,
+    Field::RunId,
+    Field::WorkflowId,
+    Field::WorkflowName,
+    Field::Endpoint,
+];
+
+const WORKFLOW_FIELDS: [Field; 8] = [
+    Field::State,
+    Field::Bucket,
+    Field::Region,
+    Field::Object,
+    Field::RunId,
+    Field::WorkflowId,
+    Field::WorkflowName,
+    Field::Endpoint,
+];
+
+const MODERATION_FIELDS: [Field; 8] = [
+    Field::Event,
+    Field::Verdict,
+    Field::State,
+    Field::Bucket,
+    Field::Region,
+    Field::Object,
+    Field::JobId,
+    Field::Endpoint,
+];
+
+impl Rule {
+    /// The template of a rule's subject, which may meet events of any kind.
+    ///
+    /// # Errors
+    ///
+    /// [`TemplateError`] says what to write instead.
+    pub fn template(subject: &str) -> Result<Template, TemplateError> {
+        let fields: Vec<_> = Field::ALL
+            .iter()
+            .map(|(_, field)| *field)
+            .filter(|f| *f != Field::Reason)
+            .collect();
+        Template::parse(subject, &fields)
+    }
+}
+
+impl Match {
+    fn matches(&self, event: &Described<'_>) -> bool {
+        let facts = event.facts;
+        [
+            (&self.kind, Some(event.kind.as_str())),
+            (&self.tag, facts.tag),
+            (&self.state, facts.state),
+            (&self.event, facts.event),
+            (&self.verdict, facts.verdict),
+            (&self.bucket, facts.bucket),
+            (&self.region, facts.region),
+            (&self.object, facts.object.as_deref()),
+            (&self.queue_id, facts.queue_id),
+            (&self.workflow_id, facts.workflow_id),
+            (&self.workflow_name, facts.workflow_name),
+            (&self.endpoint, Some(event.endpoint)),
+        ]
+        .iter()
+        .all(|(patterns, value)| patterns.matches(*value))
+    }
+
+    /// The values of `kind` that no event has.
+    pub fn unknown_kinds(&self) -> impl Iterator<Item = &Glob> {
+        let kinds = [Kind::Task, Kind::Workflow, Kind::Moderation];
+        self.kind
+            .0
+            .iter()
+            .filter(move |glob| !kinds.iter().any(|kind| glob.matches(kind.as_str())))
+    }
+}
+
+impl OneOrMany {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn matches(&self, value: Option<&str>) -> bool {
+        self.0.is_empty() || value.is_some_and(|value| self.0.iter().any(|glob| glob.matches(value)))
+    }
+}
+
+impl From<OneOrManyWire> for OneOrMany {
+    fn from(wire: OneOrManyWire) -> Self {
+        match wire {
+            OneOrManyWire::One(glob) => Self(vec![glob]),
+            OneOrManyWire::Many(globs) => Self(globs),
+        }
+    }
+}
+
+impl From<OneOrMany> for Vec<Glob> {
+    fn from(patterns: OneOrMany) -> Self {
+        patterns.0
+    }
+}
+
+/// An event as templates and rules see it.
+struct Described<'e> {
+    kind: Kind,
+    facts: &'e Facts<'e>,
+    endpoint: &'e str,
+}
+
+impl Values for Described<'_> {
+    fn value(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Tag => self.facts.tag,
+            Field::State => self.facts.state,
+            Field::Event => self.facts.event,
+            Field::Verdict => self.facts.verdict,
+            Field::Bucket => self.facts.bucket,
+            Field::Region => self.facts.region,
+            Field::Object => self.facts.object.as_deref(),
+            Field::JobId => self.facts.id,
+            Field::QueueId => self.facts.queue_id,
+            Field::RunId => self.facts.run_id,
+            Field::WorkflowId => self.facts.workflow_id,
+            Field::WorkflowName => self.facts.workflow_name,
+            Field::Endpoint => Some(self.endpoint),
+            Field::Reason => None,
+        }
+    }
+}
+
+struct Rejected<'a> {
+    reason: &'a str,
+    endpoint: &'a str,
+}
+
+impl Values for Rejected<'_> {
+    fn value(&self, field: Field) -> Option<&str> {
+        match field {
+            Field::Reason => Some(self.reason),
+            Field::Endpoint => Some(self.endpoint),
+            _ => None,
+        }
+    }
+}
+
+fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
+    if let Some(traceparent) = origin.traceparent {
+        headers.push("traceparent", traceparent);
+    }
+}
