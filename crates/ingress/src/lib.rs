@@ -1,1 +1,21 @@
-//! ingress
+//! The thin HTTP server in front: who may send, how much, and what is answered.
+//!
+//! [`Ingress::receive`](callback) tells the whole story of a callback: parse, normalise, route, publish, respond.
+//! Everything around it is HTTP.
+
+mod admin;
+mod answer;
+mod auth;
+mod body;
+pub mod callback;
+mod endpoint;
+mod metrics;
+mod request;
+mod server;
+mod trace;
+
+pub use admin::Admin;
+pub use auth::{AllowFrom, Secret, Secrets};
+pub use callback::Ingress;
+pub use endpoint::Endpoint;
+pub use server::{Limits, serve_admin, serve_callbacks};

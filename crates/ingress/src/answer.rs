@@ -1,0 +1,250 @@
+//! What a callback is answered. The one place that knows status codes.
+
+use ci_bridge_publisher::{Message, Receipt};
+use ci_bridge_schema::{ParseError, Reason};
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+use crate::metrics::Outcome;
+
+/// How long a sender should wait before it comes again, in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// What became of a request, before it is HTTP.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Published(Vec<Published>),
+    Probe,
+    Unreadable(ParseError),
+    MessageTooLarge(String),
+    BodyTooLarge { limit: usize },
+    BodyTooSlow,
+    BodyBroken,
+    NoSuchPath,
+    MethodNotAllowed,
+    ContentCoding(String),
+    Unauthenticated(&'static str),
+    AddressNotAllowed,
+    BucketNotAllowed(String),
+    Overloaded(&'static str),
+    Unavailable(String),
+}
+
+/// A message and what became of it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Published {
+    subject: String,
+    id: String,
+    #[serde(flatten)]
+    place: Place,
+    #[serde(skip)]
+    receipt: Receipt,
+}
+
+#[derive(Debug, Serialize)]
+struct Place {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    duplicate: bool,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    outcome: &'static str,
+    messages: &'a [Published],
+}
+
+/// RFC 9457.
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+}
+
+impl Published {
+    pub(crate) fn new(message: Message, receipt: Receipt) -> Self {
+        let place = match &receipt {
+            Receipt::Stored {
+                stream,
+                sequence,
+                duplicate,
+            } => Place {
+                stream: Some(stream.clone()),
+                seq: Some(*sequence),
+                duplicate: *duplicate,
+            },
+            Receipt::Sent => Place {
+                stream: None,
+                seq: None,
+                duplicate: false,
+            },
+        };
+        Self {
+            subject: message.subject.to_string(),
+            id: message.id.to_string(),
+            place,
+            receipt,
+        }
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(crate) fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+}
+
+impl Answer {
+    /// The one outcome that the callback is counted under.
+    pub(crate) fn outcome(&self) -> Outcome {
+        match self {
+            Self::Published(messages) if messages.is_empty() => Outcome::Published,
+            Self::Published(messages) if messages.iter().all(|m| m.place.duplicate) => Outcome::Duplicate,
+            Self::Published(_) => Outcome::Published,
+            Self::Probe => Outcome::Probe,
+            Self::Unreadable(_) | Self::MessageTooLarge(_) => Outcome::Quarantined,
+            Self::Overloaded(_) | Self::Unavailable(_) => Outcome::Unavailable,
+            _ => Outcome::Rejected,
+        }
+    }
+
+    /// Why the request was turned away, as a label of metrics; `None` when it was not.
+    pub(crate) fn rejection(&self) -> Option<&'static str> {
+        match self {
+            Self::BodyTooLarge { .. } => Some("body_too_large"),
+            Self::BodyTooSlow => Some("body_too_slow"),
+            Self::BodyBroken => Some("body_broken"),
+            Self::NoSuchPath => Some("no_such_path"),
+            Self::MethodNotAllowed => Some("method_not_allowed"),
+            Self::ContentCoding(_) => Some("content_coding"),
+            Self::Unauthenticated(_) => Some("unauthenticated"),
+            Self::AddressNotAllowed => Some("address_not_allowed"),
+            Self::BucketNotAllowed(_) => Some("bucket_not_allowed"),
+            Self::Overloaded(_) => Some("overloaded"),
+            Self::Published(_)
+            | Self::Probe
+            | Self::Unreadable(_)
+            | Self::MessageTooLarge(_)
+            | Self::Unavailable(_) => None,
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Published(_) | Self::Probe => StatusCode::OK,
+            Self::Unreadable(error) => match error.reason() {
+                Reason::Syntax => StatusCode::BAD_REQUEST,
+                Reason::Shape => StatusCode::UNPROCESSABLE_ENTITY,
+            },
+            Self::MessageTooLarge(_) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ContentCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::AddressNotAllowed | Self::BucketNotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::Overloaded(_) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// A sentence for whoever reads the answer. Nothing of a secret is in it.
+    fn detail(&self) -> String {
+        match self {
+            Self::Published(_) | Self::Probe => String::new(),
+            Self::Unreadable(error) => error.to_string(),
+            Self::MessageTooLarge(failure) => failure.clone(),
+            Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
+            Self::BodyTooSlow => "the body did not arrive within body_timeout".to_owned(),
+            Self::BodyBroken => "the body ended before its announced length".to_owned(),
+            Self::NoSuchPath => "no endpoint has this path".to_owned(),
+            Self::MethodNotAllowed => "callbacks are POSTed".to_owned(),
+            Self::ContentCoding(coding) => {
+                format!("content coding {coding:?} is not accepted: send the body as it is")
+            }
+            Self::Unauthenticated(why) => (*why).to_owned(),
+            Self::AddressNotAllowed => "the sender's address is not on the endpoint's allow-list".to_owned(),
+            Self::BucketNotAllowed(bucket) => {
+                format!("bucket {bucket:?} is not on the endpoint's allow-list; nothing was published")
+            }
+            Self::Overloaded(what) => format!("too many {what} at once"),
+            Self::Unavailable(why) => format!("nothing durable can take the callback now: {why}"),
+        }
+    }
+
+    /// The answer as HTTP.
+    pub(crate) fn into_response(self) -> Response<Full<bytes::Bytes>> {
+        let status = self.status();
+        let report = |outcome, messages| json(status, "application/json", &Report { outcome, messages });
+        match &self {
+            Self::Published(messages) => report("published", messages),
+            Self::Probe => report("probe", &[]),
+            _ => self.problem(status),
+        }
+    }
+
+    fn problem(&self, status: StatusCode) -> Response<Full<bytes::Bytes>> {
+        let position = match self {
+            Self::Unreadable(error) => error.position(),
+            _ => None,
+        };
+        let problem = Problem {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: &self.detail(),
+            line: position.map(|position| position.line),
+            column: position.map(|position| position.column),
+        };
+        let mut response = json(status, "application/problem+json", &problem);
+        let headers = response.headers_mut();
+        match self {
+            Self::MethodNotAllowed => headers.insert(header::ALLOW, HeaderValue::from_static("POST")),
+            Self::ContentCoding(_) => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
+            }
+            Self::Unauthenticated(_) => headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"ci-bridge\""),
+            ),
+            Self::Overloaded(_) | Self::Unavailable(_) => headers.insert(header::RETRY_AFTER, RETRY_AFTER),
+            // The rest of the body is not wanted, so the connection cannot be used again.
+            Self::BodyTooSlow | Self::BodyTooLarge { .. } | Self::BodyBroken => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            _ => None,
+        };
+        response
+    }
+}
+
+pub(crate) fn json(
+    status: StatusCode,
+    content_type: &'static str,
+    value: &impl Serialize,
+) -> Response<Full<bytes::Bytes>> {
+    // Our own types always serialise; an empty body would be the worst that could come of it.
+    let body = serde_json::to_vec(value).unwrap_or_default();
+    let mut response = Response::new(Full::from(body));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}

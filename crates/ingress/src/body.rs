@@ -1,0 +1,99 @@
+//! Reading a body: bounded in bytes, bounded in time.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use crate::answer::Answer;
+
+/// After a refusal, this much more is read and thrown away, for at most [`LINGER_TIME`]: closing a connection
+/// while the sender still writes would reset it, and the sender would never read why.
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_TIME: Duration = Duration::from_millis(250);
+
+/// The whole body, or the answer to give instead.
+pub(crate) async fn read(mut body: Incoming, max_bytes: usize, within: Duration) -> Result<Bytes, Answer> {
+    let announced = body.size_hint().lower();
+    if announced > max_bytes as u64 {
+        linger(&mut body).await;
+        return Err(Answer::BodyTooLarge { limit: max_bytes });
+    }
+    let result = timeout(within, collect(&mut body, max_bytes))
+        .await
+        .unwrap_or(Err(Answer::BodyTooSlow));
+    if let Err(Answer::BodyTooLarge { .. }) = result {
+        linger(&mut body).await;
+    }
+    result
+}
+
+async fn collect(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Answer> {
+    let mut collected = Collected::None;
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err(Answer::BodyBroken);
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        if collected.len() + data.len() > max_bytes {
+            return Err(Answer::BodyTooLarge { limit: max_bytes });
+        }
+        collected.push(data);
+    }
+    Ok(collected.into_bytes())
+}
+
+async fn linger(body: &mut Incoming) {
+    let throw_away = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > LINGER_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = timeout(LINGER_TIME, throw_away).await;
+}
+
+/// Most callbacks come in one frame, which is then used as it is.
+enum Collected {
+    None,
+    One(Bytes),
+    Many(BytesMut),
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(bytes) => bytes.len(),
+            Self::Many(bytes) => bytes.len(),
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        *self = match std::mem::replace(self, Self::None) {
+            Self::None => Self::One(data),
+            Self::One(first) => {
+                let mut bytes = BytesMut::from(first);
+                bytes.extend_from_slice(&data);
+                Self::Many(bytes)
+            }
+            Self::Many(mut bytes) => {
+                bytes.extend_from_slice(&data);
+                Self::Many(bytes)
+            }
+        };
+    }
+
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::None => Bytes::new(),
+            Self::One(bytes) => bytes,
+            Self::Many(bytes) => bytes.freeze(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The story of a callback: bytes, parse, normalise, route, publish, respond.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Unavailable};
+use ci_bridge_schema::{Format, Normalised, ParseError, normalise, parse};
+use tracing::{debug, warn};
+
+use crate::answer::{Answer, Published};
+use crate::endpoint::Endpoint;
+use crate::metrics::Metrics;
+use crate::server::Limits;
+use crate::trace::Traceparent;
+
+/// Takes callbacks and answers them.
+pub struct Ingress {
+    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    pub(crate) limits: Limits,
+    pub(crate) metrics: Metrics,
+    publisher: Publisher,
+}
+
+impl Ingress {
+    /// An ingress for these endpoints.
+    #[must_use]
+    pub fn new(
+        endpoints: Vec<Endpoint>,
+        limits: Limits,
+        publisher: Publisher,
+        registry: &mut prometheus_client::registry::Registry,
+    ) -> Self {
+        let endpoints = endpoints.into_iter().map(Arc::new).collect();
+        Self {
+            endpoints,
+            limits,
+            metrics: Metrics::register(registry),
+            publisher,
+        }
+    }
+
+    /// What an authenticated callback is answered: 200 only when every message of it is durable.
+    pub(crate) async fn receive(
+        &self,
+        endpoint: &Endpoint,
+        body: Bytes,
+        trace: Option<Traceparent>,
+    ) -> Answer {
+        let origin = Origin {
+            endpoint: &endpoint.name,
+            traceparent: trace.as_ref().map(Traceparent::as_str),
+        };
+        let messages = {
+            let callback = match parse(&body, &self.limits.parse) {
+                Ok(callback) => callback,
+                Err(error) => {
+                    return self
+                        .quarantine(endpoint, &body, origin, Rejection::Unreadable(error))
+                        .await;
+                }
+            };
+            let events = match normalise(callback) {
+                Normalised::Probe => return Answer::Probe,
+                Normalised::Events(events) => events,
+            };
+            if let Some(bucket) = endpoint.forbidden_bucket(&events) {
+                return Answer::BucketNotAllowed(bucket);
+            }
+            events
+                .iter()
+                .flat_map(|event| endpoint.router.route(event, origin))
+                .collect::<Vec<_>>()
+        };
+        match self.publisher.publish(&messages).await {
+            Ok(receipts) => published(messages, receipts),
+            Err(Unavailable::Later(failure)) => Answer::Unavailable(failure.to_string()),
+            Err(Unavailable::TooLarge(failure)) => {
+                self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string()))
+                    .await
+            }
+        }
+    }
+
+    /// Keeps a body that gives no event; only then may the sender be told that it is the body's fault.
+    async fn quarantine(
+        &self,
+        endpoint: &Endpoint,
+        body: &Bytes,
+        origin: Origin<'_>,
+        rejection: Rejection,
+    ) -> Answer {
+        let detail = rejection.detail();
+        let rejected = Quarantined {
+            body: rejection.kept(body),
+            reason: rejection.reason(),
+            detail: &detail,
+            media_type: Format::sniff(body).media_type(),
+        };
+        let message = endpoint.router.quarantine(&rejected, origin);
+        match self.publisher.publish(std::slice::from_ref(&message)).await {
+            Ok(_) => {
+                warn!(endpoint = endpoint.name, reason = rejection.reason(), detail, id = %message.id, "kept in quarantine");
+                rejection.answer()
+            }
+            Err(unavailable) => Answer::Unavailable(unavailable.to_string()),
+        }
+    }
+}
+
+/// Why a body becomes no event.
+enum Rejection {
+    Unreadable(ParseError),
+    TooLarge(String),
+}
+
+/// How much of a body that NATS would not take is kept in quarantine.
+const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
+
+impl Rejection {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unreadable(error) => error.reason().as_str(),
+            Self::TooLarge(_) => "oversize",
+        }
+    }
+
+    fn detail(&self) -> String {
+        match self {
+            Self::Unreadable(error) => error.to_string(),
+            Self::TooLarge(failure) => {
+                format!("{failure}; only the first {KEPT_OF_TOO_LARGE} bytes are kept")
+            }
+        }
+    }
+
+    fn kept(&self, body: &Bytes) -> Bytes {
+        match self {
+            Self::Unreadable(_) => body.clone(),
+            Self::TooLarge(_) => body.slice(..body.len().min(KEPT_OF_TOO_LARGE)),
+        }
+    }
+
+    fn answer(self) -> Answer {
+        match self {
+            Self::Unreadable(error) => Answer::Unreadable(error),
+            Self::TooLarge(failure) => Answer::MessageTooLarge(failure),
+        }
+    }
+}
+
+fn published(messages: Vec<Message>, receipts: Vec<ci_bridge_publisher::Receipt>) -> Answer {
+    let published: Vec<_> = messages
+        .into_iter()
+        .zip(receipts)
+        .map(|(m, r)| Published::new(m, r))
+        .collect();
+    for message in &published {
+        debug!(subject = message.subject(), id = message.id(), receipt = ?message.receipt(), "published");
+    }
+    Answer::Published(published)
+}

@@ -1,0 +1,48 @@
+//! An endpoint: a path, who may use it, and where its callbacks go.
+
+use ci_bridge_publisher::{Glob, Router};
+use ci_bridge_schema::Event;
+
+use crate::auth::{AllowFrom, Secrets};
+
+/// One path that callbacks come to.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    /// Stands in logs, metrics and subjects; never the path, which may hold a secret.
+    pub name: String,
+    /// `/ci/callback`; a token may follow as a further segment.
+    pub path: String,
+    /// The secrets that are accepted; none means that none is asked for.
+    pub secrets: Secrets,
+    /// The addresses that may send.
+    pub allow_from: AllowFrom,
+    /// The buckets whose callbacks are taken; none means all.
+    pub allow_buckets: Vec<Glob>,
+    /// Where its callbacks go.
+    pub router: Router,
+}
+
+impl Endpoint {
+    /// The first bucket of these events that is not on the allow-list.
+    pub(crate) fn forbidden_bucket(&self, events: &[Event<'_>]) -> Option<String> {
+        if self.allow_buckets.is_empty() {
+            return None;
+        }
+        events.iter().find_map(|event| {
+            let bucket = event.facts().bucket.unwrap_or_default().to_owned();
+            let allowed = self.allow_buckets.iter().any(|glob| glob.matches(&bucket));
+            (!allowed).then_some(bucket)
+        })
+    }
+
+    /// What follows the endpoint's path in `path`: nothing, or a token.
+    pub(crate) fn token_in<'p>(&self, path: &'p str) -> Option<Option<&'p str>> {
+        let rest = path.strip_prefix(self.path.as_str())?;
+        match rest.strip_prefix('/') {
+            None if rest.is_empty() => Some(None),
+            Some("") => Some(None),
+            Some(token) if !token.contains('/') && !self.secrets.is_empty() => Some(Some(token)),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the ingress counts: every callback has exactly one outcome.
+
+use std::sync::Arc;
+
+use ci_bridge_publisher::LATENCY_BUCKETS;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// What became of a callback; a label of `ci_bridge_callbacks_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Published,
+    Duplicate,
+    Quarantined,
+    Rejected,
+    Unavailable,
+    Probe,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    received: Counter,
+    /// In the order of [`Outcome::ALL`].
+    by_outcome: [Counter; Outcome::ALL.len()],
+    rejections: Family<ReasonLabel, Counter>,
+    answer: Histogram,
+    pub(crate) in_flight: Arc<Gauge>,
+    pub(crate) connections: Arc<Gauge>,
+}
+
+/// A callback that has been received and has no outcome yet. Dropped without one, its sender went away before the
+/// callback was complete.
+#[derive(Debug)]
+pub(crate) struct Received<'m> {
+    metrics: &'m Metrics,
+    since: std::time::Instant,
+    answered: bool,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let outcomes = Family::<OutcomeLabel, Counter>::default();
+        let by_outcome =
+            Outcome::ALL.map(|o| outcomes.get_or_create_owned(&OutcomeLabel { outcome: o.as_str() }));
+        let metrics = Self {
+            received: Counter::default(),
+            by_outcome,
+            rejections: Family::default(),
+            answer: Histogram::new(LATENCY_BUCKETS),
+            in_flight: Arc::default(),
+            connections: Arc::default(),
+        };
+        registry.register(
+            "callbacks_received",
+            "Requests that came to the callback listener",
+            metrics.received.clone(),
+        );
+        registry.register("callbacks", "Callbacks by what became of them", outcomes);
+        registry.register(
+            "rejections",
+            "Rejected requests by reason",
+            metrics.rejections.clone(),
+        );
+        registry.register_with_unit(
+            "answer",
+            "Time to answer a callback",
+            Unit::Seconds,
+            metrics.answer.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Requests being answered",
+            (*metrics.in_flight).clone(),
+        );
+        registry.register(
+            "connections",
+            "Open connections of senders",
+            (*metrics.connections).clone(),
+        );
+        metrics
+    }
+
+    pub(crate) fn received(&self) -> Received<'_> {
+        self.received.inc();
+        Received {
+            metrics: self,
+            since: std::time::Instant::now(),
+            answered: false,
+        }
+    }
+
+    pub(crate) fn rejected(&self, reason: &'static str) {
+        self.rejections.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    fn count(&self, outcome: Outcome) {
+        self.by_outcome[outcome as usize].inc();
+    }
+}
+
+impl Received<'_> {
+    pub(crate) fn answered(mut self, outcome: Outcome) {
+        self.answered = true;
+        self.metrics.count(outcome);
+        self.metrics.answer.observe(self.since.elapsed().as_secs_f64());
+    }
+}
+
+impl Drop for Received<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.metrics.count(Outcome::Rejected);
+            self.metrics.rejected("sender_left");
+        }
+    }
+}
+
+impl Outcome {
+    const ALL: [Self; 6] = [
+        Self::Published,
+        Self::Duplicate,
+        Self::Quarantined,
+        Self::Rejected,
+        Self::Unavailable,
+        Self::Probe,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "published",
+            Self::Duplicate => "duplicate",
+            Self::Quarantined => "quarantined",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::Probe => "probe",
+        }
+    }
+}
