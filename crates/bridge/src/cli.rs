@@ -1,0 +1,172 @@
+//! The command line: what can be asked for, and the exit codes that tell how it went.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{check, demo, render, send, serve, tail};
+use crate::config::{self, Loaded, Overrides};
+
+/// The configuration cannot be used: EX_CONFIG of sysexits.
+const EXIT_CONFIG: u8 = 78;
+/// A body cannot be read: EX_DATAERR of sysexits.
+const EXIT_DATA: u8 = 65;
+
+/// Receives callbacks of Tencent Cloud Infinite (CI) and publishes one NATS message per job, stored in JetStream
+/// before the callback is answered.
+#[derive(Debug, Parser)]
+#[command(name = "ci-bridge", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the sidecar: take callbacks, publish them, answer
+    Serve(ServeArgs),
+    /// Check the configuration, and print what is in effect and where each value came from
+    Check(CheckArgs),
+    /// Print the messages that callback bodies would become, one JSON line each; offline
+    Render(RenderArgs),
+    /// Post a sample callback, or files, to a running bridge and show the answer
+    Send(send::Arguments),
+    /// Print messages as they are published
+    Tail(TailArgs),
+    /// Watch it work: a throwaway nats-server and bridge, sample callbacks posted, their messages printed
+    Demo(demo::Arguments),
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file (TOML); without one, defaults and the environment hold
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The address for callbacks, over ingress.listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The address for /livez, /readyz and /metrics, over admin.listen
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+    /// The NATS servers, over nats.servers; a comma-separated list
+    #[arg(long, value_name = "URL")]
+    nats: Option<String>,
+    /// Which log lines are written, over log.level: error, warn, info, debug, trace
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Also ask NATS whether the streams are there and take every subject
+    #[arg(long)]
+    connect: bool,
+}
+
+#[derive(Debug, Args)]
+struct RenderArgs {
+    /// Files with callback bodies; `-` or none reads standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+struct TailArgs {
+    /// The subject, with wildcards
+    #[arg(default_value = "ci.>")]
+    subject: String,
+    /// One JSON object a line, for pipes
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Runs the command that the process was called with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.command) {
+        Ok(code) => code,
+        // Whoever read our output has gone: nothing to say, and nobody to say it to.
+        Err(Failure::Other(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Config(error)) => {
+            say(&error.to_string());
+            ExitCode::from(EXIT_CONFIG)
+        }
+        Err(Failure::Data(message)) => {
+            say(&message);
+            ExitCode::from(EXIT_DATA)
+        }
+        Err(Failure::Other(error)) => {
+            say(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why a command failed, by the exit code it leads to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error(transparent)]
+    Config(#[from] config::ConfigError),
+    #[error("{0}")]
+    Data(String),
+    #[error(transparent)]
+    Other(#[from] io::Error),
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(args) => {
+            let loaded = config::load(args.config.config.as_deref(), &args.overrides())?;
+            serve::run(loaded.settings)
+        }
+        Command::Check(args) => check::run(&load(&args.config)?, args.connect),
+        Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),
+        Command::Send(args) => send::run(&args),
+        Command::Tail(args) => tail::run(&load(&args.config)?.settings, args.subject, args.json),
+        Command::Demo(args) => demo::run(&args),
+    }
+}
+
+fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
+    Ok(config::load(args.config.as_deref(), &Overrides::default())?)
+}
+
+impl ServeArgs {
+    fn overrides(&self) -> Overrides {
+        let given = [
+            ("ingress.listen", &self.listen),
+            ("admin.listen", &self.admin_listen),
+            ("nats.servers", &self.nats),
+            ("log.level", &self.log_level),
+        ];
+        Overrides(
+            given
+                .into_iter()
+                .filter_map(|(key, value)| Some((key, value.clone()?)))
+                .collect(),
+        )
+    }
+}
+
+/// One message on standard error, with the program's name before each line.
+pub(crate) fn say(message: &str) {
+    let mut stderr = io::stderr().lock();
+    for line in message.lines() {
+        let _ = writeln!(stderr, "ci-bridge: {line}");
+    }
+}

@@ -1,0 +1,69 @@
+//! `ci-bridge check`: is the configuration good, what is in effect, and does NATS agree.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use ci_bridge_publisher::{Publisher, Readiness};
+use prometheus_client::registry::Registry;
+use tokio::time::timeout;
+
+use crate::cli::Failure;
+use crate::config::{Loaded, Settings};
+
+/// How long NATS may take to answer.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(loaded: &Loaded, connect: bool) -> Result<ExitCode, Failure> {
+    print(loaded)?;
+    if !connect {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let readiness = super::runtime()?.block_on(ask_nats(&loaded.settings))?;
+    let mut stdout = io::stdout().lock();
+    for check in &readiness.checks {
+        writeln!(
+            stdout,
+            "{} {}: {}",
+            if check.ok { "ok    " } else { "FAILED" },
+            check.name,
+            check.detail
+        )?;
+    }
+    Ok(if readiness.ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(78)
+    })
+}
+
+fn print(loaded: &Loaded) -> io::Result<()> {
+    let rows = loaded.report();
+    let width = |column: fn(&(String, String, String)) -> usize, most| {
+        rows.iter().map(column).max().unwrap_or(0).min(most)
+    };
+    let (keys, values) = (width(|row| row.0.len(), 44), width(|row| row.1.len(), 44));
+    let mut stdout = io::stdout().lock();
+    for (key, value, source) in &rows {
+        writeln!(stdout, "{key:keys$} = {value:values$}  # {source}")?;
+    }
+    writeln!(stdout, "configuration is valid")
+}
+
+/// What the running bridge would say of itself after a moment. Streams are only looked at, never made.
+async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
+    let mut config = settings.publisher.clone();
+    for stream in &mut config.streams {
+        stream.create = false;
+    }
+    let (publisher, _tasks) = Publisher::start(config, &mut Registry::default()).await?;
+    let mut readiness = publisher.readiness();
+    let settled = timeout(
+        CONNECT_TIME,
+        readiness.wait_for(|readiness| readiness.checks.len() > 1),
+    )
+    .await;
+    drop(settled);
+    let readiness = readiness.borrow().clone();
+    Ok(readiness)
+}

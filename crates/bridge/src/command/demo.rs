@@ -1,0 +1,210 @@
+//! `ci-bridge demo`: the main job, from nothing: a throwaway nats-server, the bridge, callbacks in, messages out.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{DeliverPolicy, push};
+use bytes::Bytes;
+use clap::Args;
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, select};
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use super::post::{Answered, post};
+use super::printer::{Place, Printer};
+use super::samples::{SAMPLES, Sample};
+use super::serve::Bridge;
+use crate::cli::Failure;
+use crate::config::{self, Overrides};
+use crate::local_nats::LocalNats;
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// One JSON object a message, and nothing else
+    #[arg(long)]
+    json: bool,
+    /// Leave everything running afterwards, to try `send` and `tail` on it, until Ctrl-C
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Between two callbacks on a terminal, so that a person can follow.
+const PAUSE: Duration = Duration::from_millis(400);
+/// The broker and the bridge are on this machine: more would mean that something is broken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+type Messages = BoxStream<'static, io::Result<jetstream::Message>>;
+
+/// What the demo reads of an answer.
+#[derive(Deserialize)]
+struct Report {
+    outcome: String,
+    messages: Vec<Reported>,
+}
+
+#[derive(Deserialize)]
+struct Reported {
+    duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct Problem {
+    detail: String,
+}
+
+pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
+    let nats = LocalNats::start("")?;
+    let overrides = [
+        ("ingress.listen", "127.0.0.1:0".to_owned()),
+        ("admin.listen", "127.0.0.1:0".to_owned()),
+        ("nats.servers", nats.url()),
+        ("nats.context", String::new()),
+    ];
+    let loaded = config::load(None, &Overrides(overrides.into()))?;
+    super::runtime()?.block_on(async {
+        tokio::select! {
+            result = show(args, &nats, loaded.settings) => result,
+            _ = tokio::signal::ctrl_c() => Ok(()),
+        }
+    })?;
+    // `nats` goes here, and with it the server and its files.
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) -> io::Result<()> {
+    let bridge = Bridge::start(settings).await?;
+    let url = format!("http://{}/ci/callback", bridge.listen);
+    let mut readiness = bridge.readiness();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(bridge.run_until(async move {
+        let _ = stopped.await;
+    }));
+    let ready = timeout(PATIENCE, readiness.wait_for(|readiness| readiness.ready)).await;
+    if !matches!(ready, Ok(Ok(_))) {
+        return Err(io::Error::other("the bridge did not become ready"));
+    }
+    drop(ready);
+    let mut stage = Stage {
+        printer: Printer::new(args.json),
+        quiet: args.json,
+        messages: subscribe(nats).await?,
+        url,
+    };
+    stage.say(&format!(
+        "{} on {}, streams in a folder that goes with it",
+        nats.version()?,
+        nats.url()
+    ))?;
+    stage.say(&format!("ci-bridge on {}", stage.url))?;
+    for sample in &SAMPLES {
+        stage.play(sample).await?;
+    }
+    stage.say("\nThat was every message. Subscribe to just what concerns you: `ci.task.*.failed`, `ci.workflow.>`, …")?;
+    if args.keep {
+        stage.say(&format!("Still running. In another terminal:\n  ci-bridge send --sample batch --url {}\n  NATS_URL={} ci-bridge tail\nCtrl-C ends it.", stage.url, nats.url()))?;
+        std::future::pending::<()>().await;
+    }
+    let _ = stop.send(());
+    running.await.map_err(io::Error::other)
+}
+
+struct Stage {
+    printer: Printer,
+    quiet: bool,
+    messages: Messages,
+    url: String,
+}
+
+impl Stage {
+    async fn play(&mut self, sample: &Sample) -> io::Result<()> {
+        if !self.quiet && io::IsTerminal::is_terminal(&io::stdout()) {
+            sleep(PAUSE).await;
+        }
+        self.say(&format!(
+            "\n{} {}: {}",
+            self.printer.paint("1;36", "POST"),
+            self.printer.paint("1", sample.name),
+            sample.about
+        ))?;
+        let started = Instant::now();
+        let answered = post(&self.url, None, Bytes::from_static(sample.body.as_bytes())).await?;
+        let took = started.elapsed().as_secs_f64() * 1000.0;
+        let expected = self.explain(&answered, took)?;
+        for _ in 0..expected {
+            self.next_message().await?;
+        }
+        Ok(())
+    }
+
+    /// Says what was answered; gives the number of messages that must follow.
+    fn explain(&self, answered: &Answered, took: f64) -> io::Result<usize> {
+        if answered.status == 200 {
+            let report: Report = serde_json::from_slice(&answered.body)?;
+            let new = report
+                .messages
+                .iter()
+                .filter(|message| !message.duplicate)
+                .count();
+            let repeated = report.messages.len() - new;
+            let note = if repeated > 0 {
+                format!(", {repeated} already stored: not stored again")
+            } else {
+                String::new()
+            };
+            self.say(&format!(
+                "  {} {}{note} ({took:.1} ms)",
+                self.printer.paint("32", "200"),
+                report.outcome
+            ))?;
+            return Ok(new);
+        }
+        let problem: Problem = serde_json::from_slice(&answered.body)?;
+        let status = self.printer.paint("31", &answered.status.to_string());
+        self.say(&format!("  {status} {} ({took:.1} ms)", problem.detail))?;
+        Ok(1)
+    }
+
+    async fn next_message(&mut self) -> io::Result<()> {
+        let message = match timeout(PATIENCE, self.messages.next()).await {
+            Ok(Some(message)) => message?,
+            _ => return Err(io::Error::other("a message that was answered for did not arrive")),
+        };
+        let info = message.info().map_err(io::Error::other)?;
+        let place = Place {
+            stream: info.stream.to_owned(),
+            sequence: info.stream_sequence,
+        };
+        self.printer.message(&message.message, Some(&place))
+    }
+
+    fn say(&self, text: &str) -> io::Result<()> {
+        match self.quiet {
+            true => Ok(()),
+            false => writeln!(io::stdout().lock(), "{text}"),
+        }
+    }
+}
+
+/// Everything that is stored from now on, as a subscriber with a consumer of its own would see it.
+async fn subscribe(nats: &LocalNats) -> io::Result<Messages> {
+    let client = async_nats::connect(nats.url()).await.map_err(io::Error::other)?;
+    let context = jetstream::new(client.clone());
+    let mut both: Messages = futures_util::stream::empty().boxed();
+    for stream in ["CI", "CI_QUARANTINE"] {
+        let stream = context.get_stream(stream).await.map_err(io::Error::other)?;
+        let consumer = stream
+            .create_consumer(push::OrderedConfig {
+                deliver_subject: client.new_inbox(),
+                deliver_policy: DeliverPolicy::All,
+                ..Default::default()
+            })
+            .await
+            .map_err(io::Error::other)?;
+        let messages = consumer.messages().await.map_err(io::Error::other)?;
+        both = select(both, messages.map(|message| message.map_err(io::Error::other))).boxed();
+    }
+    Ok(both)
+}

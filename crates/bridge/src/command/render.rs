@@ -1,0 +1,103 @@
+//! `ci-bridge render`: what callback bodies would become, without a network.
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ci_bridge_publisher::{Message, Origin};
+use ci_bridge_schema::{Normalised, ParseError, normalise, parse};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cli::Failure;
+use crate::config::Settings;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    subject: &'a str,
+    headers: serde_json::Map<String, serde_json::Value>,
+    data: &'a RawValue,
+}
+
+pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let standard_input = [PathBuf::from("-")];
+    let files = if files.is_empty() { &standard_input } else { files };
+    let mut unreadable = Vec::new();
+    let mut stdout = io::BufWriter::new(io::stdout().lock());
+    for file in files {
+        let body = read(file)?;
+        match messages(settings, body_of_capture(&body)) {
+            Ok(messages) => messages
+                .iter()
+                .try_for_each(|message| print(message, &mut stdout))?,
+            Err(error) => unreadable.push(format!(
+                "{}: {}: {error}",
+                file.display(),
+                error.reason().as_str()
+            )),
+        }
+    }
+    stdout.flush()?;
+    match unreadable.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Err(Failure::Data(unreadable.join("\n"))),
+    }
+}
+
+fn messages(settings: &Settings, body: &[u8]) -> Result<Vec<Message>, ParseError> {
+    let callback = parse(body, &settings.limits.parse)?;
+    // The checked configuration has at least one endpoint; render speaks for the first.
+    let Some(endpoint) = settings.endpoints.first() else {
+        return Ok(Vec::new());
+    };
+    let origin = Origin {
+        endpoint: &endpoint.name,
+        traceparent: None,
+    };
+    Ok(match normalise(callback) {
+        Normalised::Probe => Vec::new(),
+        Normalised::Events(events) => events
+            .iter()
+            .flat_map(|event| endpoint.router.route(event, origin))
+            .collect(),
+    })
+}
+
+fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
+    let id = ("Nats-Msg-Id", message.id.as_str());
+    let headers = std::iter::once(id).chain(message.headers.iter());
+    let line = Line {
+        subject: message.subject.as_str(),
+        headers: headers
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect(),
+        data: serde_json::from_slice(&message.payload)?,
+    };
+    serde_json::to_writer(&mut *to, &line)?;
+    writeln!(to)
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().lock().read_to_end(&mut body)?;
+    } else {
+        body =
+            std::fs::read(file).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
+    }
+    Ok(body)
+}
+
+/// The body within a captured HTTP request (`POST / HTTP/1.1` and headers above it); everything else as it is.
+pub(super) fn body_of_capture(bytes: &[u8]) -> &[u8] {
+    let is_request = bytes.starts_with(b"POST ");
+    let starts_body = |line: &[u8]| matches!(line.trim_ascii_start().first(), Some(b'<' | b'{' | b'['));
+    let mut at = 0;
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        if is_request && starts_body(line) {
+            return &bytes[at..];
+        }
+        at += line.len();
+    }
+    bytes
+}

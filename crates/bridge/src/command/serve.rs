@@ -1,0 +1,154 @@
+//! `ci-bridge serve`: load, build, spawn, drain.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ci_bridge_ingress::{Admin, Ingress, serve_admin, serve_callbacks};
+use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use crate::cli::Failure;
+use crate::config::Settings;
+use crate::telemetry;
+
+/// Of `drain_timeout`, what is left for NATS after the last answer.
+const CLOSE_TIME: Duration = Duration::from_secs(1);
+
+pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+    telemetry::start(&settings)?;
+    super::runtime()?.block_on(async {
+        let bridge = Bridge::start(settings).await?;
+        announce(&bridge)?;
+        bridge.run_until(terminated()?).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A bridge that takes callbacks.
+pub(crate) struct Bridge {
+    pub(crate) listen: SocketAddr,
+    pub(crate) admin_listen: SocketAddr,
+    callbacks: TcpListener,
+    health: TcpListener,
+    ingress: Arc<Ingress>,
+    admin: Arc<Admin>,
+    publisher: Publisher,
+    drain_timeout: Duration,
+    _tasks: Tasks,
+}
+
+impl Bridge {
+    /// Binds both listeners and starts towards NATS, which need not be there yet.
+    pub(crate) async fn start(settings: Settings) -> io::Result<Self> {
+        let callbacks = bind(settings.listen, "ingress.listen").await?;
+        let health = bind(settings.admin_listen, "admin.listen").await?;
+        if settings.publisher.delivery == Delivery::Core {
+            warn!("delivery = \"core\": at most once; what no subscriber takes at this moment is gone");
+        }
+        let mut registry = Registry::with_prefix("ci_bridge");
+        registry.register(
+            "build",
+            "The program",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
+        let ingress = Ingress::new(
+            settings.endpoints,
+            settings.limits,
+            publisher.clone(),
+            &mut registry,
+        );
+        Ok(Self {
+            listen: callbacks.local_addr()?,
+            admin_listen: health.local_addr()?,
+            callbacks,
+            health,
+            ingress: Arc::new(ingress),
+            admin: Arc::new(Admin::new(publisher.readiness(), registry)),
+            publisher,
+            drain_timeout: settings.drain_timeout,
+            _tasks: tasks,
+        })
+    }
+
+    /// Whether callbacks can be taken now, and every change of that.
+    pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.publisher.readiness()
+    }
+
+    /// Takes callbacks until `stop`, then finishes what is in flight, within `drain_timeout`.
+    pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(false);
+        let until = |mut stopped: watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let health = tokio::spawn(serve_admin(
+            self.health,
+            Arc::clone(&self.admin),
+            until(stopped.clone()),
+        ));
+        let mut callbacks = tokio::spawn(serve_callbacks(
+            self.callbacks,
+            Arc::clone(&self.ingress),
+            until(stopped),
+        ));
+        stop.await;
+        info!("stopping: finishing what is in flight");
+        self.admin.drain();
+        let _ = stopping.send(true);
+        let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
+        if timeout(for_answers, &mut callbacks).await.is_err() {
+            warn!("some requests were not answered within ingress.drain_timeout");
+        }
+        self.publisher.close(CLOSE_TIME).await;
+        health.abort();
+        info!("stopped");
+    }
+}
+
+async fn bind(address: SocketAddr, key: &str) -> io::Result<TcpListener> {
+    let explain = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address} ({key}): {e}"));
+    TcpListener::bind(address).await.map_err(explain)
+}
+
+/// The ready line: what a script waits for, with the real ports.
+fn announce(bridge: &Bridge) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(
+        stdout,
+        "ci-bridge ready: callbacks on http://{}, admin on http://{}",
+        bridge.listen, bridge.admin_listen
+    )?;
+    stdout.flush()
+}
+
+/// SIGTERM or SIGINT; a second one ends the process at once.
+fn terminated() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        let again = async move |terminate: &mut tokio::signal::unix::Signal,
+                                interrupt: &mut tokio::signal::unix::Signal| {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        again(&mut terminate, &mut interrupt).await;
+        tokio::spawn(async move {
+            again(&mut terminate, &mut interrupt).await;
+            warn!("second signal: leaving at once");
+            std::process::exit(130);
+        });
+    })
+}

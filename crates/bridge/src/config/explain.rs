@@ -1,0 +1,188 @@
+//! What is wrong with a configuration: where, what, and what to write instead. Never a secret's value.
+
+use std::fmt;
+
+use figment::error::Kind;
+use figment::value::Value;
+use figment::{Figment, Metadata};
+
+/// Everything that is wrong with a configuration, a line each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+/// A value that is read well but makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem {
+    pub(super) key: String,
+    pub(super) message: String,
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("\n"))
+    }
+}
+
+/// How far a misspelt key may be from a valid one to be taken for it.
+const LIKENESS: f64 = 0.7;
+
+/// What figment found wrong. Its own text repeats the offending value, which may be a secret.
+pub(super) fn figment(error: &figment::Error) -> ConfigError {
+    ConfigError {
+        problems: error.clone().into_iter().map(|error| one(&error)).collect(),
+    }
+}
+
+/// What does not make sense, with where it was set.
+pub(super) fn problems(problems: Vec<Problem>, figment: &Figment) -> ConfigError {
+    let line = |problem: Problem| {
+        format!(
+            "{}: {} (set by {})",
+            problem.key,
+            problem.message,
+            source(figment, &problem.key)
+        )
+    };
+    ConfigError {
+        problems: problems.into_iter().map(line).collect(),
+    }
+}
+
+/// Where the value of a key came from; of the nearest key above it, if it has none of its own.
+pub(super) fn source(figment: &Figment, key: &str) -> String {
+    let mut key = key;
+    loop {
+        if let Some(metadata) = figment.find_metadata(key) {
+            return describe(metadata);
+        }
+        match key.rsplit_once('.') {
+            Some((above, _)) => key = above,
+            None => return "default".to_owned(),
+        }
+    }
+}
+
+/// A value for a report.
+pub(super) fn shown(key: &str, value: &Value) -> String {
+    match value {
+        value if is_secret(key) => match is_empty(value) {
+            true => "\"\"".to_owned(),
+            false => "<secret>".to_owned(),
+        },
+        Value::Array(_, items) if key == "nats.servers" => {
+            let servers = items
+                .iter()
+                .map(|item| format!("{:?}", without_credentials(item.as_str().unwrap_or_default())));
+            format!("[{}]", servers.collect::<Vec<_>>().join(", "))
+        }
+        Value::String(_, text) => format!("{text:?}"),
+        Value::Array(_, items) => {
+            format!(
+                "[{}]",
+                items
+                    .iter()
+                    .map(|item| shown(key, item))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        }
+        Value::Num(_, number) => number
+            .to_u128()
+            .map(|n| n.to_string())
+            .or(number.to_f64().map(|n| n.to_string()))
+            .unwrap_or_default(),
+        Value::Bool(_, flag) => flag.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn one(error: &figment::Error) -> String {
+    let key = error.path.join(".");
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(|| "configuration".to_owned(), describe);
+    match &error.kind {
+        Kind::UnknownField(name, expected) => {
+            let above = key
+                .strip_suffix(name.as_str())
+                .unwrap_or(&key)
+                .trim_end_matches('.');
+            let full = |name: &str| {
+                if above.is_empty() {
+                    name.to_owned()
+                } else {
+                    format!("{above}.{name}")
+                }
+            };
+            let nearest = expected
+                .iter()
+                .map(|have| (strsim::jaro_winkler(have, name), *have));
+            let nearest = nearest
+                .filter(|(likeness, _)| *likeness > LIKENESS)
+                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let advice = match nearest {
+                Some((_, nearest)) => format!("did you mean {}?", full(nearest)),
+                None => format!("valid keys here are {}", expected.join(", ")),
+            };
+            format!("{place}: unknown key {}: {advice}", full(name))
+        }
+        Kind::UnknownVariant(_, expected) => format!("{place}: {key}: write one of {}", expected.join(", ")),
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            format!("{place}: {key}: expected {expected}")
+        }
+        Kind::MissingField(name) => format!("{place}: {key}: {name} is missing"),
+        Kind::Message(message) if key.is_empty() => format!("{place}: {}", without_source_line(message)),
+        Kind::Message(message) => format!("{place}: {key}: {message}"),
+        _ => format!("{place}: {key}: not a valid value"),
+    }
+}
+
+/// A TOML syntax error quotes the line, which may hold a secret; line and column say enough.
+fn without_source_line(message: &str) -> String {
+    let quoted = |line: &&str| !line.contains('|');
+    message
+        .lines()
+        .filter(quoted)
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
+
+fn describe(metadata: &Metadata) -> String {
+    match &metadata.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.starts_with("environment") || metadata.name.starts_with("--") => {
+            metadata.name.to_string()
+        }
+        _ => "default".to_owned(),
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    let last = key
+        .rsplit('.')
+        .find(|name| name.parse::<usize>().is_err())
+        .unwrap_or_default();
+    matches!(last, "tokens" | "token" | "password")
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::String(_, text) => text.is_empty(),
+        Value::Array(_, items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+fn without_credentials(server: &str) -> String {
+    match (server.split_once("://"), server.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://<secret>@{host}"),
+        (None, Some((_, host))) => format!("<secret>@{host}"),
+        _ => server.to_owned(),
+    }
+}

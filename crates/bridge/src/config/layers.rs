@@ -1,0 +1,183 @@
+//! Where values come from: defaults, then the file, then the environment, then flags.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::{Dict, Map, Tag, Value};
+use figment::{Figment, Metadata, Profile, Provider};
+
+use super::explain::{self, ConfigError};
+use super::{Config, Settings};
+
+/// Every variable of ours starts with this. A single `_` would take the `CI_BRIDGE_PORT=tcp://…` that Kubernetes
+/// makes of a service called ci-bridge.
+const PREFIX: &str = "CI_BRIDGE__";
+
+/// The variables of the nats CLI, and the keys that they stand for.
+const NATS_VARIABLES: [(&str, &str); 10] = [
+    ("NATS_URL", "nats.servers"),
+    ("NATS_USER", "nats.user"),
+    ("NATS_PASSWORD", "nats.password"),
+    ("NATS_TOKEN", "nats.token"),
+    ("NATS_CREDS", "nats.creds_file"),
+    ("NATS_NKEY", "nats.nkey_file"),
+    ("NATS_CONTEXT", "nats.context"),
+    ("NATS_CA", "nats.tls.ca"),
+    ("NATS_CERT", "nats.tls.cert"),
+    ("NATS_KEY", "nats.tls.key"),
+];
+
+/// What the command line says over everything else: keys and their values.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides(pub Vec<(&'static str, String)>);
+
+/// A configuration, checked, and where its values came from.
+pub struct Loaded {
+    /// As it was written.
+    pub config: Config,
+    /// As the crates take it.
+    pub settings: Settings,
+    figment: Figment,
+}
+
+/// Reads and checks the configuration.
+///
+/// # Errors
+///
+/// [`ConfigError`] lists everything that is wrong, each with its key and where it was set.
+pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, ConfigError> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file));
+    }
+    let defaults = Serialized::defaults(Config::default())
+        .data()
+        .map_err(|e| explain::figment(&e))?;
+    let defaults = defaults.into_values().next().unwrap_or_default();
+    for variable in variables(&defaults) {
+        figment = figment.merge(variable);
+    }
+    for (key, value) in &overrides.0 {
+        let value = typed(&defaults, key, value.clone());
+        figment = figment.merge(Single {
+            name: format!("--{}", key.replace(['.', '_'], "-")),
+            key: (*key).to_owned(),
+            value,
+        });
+    }
+    let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
+    let settings = Settings::check(&config).map_err(|problems| explain::problems(problems, &figment))?;
+    Ok(Loaded {
+        config,
+        settings,
+        figment,
+    })
+}
+
+impl Loaded {
+    /// Every key with its value, secrets left out, and where it came from; in the order of the keys.
+    #[must_use]
+    pub fn report(&self) -> Vec<(String, String, String)> {
+        let mut rows = Vec::new();
+        if let Ok(Value::Dict(_, dict)) = self.figment.find_value("") {
+            flatten(&Value::from(dict), "", &mut rows);
+        }
+        rows.into_iter()
+            .map(|(key, value)| {
+                let source = explain::source(&self.figment, &key);
+                (key, value, source)
+            })
+            .collect()
+    }
+}
+
+/// One value from the environment or the command line.
+struct Single {
+    name: String,
+    key: String,
+    value: Value,
+}
+
+impl Provider for Single {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
+        let nested = figment::util::nest(&self.key, self.value.clone());
+        let dict = nested.into_dict().unwrap_or_default();
+        Ok(Profile::Default.collect(dict))
+    }
+}
+
+fn variables(defaults: &Dict) -> Vec<Single> {
+    let nats = NATS_VARIABLES
+        .iter()
+        .filter_map(|(name, key)| Some((*name, *key, env::var(name).ok()?)));
+    let nats = nats
+        .filter(|(_, _, value)| !value.is_empty())
+        .map(|(name, key, value)| Single {
+            name: format!("environment variable {name}"),
+            key: key.to_owned(),
+            value: typed(defaults, key, value),
+        });
+    let mut ours: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect();
+    ours.sort();
+    let ours = ours.into_iter().map(|(name, value)| {
+        let key = name[PREFIX.len()..].replace("__", ".").to_ascii_lowercase();
+        Single {
+            value: typed(defaults, &key, value),
+            name: format!("environment variable {name}"),
+            key,
+        }
+    });
+    nats.chain(ours).collect()
+}
+
+/// Gives a text the type that its key has by default. By its looks alone, a password of `007` would be the number 7.
+fn typed(defaults: &Dict, key: &str, text: String) -> Value {
+    let mut names = key.split('.');
+    let first = names.next().and_then(|name| defaults.get(name));
+    let default = names.try_fold(first, |value, name| Some(value?.as_dict()?.get(name)));
+    let parsed = || {
+        text.parse::<Value>()
+            .unwrap_or_else(|_| Value::from(text.clone()))
+    };
+    match default.flatten() {
+        Some(Value::Num(..) | Value::Bool(..)) => parsed(),
+        Some(Value::Array(..)) if text.trim_start().starts_with('[') => parsed(),
+        Some(Value::Array(..)) => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Value::Array(Tag::Default, items.map(Value::from).collect())
+        }
+        _ => Value::from(text),
+    }
+}
+
+fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, String)>) {
+    let join = |name: &str| {
+        if key.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{key}.{name}")
+        }
+    };
+    match value {
+        Value::Dict(_, dict) => dict
+            .iter()
+            .for_each(|(name, value)| flatten(value, &join(name), rows)),
+        Value::Array(_, items) if items.iter().any(|item| matches!(item, Value::Dict(..))) => {
+            items
+                .iter()
+                .enumerate()
+                .for_each(|(at, item)| flatten(item, &join(&at.to_string()), rows));
+        }
+        other => rows.push((key.to_owned(), explain::shown(key, other))),
+    }
+}
+
+/// `~` and variables are the shell's business; a relative path is relative to where the bridge runs.
+pub(super) fn given(path: &Path) -> Option<PathBuf> {
+    (!path.as_os_str().is_empty()).then(|| path.to_owned())
+}

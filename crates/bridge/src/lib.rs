@@ -1,0 +1,7 @@
+//! The ci-bridge command: configuration, commands, telemetry, and nothing of the other crates' business.
+
+pub mod cli;
+mod command;
+pub mod config;
+pub mod local_nats;
+mod telemetry;
