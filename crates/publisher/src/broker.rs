@@ -53,7 +53,7 @@ struct Known {
 
 impl Broker {
     pub(crate) fn new() -> Self {
-        let starting = Readiness::of(vec![Check::failed("nats", "not connected yet")]);
+        let starting = Readiness::of(vec![Check::failed("nats", "not connected to NATS")]);
         Self {
             known: Mutex::default(),
             changed: Notify::new(),

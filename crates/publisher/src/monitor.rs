@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use crate::broker::{Broker, Check, Readiness};
 use crate::metrics::Metrics;
-use crate::nats::{Failure, Link, StreamSpec, StreamState, covers};
+use crate::nats::{Failure, Link, Origin, StreamSpec, StreamState, covers};
 
 /// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
 const CALM_INTERVAL: Duration = Duration::from_secs(1);
@@ -96,7 +96,16 @@ impl Monitor {
             state.is_some_and(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
         });
         match uncovered {
-            None => Check::passed("streams", "every configured subject is covered"),
+            None => {
+                let assumed = states.iter().filter(|state| state.origin == Origin::Assumed);
+                let assumed =
+                    assumed.map(|s| format!("; stream {} does not exist yet: serve will create it", s.name));
+                let covered = "every configured subject is covered".to_owned();
+                Check::passed(
+                    "streams",
+                    std::iter::once(covered).chain(assumed).collect::<String>(),
+                )
+            }
             Some((pattern, stream)) => Check::failed(
                 "streams",
                 format!(
@@ -141,7 +150,17 @@ fn kind_of(readiness: &Readiness) -> String {
 
 /// Says once, and again after a change, what the streams promise.
 fn describe(states: &[StreamState], before: &[StreamState]) {
-    for state in states.iter().filter(|state| !before.contains(state)) {
+    // That it was created is said once; to find it with the next look is no news.
+    let same = |a: &StreamState, b: &StreamState| {
+        StreamState {
+            origin: b.origin,
+            ..a.clone()
+        } == *b
+    };
+    for state in states
+        .iter()
+        .filter(|state| !before.iter().any(|old| same(old, state)))
+    {
         let storage = if state.in_memory { "memory" } else { "file" };
         info!(
             stream = state.name,
@@ -150,7 +169,7 @@ fn describe(states: &[StreamState], before: &[StreamState]) {
             replicas = state.replicas,
             duplicate_window_seconds = state.duplicate_window.as_secs(),
             "{}",
-            if state.created {
+            if state.origin == Origin::Created {
                 "stream created"
             } else {
                 "stream found"

@@ -143,19 +143,7 @@ impl<'a> Document<'a, '_> {
     fn reference(&mut self, reference: &BytesRef<'a>, at: usize) -> Result<(), ParseError> {
         let character = match reference.resolve_char_ref() {
             Ok(Some(character)) if is_xml_character(character) => character,
-            Ok(None) => match &*reference.xml10_content() {
-                "lt" => '<',
-                "gt" => '>',
-                "amp" => '&',
-                "apos" => '\'',
-                "quot" => '"',
-                _ => {
-                    return Err(self.error(
-                        at,
-                        "an entity that is not one of the five of XML (lt, gt, amp, apos, quot)",
-                    ));
-                }
-            },
+            Ok(None) => predefined(reference.xml10_content().as_ref()).map_err(|message| self.error(at, message))?,
             Ok(Some(_)) | Err(_) => return Err(self.error(at, "a character reference to no XML character")),
         };
         match self.open.last_mut() {
@@ -229,6 +217,17 @@ impl<'a> Element<'a> {
             children.push((Cow::Borrowed(MIXED_TEXT), Node::Text(text)));
         }
         Node::Object(Object::gather(children))
+    }
+}
+
+fn predefined(entity: &str) -> Result<char, String> {
+    match entity {
+        "lt" => Ok('<'),
+        "gt" => Ok('>'),
+        "amp" => Ok('&'),
+        "apos" => Ok('\''),
+        "quot" => Ok('"'),
+        other => Err(format!("&{}; is not one of XML's five entities (lt, gt, amp, apos, quot)", shorten(other))),
     }
 }
 

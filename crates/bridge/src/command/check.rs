@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use ci_bridge_publisher::nats::Missing;
 use ci_bridge_publisher::{Publisher, Readiness};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
@@ -54,7 +55,9 @@ fn print(loaded: &Loaded) -> io::Result<()> {
 async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     let mut config = settings.publisher.clone();
     for stream in &mut config.streams {
-        stream.create = false;
+        if stream.missing == Missing::Create {
+            stream.missing = Missing::Assume;
+        }
     }
     let (publisher, _tasks) = Publisher::start(config, &mut Registry::default()).await?;
     let mut readiness = publisher.readiness();

@@ -13,7 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -88,24 +88,22 @@ impl Bridge {
 
     /// Takes callbacks until `stop`, then finishes what is in flight, within `drain_timeout`.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) {
-        let (stopping, stopped) = watch::channel(false);
-        let until = |mut stopped: watch::Receiver<bool>| async move {
-            let _ = stopped.wait_for(|stopped| *stopped).await;
-        };
+        // Health checks are answered to the very end: they say that the bridge is going.
         let health = tokio::spawn(serve_admin(
             self.health,
             Arc::clone(&self.admin),
-            until(stopped.clone()),
+            std::future::pending(),
         ));
-        let mut callbacks = tokio::spawn(serve_callbacks(
-            self.callbacks,
-            Arc::clone(&self.ingress),
-            until(stopped),
-        ));
+        let (stopping, stopped) = oneshot::channel::<()>();
+        let until_stopped = async move {
+            let _ = stopped.await;
+        };
+        let callbacks = serve_callbacks(self.callbacks, Arc::clone(&self.ingress), until_stopped);
+        let mut callbacks = tokio::spawn(callbacks);
         stop.await;
         info!("stopping: finishing what is in flight");
         self.admin.drain();
-        let _ = stopping.send(true);
+        let _ = stopping.send(());
         let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
         if timeout(for_answers, &mut callbacks).await.is_err() {
             warn!("some requests were not answered within ingress.drain_timeout");

@@ -90,11 +90,11 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
                     .join(", ")
             )
         }
-        Value::Num(_, number) => number
-            .to_u128()
-            .map(|n| n.to_string())
-            .or(number.to_f64().map(|n| n.to_string()))
-            .unwrap_or_default(),
+        Value::Num(_, number) => match (number.to_u128(), number.to_i128()) {
+            (Some(number), _) => number.to_string(),
+            (None, Some(number)) => number.to_string(),
+            (None, None) => number.to_f64().unwrap_or_default().to_string(),
+        },
         Value::Bool(_, flag) => flag.to_string(),
         other => format!("{other:?}"),
     }
@@ -133,12 +133,23 @@ fn one(error: &figment::Error) -> String {
         }
         Kind::UnknownVariant(_, expected) => format!("{place}: {key}: write one of {}", expected.join(", ")),
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-            format!("{place}: {key}: expected {expected}")
+            format!("{place}: {key}: expected {}", in_words(&expected.to_string()))
         }
         Kind::MissingField(name) => format!("{place}: {key}: {name} is missing"),
         Kind::Message(message) if key.is_empty() => format!("{place}: {}", without_source_line(message)),
         Kind::Message(message) => format!("{place}: {key}: {message}"),
         _ => format!("{place}: {key}: not a valid value"),
+    }
+}
+
+/// Rust's names of types, as an operator would say them.
+fn in_words(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" | "u32" | "u16" => "a whole number",
+        "a boolean" | "bool" => "true or false",
+        "a string" | "path string" => "a text in quotes",
+        "a sequence" => "a list in brackets",
+        other => other.strip_prefix("struct ").map_or(other, |_| "a table"),
     }
 }
 

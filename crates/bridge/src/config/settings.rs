@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ci_bridge_ingress::{AllowFrom, Endpoint, Limits, Secret, Secrets};
-use ci_bridge_publisher::nats::{Connection, StreamSpec};
+use ci_bridge_publisher::nats::{Connection, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, Delivery, Destinations, Glob, Router, Rule, Then};
 
 use super::explain::Problem;
@@ -342,7 +342,10 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
     let events = StreamSpec {
         name: jetstream.stream.clone(),
         subjects: jetstream.subjects.clone(),
-        create: jetstream.provision == Provision::Create,
+        missing: match jetstream.provision {
+            Provision::Create => Missing::Create,
+            Provision::Require => Missing::Wait,
+        },
         in_memory: jetstream.storage == Storage::Memory,
         replicas: jetstream.replicas,
         duplicate_window: jetstream.duplicate_window.get(),

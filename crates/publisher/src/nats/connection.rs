@@ -147,9 +147,11 @@ fn authenticate(options: ConnectOptions, how: Option<&Authentication>) -> io::Re
     })
 }
 
-/// Exponential with jitter of half its length, so that many bridges do not come back at the same instant.
+/// At once the first time; then exponential with jitter of half its length, so that many bridges do not come back
+/// at the same instant (ADR-40).
 fn reconnect_delay(attempts: usize) -> Duration {
-    let doublings = u32::try_from(attempts.saturating_sub(1))
+    let Some(failures) = attempts.checked_sub(1).filter(|failures| *failures > 0) else { return Duration::ZERO };
+    let doublings = u32::try_from(failures - 1)
         .unwrap_or(u32::MAX)
         .min(10);
     let full = FIRST_RECONNECT_DELAY
@@ -236,7 +238,8 @@ mod tests {
 
     #[test]
     fn reconnecting_backs_off_to_a_second_and_not_beyond() {
-        for attempts in [0, 1, 5, 100, usize::MAX] {
+        assert_eq!((reconnect_delay(0), reconnect_delay(1)), (Duration::ZERO, Duration::ZERO));
+        for attempts in [2, 5, 100, usize::MAX] {
             let delay = reconnect_delay(attempts);
             assert!(
                 delay >= FIRST_RECONNECT_DELAY / 2 && delay <= MAX_RECONNECT_DELAY,

@@ -8,4 +8,4 @@ mod streams;
 pub use acknowledgement::Failure;
 pub use connection::{Authentication, Connection, Tls, connect};
 pub(crate) use link::{Link, LinkEvent};
-pub use streams::{StreamSpec, StreamState, covers};
+pub use streams::{Missing, Origin, StreamSpec, StreamState, covers};

@@ -16,8 +16,8 @@ pub struct StreamSpec {
     pub name: String,
     /// The subjects it takes.
     pub subjects: Vec<String>,
-    /// Whether to create it when it is missing.
-    pub create: bool,
+    /// What to do when it is missing.
+    pub missing: Missing,
     /// In memory instead of in files.
     pub in_memory: bool,
     /// Copies in a cluster.
@@ -34,6 +34,17 @@ pub struct StreamSpec {
     pub domain: Option<String>,
 }
 
+/// What to do about a stream that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// Create it.
+    Create,
+    /// Not be ready until somebody has.
+    Wait,
+    /// Take it as it would be created, and change nothing: a look ahead.
+    Assume,
+}
+
 /// A stream as the server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamState {
@@ -47,8 +58,19 @@ pub struct StreamState {
     pub replicas: usize,
     /// In memory instead of in files.
     pub in_memory: bool,
-    /// Whether it was created just now.
-    pub created: bool,
+    /// How it came to be there.
+    pub origin: Origin,
+}
+
+/// How a stream came to be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there.
+    Found,
+    /// The bridge has just created it.
+    Created,
+    /// It is not there yet, see [`Missing::Assume`].
+    Assumed,
 }
 
 const STREAM_NOT_FOUND: u64 = 10059;
@@ -65,12 +87,8 @@ impl StreamSpec {
     /// Looks the stream up, and creates it when it is missing and may be created.
     pub(crate) async fn ensure(&self, link: &Link) -> Result<StreamState, Failure> {
         match self.call(link, "INFO", Bytes::new()).await? {
-            Ok(info) => Ok(state(info, false)),
-            Err(error) if error.err_code == STREAM_NOT_FOUND && self.create => self.create(link).await,
-            Err(error) if error.err_code == STREAM_NOT_FOUND => Err(Failure::Refused(format!(
-                "stream {} does not exist, and provision = \"require\" says not to create it",
-                self.name
-            ))),
+            Ok(info) => Ok(state(info.config, Origin::Found)),
+            Err(error) if error.err_code == STREAM_NOT_FOUND => self.provide(link).await,
             Err(error) => Err(Failure::Busy(format!(
                 "stream {}: {} ({})",
                 self.name, error.description, error.err_code
@@ -78,10 +96,21 @@ impl StreamSpec {
         }
     }
 
+    async fn provide(&self, link: &Link) -> Result<StreamState, Failure> {
+        match self.missing {
+            Missing::Create => self.create(link).await,
+            Missing::Assume => Ok(state(self.config(), Origin::Assumed)),
+            Missing::Wait => Err(Failure::Refused(format!(
+                "stream {} does not exist, and provision = \"require\" says not to create it",
+                self.name
+            ))),
+        }
+    }
+
     async fn create(&self, link: &Link) -> Result<StreamState, Failure> {
         let config = serde_json::to_vec(&self.config()).map_err(|e| Failure::Refused(e.to_string()))?;
         match self.call(link, "CREATE", config.into()).await? {
-            Ok(info) => Ok(state(info, true)),
+            Ok(info) => Ok(state(info.config, Origin::Created)),
             // Another bridge was faster: the next look finds its stream.
             Err(error) if error.err_code == STREAM_NAME_IN_USE => Err(Failure::NoStream),
             Err(error) => {
@@ -161,14 +190,14 @@ pub fn covers(filter: &str, pattern: &str) -> bool {
     wanted.next().is_none()
 }
 
-fn state(info: Info, created: bool) -> StreamState {
+fn state(config: Config, origin: Origin) -> StreamState {
     StreamState {
-        name: info.config.name,
-        subjects: info.config.subjects,
-        duplicate_window: info.config.duplicate_window,
-        replicas: info.config.num_replicas,
-        in_memory: info.config.storage == StorageType::Memory,
-        created,
+        in_memory: config.storage == StorageType::Memory,
+        name: config.name,
+        subjects: config.subjects,
+        duplicate_window: config.duplicate_window,
+        replicas: config.num_replicas,
+        origin,
     }
 }
 

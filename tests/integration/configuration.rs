@@ -1,0 +1,241 @@
+//! The operator's files: what is accepted, what is refused, and what is said.
+
+use std::fs;
+
+use ci_bridge::config::{Config, Overrides, load};
+
+use crate::support::{ci_bridge, repository, run};
+
+fn check(configuration: &str, environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bridge.toml");
+    fs::write(&file, configuration).unwrap();
+    let output = ci_bridge()
+        .args(["check", "-c"])
+        .arg(&file)
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&*file.to_string_lossy(), "bridge.toml");
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn the_reference_configuration_is_the_defaults() {
+    let loaded = load(Some(&repository("config/ci-bridge.toml")), &Overrides::default()).unwrap();
+    assert_eq!(loaded.config, Config::default());
+    // And it names every key: what a default has, the file has.
+    let text = fs::read_to_string(repository("config/ci-bridge.toml")).unwrap();
+    let defaults = serde_json::to_value(Config::default()).unwrap();
+    let mut missing = Vec::new();
+    walk(&defaults, &mut |key| {
+        if !text.lines().any(|line| line.starts_with(&format!("{key} ="))) && key != "rules" {
+            missing.push(key.to_owned());
+        }
+    });
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+fn walk(value: &serde_json::Value, on_key: &mut impl FnMut(&str)) {
+    match value {
+        serde_json::Value::Object(members) => members.iter().for_each(|(key, value)| {
+            let holds_keys = value.is_object()
+                || value
+                    .as_array()
+                    .is_some_and(|items| items.iter().any(|i| i.is_object()));
+            if !holds_keys {
+                on_key(key);
+            }
+            walk(value, on_key);
+        }),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| walk(item, on_key)),
+        _ => {}
+    }
+}
+
+#[test]
+fn shipped_configurations_are_valid_but_for_their_secrets() {
+    for file in ["config/minimal.toml", "deploy/ci-bridge.toml"] {
+        let text = fs::read_to_string(repository(file)).unwrap();
+        let secrets = tempfile::NamedTempFile::new().unwrap();
+        fs::write(secrets.path(), "s3cret\n").unwrap();
+        let line = text.lines().find(|line| line.starts_with("tokens_file")).unwrap();
+        let text = text.replace(line, &format!("tokens_file = {:?}", secrets.path()));
+        let (code, _, stderr) = check(&text, &[]);
+        assert_eq!((code, stderr.as_str()), (Some(0), ""), "{file}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
+    let rows = [
+        (
+            "[ingress]\nlisen = \"x\"",
+            "bridge.toml: unknown key ingress.lisen: did you mean ingress.listen?",
+        ),
+        (
+            "[ingres]",
+            "bridge.toml: unknown key ingres: did you mean ingress?",
+        ),
+        (
+            "[nats]\nfrobnicate = 1",
+            "unknown key nats.frobnicate: valid keys here are servers, ",
+        ),
+        (
+            "[[ingress.endpoints]]\ntokns = [\"s3cret\"]",
+            "did you mean ingress.endpoints.0.tokens?",
+        ),
+        (
+            "[ingress]\nmax_body = \"lots\"",
+            "ingress.max_body: \"lots\" is no size: write a number and a unit",
+        ),
+        (
+            "[ingress]\ndeadline = \"3\"",
+            "ingress.deadline: \"3\" is no duration",
+        ),
+        (
+            "[ingress]\nlisten = \"0.0.0.0:8080\"",
+            "anybody who reaches 0.0.0.0:8080 could publish: set tokens",
+        ),
+        (
+            "[subjects]\ntask = \"ci.{tga}\"",
+            "subjects.task: unknown placeholder {tga}: use tag, state, ",
+        ),
+        ("[subjects]\ntask = \"$JS.{tag}\"", "which NATS keeps for itself"),
+        (
+            "[[rules]]\nmatch = { tag = \"A\" }",
+            "rules.0: a rule needs a subject",
+        ),
+        (
+            "[[rules]]\nmatch = { kind = \"tsk\" }\ndrop = true",
+            "is no kind: use task, workflow or moderation",
+        ),
+        (
+            "[nats]\nuser = \"u\"\ntoken = \"s3cret\"",
+            "are set at once: choose one way to authenticate",
+        ),
+        (
+            "[nats]\nack_timeout = \"3s\"",
+            "nats.ack_timeout: must leave 250ms of ingress.deadline",
+        ),
+        (
+            "[jetstream]\nmax_age = \"1h\"",
+            "jetstream.duplicate_window: must not be longer than jetstream.max_age",
+        ),
+        (
+            "[ingress]\nmax_in_flight = \"many\"",
+            "ingress.max_in_flight: expected a whole number",
+        ),
+        ("delivery = \"maybe\"", "delivery: write one of jetstream, core"),
+        ("[nats]\ntoken = \"s3cret", "line 2"),
+        ("[nats]\npassword = [\"s3cret\"]", "nats.password"),
+        (
+            "[[ingress.endpoints]]\ntokens_file = \"/nowhere/tokens\"",
+            "cannot read /nowhere/tokens",
+        ),
+    ];
+    for (configuration, message) in rows {
+        let (code, stdout, stderr) = check(configuration, &[]);
+        assert_eq!(code, Some(78), "{configuration}: {stdout}");
+        assert!(
+            stderr.contains(message),
+            "{configuration}:\n   is       {stderr}\n   expected {message}"
+        );
+        assert!(!stderr.contains("s3cret"), "{configuration}: {stderr}");
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let output = run(&["check", "-c", "/nowhere/bridge.toml"], b"");
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/nowhere/bridge.toml"));
+}
+
+#[test]
+fn check_says_where_each_value_came_from_and_no_secret() {
+    let configuration = "[nats]\nservers = [\"nats://file:1\"]\ntoken = \"s3cret\"\n[ingress]\nmax_jobs = 7\n\
+        [[ingress.endpoints]]\ntokens = [\"s3cret\"]\n";
+    let environment = [
+        ("NATS_URL", "nats://u:s3cret@env:1,nats://other:2"),
+        ("CI_BRIDGE__INGRESS__MAX_DEPTH", "9"),
+        ("CI_BRIDGE__JETSTREAM__SUBJECTS", "ci.>,more.>"),
+        ("CI_BRIDGE_SERVICE_PORT", "tcp://10.0.0.1:8080"),
+    ];
+    let (code, stdout, stderr) = check(configuration, &environment);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let rows = [
+        ("ingress.max_jobs", "7", "bridge.toml"),
+        (
+            "ingress.max_depth",
+            "9",
+            "environment variable CI_BRIDGE__INGRESS__MAX_DEPTH",
+        ),
+        ("ingress.max_nodes", "100000", "default"),
+        (
+            "nats.servers",
+            "[\"nats://<secret>@env:1\", \"nats://other:2\"]",
+            "environment variable NATS_URL",
+        ),
+        ("nats.token", "<secret>", "bridge.toml"),
+        ("ingress.endpoints.0.tokens", "<secret>", "bridge.toml"),
+        (
+            "jetstream.subjects",
+            "[\"ci.>\", \"more.>\"]",
+            "environment variable CI_BRIDGE__JETSTREAM__SUBJECTS",
+        ),
+    ];
+    for (key, value, source) in rows {
+        let line = stdout
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} ")))
+            .unwrap_or_else(|| panic!("{key}: {stdout}"));
+        assert!(
+            line.contains(&format!("= {value} ")) && line.ends_with(&format!("# {source}")),
+            "{line}"
+        );
+    }
+    assert!(!stdout.contains("s3cret"), "{stdout}");
+}
+
+#[test]
+fn text_from_the_environment_keeps_its_spelling() {
+    let (code, _, stderr) = check(
+        "",
+        &[
+            ("CI_BRIDGE__NATS__USER", "007"),
+            ("CI_BRIDGE__NATS__PASSWORD", "007"),
+        ],
+    );
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let (code, _, stderr) = check("", &[("CI_BRIDGE__INGRESS__MAX_JOB", "5")]);
+    assert_eq!(code, Some(78));
+    assert!(stderr.contains("environment variable CI_BRIDGE__INGRESS__MAX_JOB: unknown key ingress.max_job: did you mean ingress.max_jobs?"), "{stderr}");
+}
+
+#[test]
+fn contexts_of_the_nats_cli_are_read() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("nats/context");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join("prod.json"),
+        "{\"url\":\"nats://prod:4222\",\"user\":\"u\",\"password\":\"s3cret\"}",
+    )
+    .unwrap();
+    fs::write(folder.join("broken.json"), "{\"url\": s3cret}").unwrap();
+    let home = home.path().to_str().unwrap();
+    for (context, code, message) in [
+        ("prod", Some(0), ""),
+        ("broken", Some(78), "not a context of the nats CLI"),
+        ("none", Some(78), "cannot read"),
+        ("../prod", Some(78), "is a path"),
+    ] {
+        let (have, stdout, stderr) = check("", &[("XDG_CONFIG_HOME", home), ("NATS_CONTEXT", context)]);
+        assert_eq!(have, code, "{context}: {stdout}{stderr}");
+        assert!(
+            stderr.contains(message) && !stderr.contains("s3cret"),
+            "{context}: {stderr}"
+        );
+    }
+}
