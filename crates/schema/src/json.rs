@@ -27,6 +27,10 @@ pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Node<'a>, Parse
     }
 }
 
+fn literal(text: &str) -> Node<'_> {
+    Node::Literal(Cow::Borrowed(text))
+}
+
 struct Reader<'a, 'l> {
     text: &'a str,
     /// The byte offset of what is read next; always at a character's start.
@@ -46,9 +50,9 @@ impl<'a> Reader<'a, '_> {
             Some(b'{') => self.object(depth + 1).map(Node::Object),
             Some(b'[') => self.array(depth + 1).map(Node::Array),
             Some(b'"') => self.string().map(Node::Text),
-            Some(b'-' | b'0'..=b'9') => self.number().map(Node::Literal),
-            Some(b't') => self.word("true").map(Node::Literal),
-            Some(b'f') => self.word("false").map(Node::Literal),
+            Some(b'-' | b'0'..=b'9') => self.number().map(literal),
+            Some(b't') => self.word("true").map(literal),
+            Some(b'f') => self.word("false").map(literal),
             Some(b'n') => self.word("null").map(|_| Node::EMPTY),
             _ => Err(self.unexpected("a value")),
         }

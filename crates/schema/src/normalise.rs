@@ -69,7 +69,7 @@ fn tidy(node: Node<'_>, shape: Shape, place: Place) -> Option<Node<'_>> {
         Node::Text(text) if is_blank(&text) => return None,
         Node::Text(text) => scalar(text, shape),
         Node::Literal(text) if place.is_typed() => Node::Literal(text),
-        Node::Literal(text) => scalar(Cow::Borrowed(text), shape),
+        Node::Literal(text) => scalar(text, shape),
         Node::Object(object) if place == Place::CosHeaders => return cos_headers(object),
         Node::Object(object) => Node::Object(tidy_object(object, place)),
         Node::Array(items) => return list(items, shape, place),
@@ -84,7 +84,7 @@ fn tidy(node: Node<'_>, shape: Shape, place: Place) -> Option<Node<'_>> {
 fn scalar(text: Cow<'_, str>, shape: Shape) -> Node<'_> {
     match (shape, text) {
         (Shape::Time, text) => Node::Text(timestamp::to_rfc3339(text)),
-        (Shape::Integer, Cow::Borrowed(text)) if is_integer(text) => Node::Literal(text),
+        (Shape::Integer, text) if is_integer(&text) => Node::Literal(text),
         (_, text) => Node::Text(text),
     }
 }
@@ -125,9 +125,9 @@ fn cos_headers(object: Object<'_>) -> Option<Node<'_>> {
 }
 
 fn entry<'a>((key, value): Member<'a>) -> Node<'a> {
-    let key = (Cow::Borrowed("Key"), Node::Text(key));
+    let key = tidy(Node::Text(key), Shape::Plain, Place::Elsewhere).map(|key| (Cow::Borrowed("Key"), key));
     let value = tidy(value, Shape::Plain, Place::Elsewhere).map(|value| (Cow::Borrowed("Value"), value));
-    Node::Object(Object::gather(std::iter::once(key).chain(value).collect()))
+    Node::Object(Object::gather(key.into_iter().chain(value).collect()))
 }
 
 fn respell<'a>(members: Vec<Member<'a>>, place: Place) -> Vec<Member<'a>> {

@@ -94,6 +94,8 @@ impl Format {
 /// entities, or is over `limits`; [`Reason::Shape`](crate::Reason) when it is well-formed but no callback of
 /// Tencent CI.
 pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseError> {
+    // Of the whole body: sniffing what is left would pass over a second mark, which the XML reader miscounts.
+    let format = Format::sniff(body);
     let body = without_bom(body);
     let text = std::str::from_utf8(body).map_err(|e| {
         ParseError::syntax(
@@ -102,7 +104,7 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
             "not UTF-8, the only encoding that Tencent CI sends",
         )
     })?;
-    let root = match Format::sniff(body) {
+    let root = match format {
         Format::Xml => xml::read(text, limits)?,
         Format::Json => json_root(json::read(text, limits)?)?,
         Format::Form => {

@@ -12,7 +12,7 @@ pub(crate) enum Node<'a> {
     /// XML character data, or a JSON string. JSON's `null` is the empty text: the vendor's XML has no other way.
     Text(Cow<'a, str>),
     /// A JSON number, `true` or `false`, as it was spelled.
-    Literal(&'a str),
+    Literal(Cow<'a, str>),
     Object(Object<'a>),
     Array(Vec<Node<'a>>),
 }

@@ -104,10 +104,10 @@ impl<'a> Document<'a, '_> {
         }
         // The reader borrows from `self.text`, but its tag hands out names for its own life only.
         let length = tag.name().as_ref().len();
-        let name = &self.text[at + 1..at + 1 + length];
-        if !is_name(name) {
+        let name = self.text.get(at + 1..at + 1 + length).filter(|name| is_name(name));
+        let Some(name) = name else {
             return Err(self.error(at, "not an element name"));
-        }
+        };
         self.attributes(tag, at)?;
         self.open.push(Element {
             name,
