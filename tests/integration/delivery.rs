@@ -260,7 +260,10 @@ fn starts_with_nats_down_and_says_so() {
     assert_eq!(bridge.get("/livez").status, 200);
     let readiness = bridge.get("/readyz");
     assert_eq!(readiness.status, 503);
-    assert!(readiness.text().contains("not connected"), "{readiness:?}");
+    assert!(
+        readiness.text().contains("not connected to NATS at 127.0.0.1:1"),
+        "{readiness:?}"
+    );
 }
 
 #[test]

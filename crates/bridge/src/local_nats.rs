@@ -56,6 +56,12 @@ impl LocalNats {
         format!("nats://{}", self.address)
     }
 
+    /// The folder that goes when this is dropped.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// The server's process id.
     #[must_use]
     pub fn id(&self) -> u32 {

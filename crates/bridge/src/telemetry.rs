@@ -9,10 +9,11 @@ use crate::config::{LogFormat, Settings};
 
 /// Starts logging. `RUST_LOG` wins over `log.level`, as in every program of this kind.
 pub(crate) fn start(settings: &Settings) -> io::Result<()> {
-    let directives = std::env::var("RUST_LOG").unwrap_or_else(|_| {
-        // async-nats logs every event of a connection; the bridge says each change of state itself, once.
-        format!("{},async_nats=error", settings.log_level)
-    });
+    let mut directives = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log_level.clone());
+    // async-nats logs every event of a connection; the bridge says each change of state itself, once.
+    if !directives.contains("async_nats") {
+        directives.push_str(",async_nats=error");
+    }
     let filter = EnvFilter::try_new(&directives).map_err(|e| {
         io::Error::new(
             io::ErrorKind::InvalidInput,

@@ -83,7 +83,7 @@ impl Published {
                 seq: Some(*sequence),
                 duplicate: *duplicate,
             },
-            Receipt::Sent => Place {
+            Receipt::Spooled | Receipt::Sent => Place {
                 stream: None,
                 seq: None,
                 duplicate: false,
@@ -105,6 +105,10 @@ impl Published {
         &self.id
     }
 
+    fn is_spooled(&self) -> bool {
+        self.receipt == Receipt::Spooled
+    }
+
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
     }
@@ -115,6 +119,7 @@ impl Answer {
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Published(messages) if messages.is_empty() => Outcome::Published,
+            Self::Published(messages) if messages.iter().any(Published::is_spooled) => Outcome::Spooled,
             Self::Published(messages) if messages.iter().all(|m| m.place.duplicate) => Outcome::Duplicate,
             Self::Published(_) => Outcome::Published,
             Self::Probe => Outcome::Probe,
@@ -193,6 +198,9 @@ impl Answer {
         let status = self.status();
         let report = |outcome, messages| json(status, "application/json", &Report { outcome, messages });
         match &self {
+            Self::Published(messages) if messages.iter().any(Published::is_spooled) => {
+                report("spooled", messages)
+            }
             Self::Published(messages) => report("published", messages),
             Self::Probe => report("probe", &[]),
             _ => self.problem(status),

@@ -73,7 +73,7 @@ impl Ingress {
         };
         match self.publisher.publish(&messages).await {
             Ok(receipts) => published(messages, receipts),
-            Err(Unavailable::Later(failure)) => Answer::Unavailable(failure.to_string()),
+            Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
                 self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string()))
                     .await

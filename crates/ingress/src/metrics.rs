@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 pub(crate) enum Outcome {
     Published,
     Duplicate,
+    Spooled,
     Quarantined,
     Rejected,
     Unavailable,
@@ -130,9 +131,10 @@ impl Drop for Received<'_> {
 }
 
 impl Outcome {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Published,
         Self::Duplicate,
+        Self::Spooled,
         Self::Quarantined,
         Self::Rejected,
         Self::Unavailable,
@@ -143,6 +145,7 @@ impl Outcome {
         match self {
             Self::Published => "published",
             Self::Duplicate => "duplicate",
+            Self::Spooled => "spooled",
             Self::Quarantined => "quarantined",
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",

@@ -43,6 +43,8 @@ pub(crate) struct Broker {
 struct Known {
     /// The last complaint of server or client since the connection was lost.
     complaint: Option<String>,
+    /// Since when there is no connection.
+    disconnected_since: Option<Instant>,
     /// Since when publishes have gone unanswered while the connection stood.
     unresponsive_since: Option<Instant>,
     last_acknowledgement: Option<Instant>,
@@ -53,7 +55,7 @@ struct Known {
 
 impl Broker {
     pub(crate) fn new() -> Self {
-        let starting = Readiness::of(vec![Check::failed("nats", "not connected to NATS")]);
+        let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
         Self {
             known: Mutex::default(),
             changed: Notify::new(),
@@ -80,7 +82,7 @@ impl Broker {
                     self.changed.notify_one();
                 }
             }
-            Failure::Disconnected => {}
+            Failure::Disconnected | Failure::Away => {}
             other => {
                 let refusal = other.to_string();
                 if known.refusal.as_ref() != Some(&refusal) {
@@ -96,8 +98,14 @@ impl Broker {
         self.known().unresponsive_since = None;
     }
 
+    pub(crate) fn disconnected(&self) {
+        self.known().disconnected_since.get_or_insert_with(Instant::now);
+        self.changed.notify_one();
+    }
+
     pub(crate) fn connected(&self) {
         let mut known = self.known();
+        known.disconnected_since = None;
         known.complaint = None;
         known.unresponsive_since = None;
         drop(known);
@@ -112,6 +120,26 @@ impl Broker {
     /// For how long publishes have gone unanswered, if they do.
     pub(crate) fn unresponsive_for(&self) -> Option<Duration> {
         self.known().unresponsive_since.map(|since| since.elapsed())
+    }
+
+    /// For how long NATS has been away, by either witness.
+    pub(crate) fn away_for(&self) -> Duration {
+        let known = self.known();
+        let since = [known.disconnected_since, known.unresponsive_since]
+            .into_iter()
+            .flatten()
+            .min();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// The stream that forgets message ids soonest, and after how long.
+    pub(crate) fn shortest_duplicate_window(&self) -> Option<(String, Duration)> {
+        let known = self.known();
+        let shortest = known
+            .streams
+            .iter()
+            .min_by_key(|stream| stream.duplicate_window)?;
+        Some((shortest.name.clone(), shortest.duplicate_window))
     }
 
     pub(crate) fn complaint(&self) -> Option<String> {

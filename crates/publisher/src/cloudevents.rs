@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::id::MessageId;
-use crate::message::{Headers, MessageKind, percent_encode};
+use crate::message::{HeaderName, Headers, MessageKind, percent_encode};
 
 /// Where the attributes of an event stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -37,17 +37,17 @@ impl Attributes<'_> {
     /// Headers of binary mode; `content_type` is the body's.
     pub(crate) fn binary(&self, content_type: &str) -> Headers {
         let mut headers = Headers::default();
-        headers.push("ce-specversion", SPEC_VERSION);
-        headers.push("ce-id", self.id.as_str());
-        headers.push("ce-source", self.source());
-        headers.push("ce-type", type_of(self.kind));
+        headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
+        headers.push(HeaderName::CeId, self.id.as_str());
+        headers.push(HeaderName::CeSource, self.source());
+        headers.push(HeaderName::CeType, type_of(self.kind));
         if let Some(time) = self.time {
-            headers.push("ce-time", time);
+            headers.push(HeaderName::CeTime, time);
         }
         if let Some(object) = self.object {
-            headers.push("ce-subject", header_value(object));
+            headers.push(HeaderName::CeSubject, header_value(object));
         }
-        headers.push("Content-Type", content_type);
+        headers.push(HeaderName::ContentType, content_type);
         headers
     }
 
@@ -65,7 +65,7 @@ impl Attributes<'_> {
             data: serde_json::from_slice(data)?,
         };
         let mut headers = Headers::default();
-        headers.push("Content-Type", "application/cloudevents+json");
+        headers.push(HeaderName::ContentType, "application/cloudevents+json");
         Ok((headers, serde_json::to_vec(&envelope)?.into()))
     }
 

@@ -50,6 +50,16 @@ impl MessageId {
         Self(format!("{}@{subject}", self.0))
     }
 
+    /// The id of what is kept of a message that was refused.
+    pub(crate) fn in_quarantine(&self) -> Self {
+        Self(format!("quarantine:{}", self.0))
+    }
+
+    /// An id that was one before it was spooled.
+    pub(crate) fn from_spool(text: String) -> Option<Self> {
+        text.bytes().all(|b| b.is_ascii_graphic()).then_some(Self(text))
+    }
+
     /// The id as it stands in the headers.
     #[must_use]
     pub fn as_str(&self) -> &str {

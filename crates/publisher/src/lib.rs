@@ -11,6 +11,7 @@
 
 mod broker;
 mod cloudevents;
+mod drain;
 mod glob;
 mod id;
 mod message;
@@ -19,14 +20,16 @@ mod monitor;
 pub mod nats;
 mod publisher;
 mod route;
+mod spool;
 mod subject;
 
 pub use broker::{Check, Readiness};
 pub use cloudevents::Format;
 pub use glob::Glob;
 pub use id::MessageId;
-pub use message::{Headers, Message, MessageKind};
+pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
 pub use publisher::{Config, Delivery, Publisher, Receipt, Tasks, Unavailable};
 pub use route::{Destinations, Match, OneOrMany, Origin, Quarantined, Router, Rule, Then};
+pub use spool::{Settings as SpoolSettings, Spool, SpoolError};
 pub use subject::{Field, MAX_SUBJECT_BYTES, Subject, Template, TemplateError, Values};

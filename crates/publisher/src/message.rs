@@ -35,14 +35,69 @@ pub enum MessageKind {
     Quarantine,
 }
 
-/// Header names and values, in the order in which they were added. Names are NATS's or CloudEvents' own, never a
-/// sender's; values are printable ASCII, so that no CR or LF can end a header.
+/// Header names and values, in the order in which they were added. No name is a sender's, and values are printable
+/// ASCII, so that no CR or LF can end a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(&'static str, String)>);
+pub struct Headers(Vec<(HeaderName, String)>);
+
+/// The names of headers that a message can carry; `Nats-Msg-Id` and `Nats-Expected-Stream` are added on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is named by HeaderName::as_str")]
+pub enum HeaderName {
+    CeSpecversion,
+    CeId,
+    CeSource,
+    CeType,
+    CeTime,
+    CeSubject,
+    ContentType,
+    Traceparent,
+    CiReason,
+    CiDetail,
+    CiEndpoint,
+    CiSubject,
+}
+
+impl HeaderName {
+    /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
+    pub const ALL: [Self; 12] = [
+        Self::CeSpecversion,
+        Self::CeId,
+        Self::CeSource,
+        Self::CeType,
+        Self::CeTime,
+        Self::CeSubject,
+        Self::ContentType,
+        Self::Traceparent,
+        Self::CiReason,
+        Self::CiDetail,
+        Self::CiEndpoint,
+        Self::CiSubject,
+    ];
+
+    /// The name as NATS carries it, where case counts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CeSpecversion => "ce-specversion",
+            Self::CeId => "ce-id",
+            Self::CeSource => "ce-source",
+            Self::CeType => "ce-type",
+            Self::CeTime => "ce-time",
+            Self::CeSubject => "ce-subject",
+            Self::ContentType => "Content-Type",
+            Self::Traceparent => "traceparent",
+            Self::CiReason => "Ci-Reason",
+            Self::CiDetail => "Ci-Detail",
+            Self::CiEndpoint => "Ci-Endpoint",
+            Self::CiSubject => "Ci-Subject",
+        }
+    }
+}
 
 impl Headers {
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
-    pub fn push(&mut self, name: &'static str, value: impl Into<String>) {
+    pub fn push(&mut self, name: HeaderName, value: impl Into<String>) {
         let value = value.into();
         let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
         let value = if printable {
@@ -54,12 +109,15 @@ impl Headers {
     }
 
     /// The headers in their order.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (HeaderName, &str)> {
         self.0.iter().map(|(name, value)| (*name, value.as_str()))
     }
 }
 
 impl MessageKind {
+    /// Every kind. Spooled messages hold a kind's place in this list: new ones go to its end.
+    pub const ALL: [Self; 4] = [Self::Task, Self::Workflow, Self::Moderation, Self::Quarantine];
+
     /// `task`, `workflow`, `moderation` or `quarantine`.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -1,13 +1,17 @@
 //! What the publisher counts. Names are completed by the registry: prefix `ci_bridge_`, suffix `_total`.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::message::MessageKind;
+use crate::spool::Spool;
 
 /// Seconds; from an acknowledgement on the same host to the usual time limits.
 pub const LATENCY_BUCKETS: [f64; 12] = [
@@ -25,6 +29,7 @@ struct Labels {
 pub(crate) enum MessageOutcome {
     Published,
     Duplicate,
+    Spooled,
     Unavailable,
 }
 
@@ -34,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) acknowledgement: Histogram,
     pub(crate) connected: Gauge,
     pub(crate) connections: Counter,
+    pub(crate) drained: Counter,
 }
 
 impl Metrics {
@@ -43,6 +49,7 @@ impl Metrics {
             acknowledgement: Histogram::new(LATENCY_BUCKETS),
             connected: Gauge::default(),
             connections: Counter::default(),
+            drained: Counter::default(),
         };
         registry.register(
             "messages",
@@ -82,7 +89,51 @@ impl MessageOutcome {
         match self {
             Self::Published => "published",
             Self::Duplicate => "duplicate",
+            Self::Spooled => "spooled",
             Self::Unavailable => "unavailable",
         }
+    }
+}
+
+/// The spool's own figures, read when they are asked for.
+pub(crate) fn register_spool(registry: &mut Registry, spool: &Spool) {
+    let level = spool.level();
+    registry.register(
+        "spool_fsyncs",
+        "Times the spool was fsynced; each covers a batch",
+        level.fsyncs.clone(),
+    );
+    registry.register(
+        "spool_damaged",
+        "Times the spool was found damaged",
+        level.damaged.clone(),
+    );
+    registry.register_collector(Box::new(SpoolLevel(spool.clone())));
+}
+
+#[derive(Debug)]
+struct SpoolLevel(Spool);
+
+impl Collector for SpoolLevel {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let mut gauge = |name, help, unit: Option<&Unit>, value: u64| {
+            let value = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            let encoder = encoder.encode_descriptor(name, help, unit, value.metric_type())?;
+            value.encode(encoder)
+        };
+        gauge("spool_messages", "Messages in the spool", None, self.0.len())?;
+        gauge(
+            "spool",
+            "Bytes of the messages in the spool",
+            Some(&Unit::Bytes),
+            self.0.bytes(),
+        )?;
+        let age = self.0.oldest_age().as_secs();
+        gauge(
+            "spool_oldest_age",
+            "How long the oldest message has waited",
+            Some(&Unit::Seconds),
+            age,
+        )
     }
 }

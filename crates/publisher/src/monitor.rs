@@ -10,6 +10,7 @@ use tracing::{error, info, warn};
 use crate::broker::{Broker, Check, Readiness};
 use crate::metrics::Metrics;
 use crate::nats::{Failure, Link, Origin, StreamSpec, StreamState, covers};
+use crate::spool::Spool;
 
 /// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
 const CALM_INTERVAL: Duration = Duration::from_secs(1);
@@ -22,10 +23,13 @@ pub(crate) struct Monitor {
     pub(crate) link: Arc<Link>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where NATS should be, without credentials.
+    pub(crate) servers: String,
     /// Empty in core delivery, which needs no stream.
     pub(crate) streams: Vec<StreamSpec>,
     /// What may be published to, with the stream that must take it.
     pub(crate) patterns: Vec<(String, String)>,
+    pub(crate) spool: Option<Spool>,
 }
 
 impl Monitor {
@@ -48,12 +52,17 @@ impl Monitor {
         let connected = self.link.is_connected();
         self.metrics.connected.set(i64::from(connected));
         if !connected {
+            let servers = &self.servers;
             let why = self
                 .broker
                 .complaint()
                 .map(|complaint| format!(": {complaint}"))
                 .unwrap_or_default();
-            return Readiness::of(vec![Check::failed("nats", format!("not connected to NATS{why}"))]);
+            let checks = std::iter::once(Check::failed(
+                "nats",
+                format!("not connected to NATS at {servers}{why}"),
+            ));
+            return Readiness::of(checks.chain(self.spool()).collect());
         }
         let mut checks = vec![Check::passed("nats", "connected")];
         if !self.streams.is_empty() {
@@ -69,6 +78,7 @@ impl Monitor {
             });
         }
         checks.push(self.writes());
+        checks.extend(self.spool());
         Readiness::of(checks)
     }
 
@@ -85,7 +95,11 @@ impl Monitor {
                 other => other.to_string(),
             })?);
         }
-        self.broker.responded();
+        // With messages in the spool, a publish of the drain is the better witness: JetStream may answer questions
+        // and yet take no writes.
+        if self.spool.as_ref().is_none_or(Spool::is_empty) {
+            self.broker.responded();
+        }
         Ok(states)
     }
 
@@ -126,13 +140,24 @@ impl Monitor {
         }
     }
 
+    fn spool(&self) -> Option<Check> {
+        let spool = self.spool.as_ref()?;
+        Some(match spool.trouble() {
+            Some(trouble) => Check::failed("spool", trouble),
+            None => Check::passed(
+                "spool",
+                format!("{} messages, {} bytes", spool.len(), spool.bytes()),
+            ),
+        })
+    }
+
     fn tell(&self, readiness: Readiness) {
         let before = self.broker.readiness.send_replace(readiness.clone());
         match (before.ready, readiness.ready) {
             (false, true) => info!("ready: connected, streams cover every subject"),
             (true, false) => warn!(reason = readiness.reason(), "not ready"),
             (false, false) if kind_of(&before) != kind_of(&readiness) => {
-                warn!(reason = readiness.reason(), "still not ready, for another reason");
+                warn!(reason = readiness.reason(), "not ready");
             }
             _ => {}
         }

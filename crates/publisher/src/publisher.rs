@@ -12,10 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::broker::{Broker, Readiness};
+use crate::drain;
 use crate::message::Message;
-use crate::metrics::{MessageOutcome, Metrics};
+use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::Monitor;
 use crate::nats::{Connection, Failure, Link, LinkEvent, StreamSpec};
+use crate::route::Router;
+use crate::spool::{self, Spool};
 
 /// How the publisher works.
 #[derive(Debug, Clone)]
@@ -32,6 +35,10 @@ pub struct Config {
     pub streams: Vec<StreamSpec>,
     /// Every pattern of subjects that may be published to, with its stream.
     pub patterns: Vec<(String, String)>,
+    /// Where messages wait while NATS is away; `None` lets the sender wait instead. Not used in core delivery.
+    pub spool: Option<spool::Settings>,
+    /// Knows where refused messages go.
+    pub quarantine: Router,
 }
 
 /// What an answer of 200 promises.
@@ -57,6 +64,8 @@ pub enum Receipt {
         /// The stream had it before, from an earlier delivery of the same callback.
         duplicate: bool,
     },
+    /// On disk, fsynced; it is published under the same id as soon as NATS takes it.
+    Spooled,
     /// Handed to the server, which keeps nothing (core delivery).
     Sent,
 }
@@ -66,7 +75,7 @@ pub enum Receipt {
 pub enum Unavailable {
     /// Nothing durable takes them now: ask the sender to come again.
     #[error("{0}")]
-    Later(Failure),
+    Later(String),
     /// One is larger than NATS takes, and always will be.
     #[error("{0}")]
     TooLarge(Failure),
@@ -78,19 +87,21 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     delivery: Delivery,
     ack_timeout: Duration,
     retry_for: Duration,
     link: Arc<Link>,
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
+    spool: Option<Spool>,
+    pub(crate) quarantine: Router,
 }
 
 /// The publisher's own tasks; they end when this is dropped.
 #[derive(Debug)]
 pub struct Tasks {
-    _running: JoinSet<()>,
+    running: JoinSet<()>,
 }
 
 /// A short wait before the next attempt: an election takes seconds, a leader's answer milliseconds.
@@ -101,9 +112,18 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// When the configuration cannot lead to a connection, such as a credentials file that cannot be read.
+    /// When the configuration cannot lead to a connection, such as a credentials file that cannot be read, or the
+    /// spool's folder cannot be used.
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
+        let spool = match &config.spool {
+            Some(settings) if config.delivery == Delivery::Jetstream => {
+                let spool = Spool::open(settings).map_err(io::Error::other)?;
+                metrics::register_spool(registry, &spool);
+                Some(spool)
+            }
+            _ => None,
+        };
         let broker = Arc::new(Broker::new());
         let mut running = JoinSet::new();
         let (link, take_answers) = {
@@ -119,18 +139,21 @@ impl Publisher {
             link: Arc::clone(&link),
             broker: Arc::clone(&broker),
             metrics: Arc::clone(&metrics),
+            servers: config.connection.servers_without_credentials(),
             streams: if config.delivery == Delivery::Core {
                 Vec::new()
             } else {
                 config.streams
             },
             patterns: config.patterns,
+            spool: spool.clone(),
         };
         running.spawn(monitor.run());
         let Config {
             delivery,
             ack_timeout,
             retry_for,
+            quarantine,
             ..
         } = config;
         let shared = Shared {
@@ -140,39 +163,41 @@ impl Publisher {
             link,
             broker,
             metrics,
+            spool,
+            quarantine,
         };
-        Ok((
-            Self {
-                shared: Arc::new(shared),
-            },
-            Tasks { _running: running },
-        ))
+        let shared = Arc::new(shared);
+        if let Some(spool) = shared.spool.clone() {
+            running.spawn(drain::run(Arc::clone(&shared), spool));
+        }
+        Ok((Self { shared }, Tasks { running }))
     }
 
-    /// Makes all of these messages durable, or says why not. When it fails, some may be stored all the same:
-    /// publishing them again under the same ids stores only what is missing.
+    /// Makes all of these messages durable, or says why not: in a stream if NATS takes them in time, else in the
+    /// spool. When it fails, some may be stored all the same: publishing them again under the same ids stores only
+    /// what is missing.
     ///
     /// # Errors
     ///
     /// [`Unavailable`] says what the sender should be told.
     pub async fn publish(&self, messages: &[Message]) -> Result<Vec<Receipt>, Unavailable> {
-        let deadline = Instant::now() + self.shared.retry_for;
+        let shared = &self.shared;
+        let deadline = Instant::now() + shared.retry_for;
         let results = match messages {
-            [one] => vec![self.shared.make_durable(one, deadline).await],
-            many => {
-                join_all(
-                    many.iter()
-                        .map(|message| self.shared.make_durable(message, deadline)),
-                )
-                .await
-            }
+            [one] => vec![shared.store(one, deadline).await],
+            many => join_all(many.iter().map(|message| shared.store(message, deadline))).await,
         };
-        let failure = results.iter().filter_map(|result| result.as_ref().err());
-        match failure.max_by_key(|failure| failure.is_permanent()) {
-            Some(failure @ Failure::TooLarge(_)) => Err(Unavailable::TooLarge(failure.clone())),
-            Some(failure) => Err(Unavailable::Later(failure.clone())),
-            None => Ok(results.into_iter().flatten().collect()),
+        let result = shared.settle(messages, results).await;
+        match &result {
+            Ok(receipts) => messages
+                .iter()
+                .zip(receipts)
+                .for_each(|(message, receipt)| shared.count(message, receipt)),
+            Err(_) => messages
+                .iter()
+                .for_each(|m| shared.metrics.message(m.kind, MessageOutcome::Unavailable)),
         }
+        result
     }
 
     /// Whether callbacks can be taken now, and every change of that.
@@ -181,48 +206,93 @@ impl Publisher {
         self.shared.broker.readiness.subscribe()
     }
 
-    /// Lets what was sent reach the server. Every publish must have its receipt by now: async-nats would drop what
-    /// is unacknowledged.
-    pub async fn close(&self, within: Duration) {
+    /// Lets what was sent reach the server, and closes the spool. Every publish must have its receipt by now:
+    /// async-nats would drop what is unacknowledged.
+    pub async fn close(&self, mut tasks: Tasks, within: Duration) {
+        // The drain first: what it has not had acknowledged stays in the spool.
+        tasks.running.shutdown().await;
         let closing = async {
-            let _ = self.shared.link.round_trip().await;
-            let _ = self.shared.link.client().drain().await;
+            if let Some(spool) = &self.shared.spool {
+                spool.close().await;
+            }
+            if self.shared.link.is_connected() {
+                let _ = self.shared.link.client().flush().await;
+                let _ = self.shared.link.client().drain().await;
+            }
         };
         if timeout(within, closing).await.is_err() {
-            warn!("NATS did not answer at shutdown; nothing that was acknowledged is lost");
+            warn!(
+                "NATS or the spool's disk did not answer at shutdown; nothing that was answered 200 is lost"
+            );
         }
     }
 }
 
 impl Shared {
-    async fn make_durable(&self, message: &Message, deadline: Instant) -> Result<Receipt, Failure> {
+    /// Publishes one message; without a spool to fall back to, again and again until the deadline.
+    async fn store(&self, message: &Message, deadline: Instant) -> Result<Receipt, Failure> {
         loop {
-            let result = self.attempt(message).await;
+            let result = match self.is_away() {
+                // Whoever finds out that it is back is the monitor or the drain.
+                true => Err(Failure::Away),
+                false => self.attempt(message).await,
+            };
             let failure = match result {
-                Ok(receipt) => {
-                    self.count(message, &receipt);
-                    return Ok(receipt);
-                }
+                Ok(receipt) => return Ok(receipt),
                 Err(failure) => failure,
             };
             debug!(subject = %message.subject, id = %message.id, %failure, "publish failed");
-            if failure.is_permanent() || Instant::now() + RETRY_INTERVAL >= deadline {
-                self.metrics.message(message.kind, MessageOutcome::Unavailable);
+            let again =
+                self.spool.is_none() && !failure.is_permanent() && self.broker.away_for() < self.retry_for;
+            if !again || Instant::now() + RETRY_INTERVAL >= deadline {
                 return Err(failure);
             }
             sleep(RETRY_INTERVAL).await;
         }
     }
 
-    async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
-        let started = std::time::Instant::now();
-        if self
-            .broker
-            .unresponsive_for()
-            .is_some_and(|silence| silence > self.ack_timeout)
-        {
-            return Err(Failure::Unanswered);
+    /// Puts into the spool what no stream took.
+    async fn settle(
+        &self,
+        messages: &[Message],
+        results: Vec<Result<Receipt, Failure>>,
+    ) -> Result<Vec<Receipt>, Unavailable> {
+        let left = messages
+            .iter()
+            .zip(&results)
+            .filter(|(_, result)| result.is_err());
+        let (left, failures): (Vec<_>, Vec<_>) = left.map(|(m, result)| (m, result.as_ref().err())).unzip();
+        let failures = failures.into_iter().flatten();
+        let Some(worst) = failures.max_by_key(|failure| matches!(failure, Failure::TooLarge(_))) else {
+            return Ok(results.into_iter().flatten().collect());
+        };
+        match (worst, &self.spool) {
+            (Failure::TooLarge(_), _) => return Err(Unavailable::TooLarge(worst.clone())),
+            (_, None) => return Err(Unavailable::Later(worst.to_string())),
+            (_, Some(spool)) => {
+                let full = |error| Unavailable::Later(format!("{worst}, and {error}"));
+                spool.append(&left).await.map_err(full)?;
+            }
         }
+        Ok(results
+            .into_iter()
+            .map(|result| result.unwrap_or(Receipt::Spooled))
+            .collect())
+    }
+
+    /// Whether callbacks should not wait for NATS: it is known to be away.
+    pub(crate) fn is_away(&self) -> bool {
+        !self.link.is_connected() || self.broker.unresponsive_for().is_some()
+    }
+
+    /// Whether it makes sense to try a publish: at least the connection stands.
+    pub(crate) fn may_probe(&self) -> bool {
+        self.link.is_connected()
+    }
+
+    /// Publishes one message once. Says what it saw to the broker's record.
+    pub(crate) async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
+        let started = std::time::Instant::now();
         let publishing = async {
             match self.delivery {
                 Delivery::Jetstream => self.publish_to_stream(message).await,
@@ -244,6 +314,27 @@ impl Shared {
         result
     }
 
+    /// Counts a message that has left the spool for its stream.
+    pub(crate) fn drained(&self, message: &Message, receipt: &Receipt) {
+        self.metrics.drained.inc();
+        self.count(message, receipt);
+    }
+
+    /// A message that has waited longer than its stream remembers ids may be stored twice, if its first publish was
+    /// not lost after all.
+    pub(crate) fn warn_of_short_window(&self, age: Duration) {
+        if let Some((stream, window)) = self.broker.shortest_duplicate_window()
+            && age > window
+        {
+            warn!(
+                stream,
+                duplicate_window_seconds = window.as_secs(),
+                oldest_seconds = age.as_secs(),
+                "messages waited longer than the stream remembers ids: some may be stored twice; raise duplicate_window"
+            );
+        }
+    }
+
     async fn publish_to_stream(&self, message: &Message) -> Result<Receipt, Failure> {
         let stored = self.link.publish(message).await?;
         Ok(Receipt::Stored {
@@ -263,6 +354,7 @@ impl Shared {
         let outcome = match receipt {
             Receipt::Stored { duplicate: true, .. } => MessageOutcome::Duplicate,
             Receipt::Stored { .. } | Receipt::Sent => MessageOutcome::Published,
+            Receipt::Spooled => MessageOutcome::Spooled,
         };
         self.metrics.message(message.kind, outcome);
     }
@@ -277,7 +369,7 @@ fn on_link_event(event: &LinkEvent, broker: &Broker, metrics: &Metrics) {
         }
         LinkEvent::Disconnected => {
             warn!("connection to NATS lost; reconnecting for ever");
-            broker.changed.notify_one();
+            broker.disconnected();
         }
         LinkEvent::LameDuck => info!("the NATS server is about to go"),
         LinkEvent::Complaint(complaint) => {

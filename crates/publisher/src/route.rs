@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::cloudevents::{Attributes, Format};
 use crate::glob::Glob;
 use crate::id::MessageId;
-use crate::message::{Headers, Message, MessageKind};
+use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::subject::{Field, Template, TemplateError, Values};
 
 /// Decides subject, id and headers of every message. Pure.
@@ -212,9 +212,9 @@ impl Router {
             time: None,
         };
         let mut headers = attributes.binary(rejected.media_type);
-        headers.push("Ci-Reason", rejected.reason);
-        headers.push("Ci-Detail", rejected.detail);
-        headers.push("Ci-Endpoint", origin.endpoint);
+        headers.push(HeaderName::CiReason, rejected.reason);
+        headers.push(HeaderName::CiDetail, rejected.detail);
+        headers.push(HeaderName::CiEndpoint, origin.endpoint);
         push_trace(&mut headers, origin);
         Message {
             subject: self.quarantine.render(&Rejected {
@@ -225,6 +225,40 @@ impl Router {
             payload: rejected.body.clone(),
             id,
             headers,
+            kind,
+        }
+    }
+
+    /// The message that keeps, in quarantine, a message that JetStream refuses for good. What is too large for NATS is
+    /// kept by its beginning.
+    #[must_use]
+    pub fn refused(&self, message: &Message, why: &str) -> Message {
+        let payload = message
+            .payload
+            .slice(..message.payload.len().min(KEPT_OF_REFUSED));
+        let id = message.id.in_quarantine();
+        let kind = MessageKind::Quarantine;
+        let attributes = Attributes {
+            id: &id,
+            kind,
+            bucket: None,
+            object: None,
+            time: None,
+        };
+        let mut headers = attributes.binary("application/json");
+        headers.push(HeaderName::CiReason, "refused");
+        headers.push(HeaderName::CiDetail, why);
+        headers.push(HeaderName::CiSubject, message.subject.as_str());
+        let subject = self.quarantine.render(&Rejected {
+            reason: "refused",
+            endpoint: "",
+        });
+        Message {
+            subject,
+            id,
+            stream: self.destinations.quarantine_stream.clone(),
+            headers,
+            payload,
             kind,
         }
     }
@@ -273,6 +307,9 @@ impl Router {
         (headers, payload)
     }
 }
+
+/// Bytes of a refused message that are kept in quarantine.
+const KEPT_OF_REFUSED: usize = 64 * 1024;
 
 /// The placeholders that a task's subject can hold.
 const TASK_FIELDS: [Field; 11] = [
@@ -428,6 +465,6 @@ impl Values for Rejected<'_> {
 
 fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
     if let Some(traceparent) = origin.traceparent {
-        headers.push("traceparent", traceparent);
+        headers.push(HeaderName::Traceparent, traceparent);
     }
 }

@@ -100,6 +100,12 @@ impl Subject {
         Ok(Self(template.text))
     }
 
+    /// A subject that was one before it was spooled.
+    pub(crate) fn from_spool(text: String) -> Option<Self> {
+        let sound = text.len() <= MAX_SUBJECT_BYTES && check_tokens(&text).is_ok();
+        sound.then_some(Self(text))
+    }
+
     /// The subject as it goes to NATS.
     #[must_use]
     pub fn as_str(&self) -> &str {

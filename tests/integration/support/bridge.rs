@@ -12,17 +12,17 @@ use super::http::{Answer, request};
 use super::{LocalNats, eventually, signal};
 
 /// A running `ci-bridge serve`; killed when dropped.
-pub struct Bridge {
+pub(crate) struct Bridge {
     child: Child,
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
     _folder: TempDir,
 }
 
 /// The binary, in an environment that holds nothing of the machine's.
-pub fn ci_bridge() -> Command {
+pub(crate) fn ci_bridge() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ci-bridge"));
     command.env_clear();
     for name in ["PATH", "NATS_SERVER", "TMPDIR"] {
@@ -34,7 +34,7 @@ pub fn ci_bridge() -> Command {
 }
 
 /// Runs the binary to its end with `input` on standard input.
-pub fn run(arguments: &[&str], input: &[u8]) -> Output {
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     use std::io::Write;
     let mut command = ci_bridge();
     command
@@ -50,14 +50,14 @@ pub fn run(arguments: &[&str], input: &[u8]) -> Output {
 
 impl Bridge {
     /// Starts with `configuration` on top of free ports and this nats-server, and waits until it is ready.
-    pub fn start(nats: &LocalNats, configuration: &str) -> Self {
+    pub(crate) fn start(nats: &LocalNats, configuration: &str) -> Self {
         let bridge = Self::start_towards(&nats.url(), configuration);
         bridge.wait_until_ready();
         bridge
     }
 
     /// Starts towards a server that may not be there, and waits for the ready line only.
-    pub fn start_towards(nats_url: &str, configuration: &str) -> Self {
+    pub(crate) fn start_towards(nats_url: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let file = folder.path().join("ci-bridge.toml");
         std::fs::write(&file, configuration).expect("the configuration is written");
@@ -101,30 +101,30 @@ impl Bridge {
         }
     }
 
-    pub fn wait_until_ready(&self) {
+    pub(crate) fn wait_until_ready(&self) {
         eventually("ready", || (self.get("/readyz").status == 200).then_some(()));
     }
 
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Posts a callback to the default endpoint.
-    pub fn post(&self, body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn post(&self, body: impl AsRef<[u8]>) -> Answer {
         self.post_to("/ci/callback", &[], body)
     }
 
-    pub fn post_to(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
+    pub(crate) fn post_to(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         request(self.address, "POST", path, headers, body.as_ref())
     }
 
     /// Asks the admin listener.
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         request(self.admin, "GET", path, &[], b"")
     }
 
     /// The value of a metric, with its labels as they are written; 0 when it is not there.
-    pub fn metric(&self, name: &str) -> f64 {
+    pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
         let value = text
             .lines()
@@ -133,7 +133,7 @@ impl Bridge {
     }
 
     /// Every callback has exactly one outcome.
-    pub fn assert_every_callback_is_accounted_for(&self) {
+    pub(crate) fn assert_every_callback_is_accounted_for(&self) {
         let text = self.get("/metrics").text();
         let outcomes = text
             .lines()
@@ -144,12 +144,12 @@ impl Bridge {
         assert_eq!(self.metric("ci_bridge_callbacks_received_total"), sum, "{text}");
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
     /// Asks it to stop, and waits until it has.
-    pub fn terminate(mut self) -> (ExitStatus, String) {
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         signal("TERM", self.child.id());
         let status = self.child.wait().expect("ci-bridge ends");
         let _ = self.log_reader.take().map(JoinHandle::join);

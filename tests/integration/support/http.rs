@@ -9,17 +9,23 @@ use super::PATIENCE;
 
 /// An answer, read whole.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     head: String,
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A connection over which a test writes what it likes.
-pub struct Connection(TcpStream);
+pub(crate) struct Connection(TcpStream);
 
 /// One request over one connection.
-pub fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) fn request(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Answer {
     let mut head = format!(
         "{method} {path} HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n",
         body.len()
@@ -34,7 +40,7 @@ pub fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)
 }
 
 impl Connection {
-    pub fn open(to: SocketAddr) -> Self {
+    pub(crate) fn open(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).expect("the bridge accepts connections");
         stream
             .set_read_timeout(Some(PATIENCE))
@@ -43,16 +49,16 @@ impl Connection {
     }
 
     /// Writes; a peer that has closed already is seen by what it answered.
-    pub fn write(&mut self, bytes: &[u8]) {
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes);
     }
 
-    pub fn close_write(&mut self) {
+    pub(crate) fn close_write(&mut self) {
         let _ = self.0.shutdown(Shutdown::Write);
     }
 
     /// Reads one answer with its announced length.
-    pub fn read_answer(&mut self) -> Answer {
+    pub(crate) fn read_answer(&mut self) -> Answer {
         let mut bytes = Vec::new();
         let mut buffer = [0; 8192];
         loop {
@@ -82,18 +88,18 @@ impl Answer {
         (answer.body.len() >= length).then_some(answer)
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
         fields
             .find(|(have, _)| have.eq_ignore_ascii_case(name))
             .map(|(_, value)| value.trim())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e} in {self:?}"))
     }
 }

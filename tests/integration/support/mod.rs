@@ -7,22 +7,22 @@ mod streams;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use bridge::{Bridge, ci_bridge, run};
-pub use ci_bridge::local_nats::LocalNats;
-pub use http::{Answer, Connection, request};
-pub use streams::Streams;
+pub(crate) use bridge::{Bridge, ci_bridge, run};
+pub(crate) use ci_bridge::local_nats::LocalNats;
+pub(crate) use http::{Answer, Connection, request};
+pub(crate) use streams::Streams;
 
 /// Long enough for a busy machine; what takes this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A nats-server of the test's own.
-pub fn nats() -> LocalNats {
+pub(crate) fn nats() -> LocalNats {
     LocalNats::start("").expect("cargo xtask test provides a nats-server")
 }
 
 /// Waits until `condition` gives a value.
-pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition() {
@@ -34,11 +34,11 @@ pub fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T 
 }
 
 /// A task callback with a job id of its own.
-pub fn task(job_id: &str) -> String {
+pub(crate) fn task(job_id: &str) -> String {
     task_with(job_id, "NoiseReduction", "Success")
 }
 
-pub fn task_with(job_id: &str, tag: &str, state: &str) -> String {
+pub(crate) fn task_with(job_id: &str, tag: &str, state: &str) -> String {
     format!(
         "<Response><EventName>TaskFinish</EventName><JobsDetail><JobId>{job_id}</JobId><Tag>{tag}</Tag>\
          <State>{state}</State><Input><BucketId>media-1300000001</BucketId><Object>in/{job_id}.mp3</Object></Input>\
@@ -47,12 +47,12 @@ pub fn task_with(job_id: &str, tag: &str, state: &str) -> String {
 }
 
 /// A folder or file of the repository.
-pub fn repository(path: &str) -> PathBuf {
+pub(crate) fn repository(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Sends a signal to a process that the test started.
-pub fn signal(name: &str, id: u32) {
+pub(crate) fn signal(name: &str, id: u32) {
     let status = std::process::Command::new("kill")
         .arg(format!("-{name}"))
         .arg(id.to_string())

@@ -8,22 +8,21 @@ use tokio::runtime::Runtime;
 use super::LocalNats;
 
 /// A look into JetStream.
-pub struct Streams {
+pub(crate) struct Streams {
     runtime: Runtime,
     context: jetstream::Context,
 }
 
 /// A message as a stream holds it.
 #[derive(Debug, Clone)]
-pub struct Stored {
-    pub sequence: u64,
-    pub subject: String,
-    pub headers: Vec<(String, String)>,
-    pub payload: Vec<u8>,
+pub(crate) struct Stored {
+    pub(crate) subject: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Streams {
-    pub fn of(nats: &LocalNats) -> Self {
+    pub(crate) fn of(nats: &LocalNats) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let client = runtime
             .block_on(async_nats::connect(nats.url()))
@@ -33,7 +32,7 @@ impl Streams {
     }
 
     /// Everything in a stream, in its order.
-    pub fn messages(&self, stream: &str) -> Vec<Stored> {
+    pub(crate) fn messages(&self, stream: &str) -> Vec<Stored> {
         self.runtime.block_on(async {
             let mut stream = self.context.get_stream(stream).await.expect("the stream exists");
             let state = stream.info().await.expect("the stream has a state").state.clone();
@@ -52,7 +51,6 @@ impl Streams {
                     )
                 });
                 messages.push(Stored {
-                    sequence,
                     subject: message.subject.to_string(),
                     headers: headers.collect(),
                     payload: message.payload.to_vec(),
@@ -62,7 +60,7 @@ impl Streams {
         })
     }
 
-    pub fn subjects(&self, stream: &str) -> Vec<String> {
+    pub(crate) fn subjects(&self, stream: &str) -> Vec<String> {
         self.messages(stream)
             .into_iter()
             .map(|message| message.subject)
@@ -70,43 +68,37 @@ impl Streams {
     }
 
     /// The stream's configuration; `None` when there is no such stream.
-    pub fn config(&self, stream: &str) -> Option<Config> {
+    pub(crate) fn config(&self, stream: &str) -> Option<Config> {
         let stream = self.runtime.block_on(self.context.get_stream(stream)).ok()?;
         Some(stream.cached_info().config.clone())
     }
 
-    pub fn create(&self, config: Config) {
+    pub(crate) fn create(&self, config: Config) {
         self.runtime
             .block_on(self.context.create_stream(config))
             .expect("the stream can be created");
     }
 
-    pub fn update(&self, config: Config) {
+    pub(crate) fn update(&self, config: Config) {
         self.runtime
             .block_on(self.context.update_stream(config))
             .expect("the stream can be changed");
     }
-
-    pub fn delete(&self, stream: &str) {
-        self.runtime
-            .block_on(self.context.delete_stream(stream))
-            .expect("the stream can be deleted");
-    }
 }
 
 impl Stored {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers
             .iter()
             .find(|(have, _)| have == name)
             .map(|(_, value)| value.as_str())
     }
 
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.header("Nats-Msg-Id").unwrap_or_default()
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.payload).expect("the message is JSON")
     }
 }

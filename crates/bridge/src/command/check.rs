@@ -54,6 +54,8 @@ fn print(loaded: &Loaded) -> io::Result<()> {
 /// What the running bridge would say of itself after a moment. Streams are only looked at, never made.
 async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     let mut config = settings.publisher.clone();
+    // A running bridge has it.
+    config.spool = None;
     for stream in &mut config.streams {
         if stream.missing == Missing::Create {
             stream.missing = Missing::Assume;

@@ -62,6 +62,10 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
         ("admin.listen", "127.0.0.1:0".to_owned()),
         ("nats.servers", nats.url()),
         ("nats.context", String::new()),
+        (
+            "spool.dir",
+            nats.folder().join("spool").to_string_lossy().into_owned(),
+        ),
     ];
     let loaded = config::load(None, &Overrides(overrides.into()))?;
     super::runtime()?.block_on(async {

@@ -65,7 +65,8 @@ fn messages(settings: &Settings, body: &[u8]) -> Result<Vec<Message>, ParseError
 
 fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
     let id = ("Nats-Msg-Id", message.id.as_str());
-    let headers = std::iter::once(id).chain(message.headers.iter());
+    let headers =
+        std::iter::once(id).chain(message.headers.iter().map(|(name, value)| (name.as_str(), value)));
     let line = Line {
         subject: message.subject.as_str(),
         headers: headers

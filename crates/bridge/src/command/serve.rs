@@ -44,7 +44,7 @@ pub(crate) struct Bridge {
     admin: Arc<Admin>,
     publisher: Publisher,
     drain_timeout: Duration,
-    _tasks: Tasks,
+    tasks: Tasks,
 }
 
 impl Bridge {
@@ -77,7 +77,7 @@ impl Bridge {
             admin: Arc::new(Admin::new(publisher.readiness(), registry)),
             publisher,
             drain_timeout: settings.drain_timeout,
-            _tasks: tasks,
+            tasks,
         })
     }
 
@@ -108,7 +108,7 @@ impl Bridge {
         if timeout(for_answers, &mut callbacks).await.is_err() {
             warn!("some requests were not answered within ingress.drain_timeout");
         }
-        self.publisher.close(CLOSE_TIME).await;
+        self.publisher.close(self.tasks, CLOSE_TIME).await;
         health.abort();
         info!("stopped");
     }

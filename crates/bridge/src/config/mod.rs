@@ -41,6 +41,8 @@ pub struct Config {
     pub messages: Messages,
     /// Rules before the templates; the first that matches decides.
     pub rules: Vec<Rule>,
+    /// Where messages wait while NATS is away.
+    pub spool: Spool,
     /// Logging.
     pub log: Log,
 }
@@ -218,6 +220,16 @@ pub struct Rule {
     pub drop: bool,
 }
 
+/// `[spool]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
+pub struct Spool {
+    pub enabled: bool,
+    pub dir: PathBuf,
+    pub max_bytes: ByteSize,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -340,6 +352,16 @@ impl Default for Subjects {
             workflow: "ci.workflow.{state}".to_owned(),
             moderation: "ci.moderation.{event}.{verdict}".to_owned(),
             quarantine: "ci-quarantine.{reason}".to_owned(),
+        }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dir: PathBuf::from("./spool"),
+            max_bytes: ByteSize::mib(1024),
         }
     }
 }

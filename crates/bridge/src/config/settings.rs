@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use ci_bridge_ingress::{AllowFrom, Endpoint, Limits, Secret, Secrets};
 use ci_bridge_publisher::nats::{Connection, Missing, StreamSpec};
-use ci_bridge_publisher::{self as publisher, Delivery, Destinations, Glob, Router, Rule, Then};
+use ci_bridge_publisher::{
+    self as publisher, Delivery, Destinations, Glob, Router, Rule, SpoolSettings, Then,
+};
 
 use super::explain::Problem;
 use super::{Config, LogFormat, Provision, Storage, SubjectKey, nats};
@@ -48,6 +50,9 @@ impl Settings {
             Connection::default()
         });
         problems.ranges(config);
+        let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
+            return Err(problems.0);
+        };
         let patterns: BTreeSet<_> = endpoints
             .iter()
             .flat_map(|endpoint| endpoint.router.patterns())
@@ -65,6 +70,11 @@ impl Settings {
                 connection,
                 streams: streams(config),
                 patterns: patterns.into_iter().collect(),
+                spool: config.spool.enabled.then(|| SpoolSettings {
+                    dir: config.spool.dir.clone(),
+                    max_bytes: config.spool.max_bytes.bytes(),
+                }),
+                quarantine,
             },
             log_format: config.log.format,
             log_level: config.log.level.clone(),
@@ -276,6 +286,18 @@ impl Problems {
         }
         if ingress.max_depth > DEEPEST {
             self.add("ingress.max_depth", format!("must be at most {DEEPEST}"));
+        }
+        if config.spool.enabled && config.spool.max_bytes.bytes() < ingress.max_body.bytes() {
+            self.add(
+                "spool.max_bytes",
+                "must hold at least one body (ingress.max_body)",
+            );
+        }
+        if config.spool.enabled && config.spool.dir.as_os_str().is_empty() {
+            self.add(
+                "spool.dir",
+                "name a folder that survives a restart, or set spool.enabled = false",
+            );
         }
         if ingress.max_body.bytes() == 0 {
             self.add("ingress.max_body", "must be more than 0");

@@ -16,6 +16,9 @@ pub(crate) struct Stored {
 /// another attempt under the same message id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
+    /// NATS is known to be away: not tried.
+    #[error("NATS is away")]
+    Away,
     /// There is no connection, or it ended before the acknowledgement.
     #[error("not connected to NATS")]
     Disconnected,

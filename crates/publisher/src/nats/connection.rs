@@ -56,6 +56,18 @@ pub struct Tls {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
+impl Connection {
+    /// The servers, for people to read.
+    pub(crate) fn servers_without_credentials(&self) -> String {
+        let servers = self.servers.iter().flat_map(|text| text.split(','));
+        let hosts = servers.map(|server| {
+            let host = server.split_once("://").map_or(server, |(_, rest)| rest);
+            host.rsplit_once('@').map_or(host, |(_, host)| host).trim()
+        });
+        hosts.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Connects, in the background if the server is not there yet; reconnects for ever. `on_event` learns of every
 /// change.
 ///
@@ -150,10 +162,10 @@ fn authenticate(options: ConnectOptions, how: Option<&Authentication>) -> io::Re
 /// At once the first time; then exponential with jitter of half its length, so that many bridges do not come back
 /// at the same instant (ADR-40).
 fn reconnect_delay(attempts: usize) -> Duration {
-    let Some(failures) = attempts.checked_sub(1).filter(|failures| *failures > 0) else { return Duration::ZERO };
-    let doublings = u32::try_from(failures - 1)
-        .unwrap_or(u32::MAX)
-        .min(10);
+    let Some(failures) = attempts.checked_sub(1).filter(|failures| *failures > 0) else {
+        return Duration::ZERO;
+    };
+    let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(10);
     let full = FIRST_RECONNECT_DELAY
         .saturating_mul(1 << doublings)
         .min(MAX_RECONNECT_DELAY);
@@ -238,7 +250,10 @@ mod tests {
 
     #[test]
     fn reconnecting_backs_off_to_a_second_and_not_beyond() {
-        assert_eq!((reconnect_delay(0), reconnect_delay(1)), (Duration::ZERO, Duration::ZERO));
+        assert_eq!(
+            (reconnect_delay(0), reconnect_delay(1)),
+            (Duration::ZERO, Duration::ZERO)
+        );
         for attempts in [2, 5, 100, usize::MAX] {
             let delay = reconnect_delay(attempts);
             assert!(

@@ -237,7 +237,7 @@ fn headers(message: &Message) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(NATS_MESSAGE_ID, header_value(message.id.as_str()));
     for (name, value) in message.headers.iter() {
-        headers.insert(HeaderName::from_static(name), header_value(value));
+        headers.insert(HeaderName::from_static(name.as_str()), header_value(value));
     }
     headers
 }

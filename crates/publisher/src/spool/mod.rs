@@ -1,0 +1,221 @@
+//! The spool: where messages wait, fsynced, while NATS is away.
+//!
+//! One thread owns the store. It takes all requests that wait, writes them with one fsync, and answers them: the
+//! more callbacks arrive at once, the fewer fsyncs each costs.
+
+mod record;
+mod store;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::metrics::counter::Counter;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use crate::message::Message;
+use writer::Request;
+
+/// Where the spool is and how much it may hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A folder of the spool's own.
+    pub dir: PathBuf,
+    /// Bytes of messages. The files may take up to twice as much, and 128 MiB, while they are being compacted.
+    pub max_bytes: u64,
+}
+
+/// Why the spool does not take messages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SpoolError {
+    /// It holds `max_bytes`.
+    #[error("the spool is full ({0} bytes)")]
+    Full(u64),
+    /// The disk does not take it: full, read-only, broken.
+    #[error("the spool cannot write: {0}")]
+    Disk(String),
+    /// Another process has the folder.
+    #[error("{0} is in use by another ci-bridge")]
+    InUse(String),
+}
+
+/// Messages on disk, in the order in which they came. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    requests: mpsc::Sender<Request>,
+    level: Arc<Level>,
+    max_bytes: u64,
+}
+
+/// A message in the spool.
+#[derive(Debug, Clone)]
+pub(crate) struct Spooled {
+    /// Its place; later messages have higher ones.
+    pub(crate) place: u64,
+    /// Bytes that it takes of `max_bytes`.
+    pub(crate) bytes: u64,
+    pub(crate) message: Message,
+}
+
+/// How full the spool is, for whoever asks without waiting.
+#[derive(Debug, Default)]
+pub(crate) struct Level {
+    messages: AtomicU64,
+    bytes: AtomicU64,
+    /// Seconds since the epoch; 0 when the spool is empty.
+    oldest: AtomicU64,
+    trouble: std::sync::Mutex<Option<String>>,
+    pub(crate) fsyncs: Counter,
+    pub(crate) damaged: Counter,
+    /// Woken when a message came.
+    pub(crate) filled: Notify,
+}
+
+/// Requests that may wait for the writer; each waits for one fsync.
+const MAX_WAITING: usize = 4096;
+
+impl Spool {
+    /// Opens the spool, and recovers what a crash left in it.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be used. Damage is no error: what can be read is kept, the rest is moved aside.
+    pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
+        let level = Arc::new(Level::default());
+        let (requests, waiting) = mpsc::channel(MAX_WAITING);
+        writer::start(settings.dir.clone(), Arc::clone(&level), waiting)?;
+        Ok(Self {
+            requests,
+            level,
+            max_bytes: settings.max_bytes,
+        })
+    }
+
+    /// Returns when all of these messages are on disk, fsynced.
+    ///
+    /// # Errors
+    ///
+    /// When the spool is full or the disk does not take them. Some may be on disk all the same.
+    pub async fn append(&self, messages: &[&Message]) -> Result<(), SpoolError> {
+        let now = SystemTime::now();
+        let records: Vec<_> = messages
+            .iter()
+            .map(|message| record::encode(message, now))
+            .collect();
+        let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
+        if self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes {
+            return Err(SpoolError::Full(self.max_bytes));
+        }
+        let (done, result) = oneshot::channel();
+        let gone = || SpoolError::Disk("its writer has ended".to_owned());
+        self.requests
+            .send(Request::Append { records, done })
+            .await
+            .map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+
+    /// The oldest messages after `place`.
+    pub(crate) async fn read(&self, after: Option<u64>, limit: usize) -> Vec<Spooled> {
+        let (done, result) = oneshot::channel();
+        match self.requests.send(Request::Read { after, limit, done }).await {
+            Ok(()) => result.await.unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Forgets messages that are in a stream. Not fsynced: after a crash they are published again under the same id.
+    pub(crate) async fn remove(&self, messages: &[Spooled]) {
+        let (done, removed) = oneshot::channel();
+        let places = messages
+            .iter()
+            .map(|spooled| (spooled.place, spooled.bytes))
+            .collect();
+        if self.requests.send(Request::Remove { places, done }).await.is_ok() {
+            let _ = removed.await;
+        }
+    }
+
+    /// Writes everything out and closes the files.
+    pub async fn close(&self) {
+        let (done, closed) = oneshot::channel();
+        if self.requests.send(Request::Close { done }).await.is_ok() {
+            let _ = closed.await;
+        }
+    }
+
+    /// Messages in the spool.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.level.messages.load(Ordering::Relaxed)
+    }
+
+    /// Whether no message waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the messages in the spool.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.level.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How long the oldest message has waited.
+    #[must_use]
+    pub fn oldest_age(&self) -> Duration {
+        match self.level.oldest.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            seconds => {
+                let since = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+                SystemTime::now().duration_since(since).unwrap_or_default()
+            }
+        }
+    }
+
+    pub(crate) fn level(&self) -> &Arc<Level> {
+        &self.level
+    }
+
+    /// Why the spool would not take a message now.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        if self.bytes() >= self.max_bytes {
+            return Some(SpoolError::Full(self.max_bytes).to_string());
+        }
+        self.level
+            .trouble
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl Level {
+    fn added(&self, messages: u64, bytes: u64) {
+        self.messages.fetch_add(messages, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn removed(&self, messages: u64, bytes: u64) {
+        self.messages.fetch_sub(messages, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    fn set_oldest(&self, oldest: Option<SystemTime>) {
+        let seconds = oldest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        self.oldest.store(
+            seconds.map_or(0, |since| since.as_secs().max(1)),
+            Ordering::Relaxed,
+        );
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self
+            .trouble
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    }
+}

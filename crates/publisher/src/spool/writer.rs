@@ -1,0 +1,265 @@
+//! The thread that owns the store: takes what waits, writes it with one fsync, answers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+use super::store::Store;
+use super::{Level, SpoolError, Spooled, record};
+
+/// Bytes written with one fsync; more would make the first of them wait for the last.
+const MAX_BATCH_BYTES: usize = 8 << 20;
+/// After the disk failed, the store is opened again at most this often.
+const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) enum Request {
+    Append {
+        records: Vec<Vec<u8>>,
+        done: oneshot::Sender<Result<(), SpoolError>>,
+    },
+    Remove {
+        places: Vec<(u64, u64)>,
+        done: oneshot::Sender<()>,
+    },
+    Read {
+        after: Option<u64>,
+        limit: usize,
+        done: oneshot::Sender<Vec<Spooled>>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
+}
+
+struct Writer {
+    dir: PathBuf,
+    level: Arc<Level>,
+    /// `None` while the disk does not work.
+    store: Option<Store>,
+    next_reopen: Instant,
+    /// The place of the next message.
+    next: u64,
+    /// No message has a lower place: spares a look through what was removed.
+    floor: u64,
+}
+
+/// What one round of the writer does with one fsync.
+#[derive(Default)]
+struct Batch {
+    added: Vec<(u64, Vec<u8>)>,
+    added_bytes: usize,
+    removed: Vec<u64>,
+    removed_bytes: u64,
+    appends: Vec<oneshot::Sender<Result<(), SpoolError>>>,
+    removals: Vec<oneshot::Sender<()>>,
+}
+
+/// Opens the store and starts the thread, which ends when all senders are gone or with [`Request::Close`].
+pub(super) fn start(
+    dir: PathBuf,
+    level: Arc<Level>,
+    waiting: mpsc::Receiver<Request>,
+) -> Result<(), SpoolError> {
+    let store = Store::open(&dir, || {
+        level.damaged.inc();
+    })?;
+    let mut writer = Writer {
+        dir,
+        level,
+        store: None,
+        next_reopen: Instant::now(),
+        next: 0,
+        floor: 0,
+    };
+    writer.adopt(store);
+    let messages = writer.level.messages.load(Relaxed);
+    if messages > 0 {
+        info!(messages, "messages found in the spool");
+    }
+    let spawned = thread::Builder::new()
+        .name("spool".to_owned())
+        .spawn(move || writer.run(waiting));
+    spawned
+        .map(|_| ())
+        .map_err(|e| SpoolError::Disk(format!("no thread for it: {e}")))
+}
+
+impl Writer {
+    fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
+        let mut held = None;
+        while let Some(request) = held.take().or_else(|| waiting.blocking_recv()) {
+            match request {
+                Request::Read { after, limit, done } => {
+                    let _ = done.send(self.read(after, limit));
+                }
+                Request::Close { done } => {
+                    if let Some(store) = self.store.take() {
+                        store.sync();
+                    }
+                    let _ = done.send(());
+                    return;
+                }
+                write => held = self.write(write, &mut waiting),
+            }
+        }
+    }
+
+    /// Writes this request and all that wait behind it; gives back the first that is no write.
+    fn write(&mut self, first: Request, waiting: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        let mut batch = Batch::default();
+        let mut request = first;
+        let held = loop {
+            match request {
+                Request::Append { records, done } => {
+                    for record in records {
+                        batch.added_bytes += record.len();
+                        batch.added.push((self.next, record));
+                        self.next += 1;
+                    }
+                    batch.appends.push(done);
+                }
+                Request::Remove { places, done } => {
+                    batch.removed_bytes += places.iter().map(|(_, bytes)| bytes).sum::<u64>();
+                    batch.removed.extend(places.iter().map(|(place, _)| place));
+                    batch.removals.push(done);
+                }
+                other => break Some(other),
+            }
+            if batch.added_bytes >= MAX_BATCH_BYTES {
+                break None;
+            }
+            match waiting.try_recv() {
+                Ok(next) => request = next,
+                Err(_) => break None,
+            }
+        };
+        self.commit(batch);
+        held
+    }
+
+    fn commit(&mut self, batch: Batch) {
+        let durable = !batch.added.is_empty();
+        let result = self
+            .reopened()
+            .and_then(|store| store.write(&batch.added, &batch.removed, durable));
+        match &result {
+            Ok(()) => self.committed(&batch),
+            Err(error) => self.fail(error),
+        }
+        for done in batch.appends {
+            let _ = done.send(result.clone());
+        }
+        for done in batch.removals {
+            let _ = done.send(());
+        }
+    }
+
+    fn committed(&self, batch: &Batch) {
+        let level = &self.level;
+        level.set_trouble(None);
+        level.removed(batch.removed.len() as u64, batch.removed_bytes);
+        if let Some((_, first)) = batch.added.first() {
+            if level.messages.load(Relaxed) == 0 {
+                level.set_oldest(record::since(first));
+            }
+            level.added(batch.added.len() as u64, batch.added_bytes as u64);
+            level.fsyncs.inc();
+            level.filled.notify_one();
+        } else if level.messages.load(Relaxed) == 0 {
+            level.set_oldest(None);
+        }
+    }
+
+    fn read(&mut self, after: Option<u64>, limit: usize) -> Vec<Spooled> {
+        let from = after.map_or(self.floor, |place| place.saturating_add(1));
+        let Ok(store) = self.reopened() else {
+            return Vec::new();
+        };
+        let (mut messages, mut unreadable) = (Vec::new(), Batch::default());
+        let mut first = None;
+        for entry in store.from(from).take(limit) {
+            let (place, record) = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    error!(%error, "the spool cannot be read on");
+                    break;
+                }
+            };
+            let bytes = record.len() as u64;
+            first = first.or_else(|| Some((place, record::since(&record))));
+            match record::decode(record) {
+                Some(message) => messages.push(Spooled {
+                    place,
+                    bytes,
+                    message,
+                }),
+                None => {
+                    unreadable.removed.push(place);
+                    unreadable.removed_bytes += bytes;
+                }
+            }
+        }
+        if let (None, Some((place, since))) = (after, first) {
+            self.floor = place;
+            self.level.set_oldest(since);
+        }
+        if !unreadable.removed.is_empty() {
+            error!(
+                records = unreadable.removed.len(),
+                "records of the spool hold no message: left out"
+            );
+            self.level.damaged.inc();
+            self.commit(unreadable);
+        }
+        messages
+    }
+
+    /// The store, opened again if the disk has failed and it is time.
+    fn reopened(&mut self) -> Result<&Store, SpoolError> {
+        if self.store.is_none() {
+            if Instant::now() < self.next_reopen {
+                return Err(SpoolError::Disk("an earlier write failed".to_owned()));
+            }
+            self.next_reopen = Instant::now() + REOPEN_INTERVAL;
+            let store = Store::open(Path::new(&self.dir), || {
+                self.level.damaged.inc();
+            })?;
+            self.adopt(store);
+            info!("the spool takes messages again");
+        }
+        self.store
+            .as_ref()
+            .ok_or_else(|| SpoolError::Disk("closed".to_owned()))
+    }
+
+    fn fail(&mut self, error: &SpoolError) {
+        if self.store.take().is_some() {
+            warn!(%error, "the spool takes no messages");
+        }
+        self.next_reopen = Instant::now() + REOPEN_INTERVAL;
+        self.level.set_trouble(Some(error.to_string()));
+    }
+
+    /// Takes a store into use: counts what is in it.
+    fn adopt(&mut self, store: Store) {
+        let (mut messages, mut bytes, mut first, mut last) = (0, 0, None, None);
+        for (place, record) in store.from(0).map_while(Result::ok) {
+            messages += 1;
+            bytes += record.len() as u64;
+            first = first.or_else(|| Some((place, record::since(&record))));
+            last = Some(place);
+        }
+        // A failed write may have used places that nobody was promised.
+        self.next = self.next.max(last.map_or(0, |place| place + 1));
+        self.floor = first.map_or(self.next, |(place, _)| place);
+        self.level.messages.store(messages, Relaxed);
+        self.level.bytes.store(bytes, Relaxed);
+        self.level.set_oldest(first.and_then(|(_, since)| since));
+        self.store = Some(store);
+    }
+}
