@@ -1,5 +1,12 @@
 //! The real `ci-bridge` against a real nats-server, as its users see both.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and says why"
+)]
+
 mod commands;
 mod configuration;
 mod delivery;

@@ -3,14 +3,13 @@
 //!
 //! NATS header names are case-sensitive, unlike what the binding's text says: they are written in lower case.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::id::MessageId;
-use crate::message::{HeaderName, Headers, MessageKind, percent_encode};
+use crate::message::{HeaderName, Headers, MessageKind};
 
 /// Where the attributes of an event stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -45,7 +44,10 @@ impl Attributes<'_> {
             headers.push(HeaderName::CeTime, time);
         }
         if let Some(object) = self.object {
-            headers.push(HeaderName::CeSubject, header_value(object));
+            headers.push(
+                HeaderName::CeSubject,
+                utf8_percent_encode(object, HEADER_VALUE).to_string(),
+            );
         }
         headers.push(HeaderName::ContentType, content_type);
         headers
@@ -71,8 +73,7 @@ impl Attributes<'_> {
 
     /// `/ci/<bucket>`, a URI reference.
     fn source(&self) -> String {
-        let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-        format!("/ci/{}", percent_encode(self.bucket.unwrap_or("_"), unreserved))
+        format!("/ci/{}", utf8_percent_encode(self.bucket.unwrap_or("_"), SEGMENT))
     }
 }
 
@@ -102,10 +103,11 @@ fn type_of(kind: MessageKind) -> &'static str {
 }
 
 /// The encoding that the protocol bindings ask for in a header: a blank, `"`, `%` and all outside U+0021..U+007E.
-fn header_value(value: &str) -> Cow<'_, str> {
-    let plain = |b: u8| (b'!'..=b'~').contains(&b) && b != b'"' && b != b'%';
-    match value.bytes().all(plain) {
-        true => Cow::Borrowed(value),
-        false => Cow::Owned(percent_encode(value, plain)),
-    }
-}
+pub(crate) const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
+
+/// What may stand in a segment of a URI as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use ci_bridge_schema::{Event, Facts, Kind};
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use crate::message::percent_encode;
+use crate::cloudevents::HEADER_VALUE;
 use crate::subject::Subject;
 
 /// The longest job id or state that stands in a message id itself, in bytes; a longer one is its hash.
@@ -74,14 +75,12 @@ impl fmt::Display for MessageId {
 }
 
 /// A value between the colons of an id: what could end it, or could not stand in a header, is percent-encoded.
+const VALUE: &AsciiSet = &HEADER_VALUE.add(b':');
+
 fn push_value(id: &mut String, value: &str) {
-    let plain = |b: u8| b.is_ascii_graphic() && !matches!(b, b':' | b'%' | b'"');
-    if value.len() > MAX_VALUE_BYTES {
-        id.push_str(&content_hash(value.as_bytes()));
-    } else if value.bytes().all(plain) {
-        id.push_str(value);
-    } else {
-        id.push_str(&percent_encode(value, plain));
+    match value.len() > MAX_VALUE_BYTES {
+        true => id.push_str(&content_hash(value.as_bytes())),
+        false => id.extend(utf8_percent_encode(value, VALUE)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A message as it goes to NATS, and nothing that only NATS's client knows.
 
 use bytes::Bytes;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::id::MessageId;
 use crate::subject::Subject;
@@ -103,7 +104,7 @@ impl Headers {
         let value = if printable {
             value
         } else {
-            percent_encode(&value, |b| (b' '..=b'~').contains(&b))
+            utf8_percent_encode(&value, CONTROLS).to_string()
         };
         self.0.push((name, value));
     }
@@ -128,19 +129,4 @@ impl MessageKind {
             Self::Quarantine => "quarantine",
         }
     }
-}
-
-/// Percent-encodes every byte of UTF-8 that is not `plain`.
-pub(crate) fn percent_encode(value: &str, plain: impl Fn(u8) -> bool) -> String {
-    use std::fmt::Write;
-    let mut encoded = String::with_capacity(value.len() + 8);
-    for byte in value.bytes() {
-        if plain(byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string has no way to fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }

@@ -42,7 +42,7 @@ impl Monitor {
             } else {
                 ALERT_INTERVAL
             };
-            self.tell(readiness);
+            self.tell(&readiness);
             // Either is a reason to look again.
             let _ = timeout(interval, self.broker.changed.notified()).await;
         }
@@ -151,12 +151,12 @@ impl Monitor {
         })
     }
 
-    fn tell(&self, readiness: Readiness) {
+    fn tell(&self, readiness: &Readiness) {
         let before = self.broker.readiness.send_replace(readiness.clone());
         match (before.ready, readiness.ready) {
             (false, true) => info!("ready: connected, streams cover every subject"),
             (true, false) => warn!(reason = readiness.reason(), "not ready"),
-            (false, false) if kind_of(&before) != kind_of(&readiness) => {
+            (false, false) if kind_of(&before) != kind_of(readiness) => {
                 warn!(reason = readiness.reason(), "not ready");
             }
             _ => {}

@@ -129,7 +129,7 @@ impl Publisher {
         let (link, take_answers) = {
             let (broker, metrics) = (Arc::clone(&broker), Arc::clone(&metrics));
             Link::open(&config.connection, move |event| {
-                on_link_event(&event, &broker, &metrics)
+                on_link_event(&event, &broker, &metrics);
             })
             .await?
         };

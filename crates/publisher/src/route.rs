@@ -2,13 +2,12 @@
 
 use bytes::Bytes;
 use ci_bridge_schema::{Event, Facts, Kind};
-use serde::{Deserialize, Serialize};
 
 use crate::cloudevents::{Attributes, Format};
-use crate::glob::Glob;
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
-use crate::subject::{Field, Template, TemplateError, Values};
+use crate::rule::{Described, Rule, Then};
+use crate::template::{Field, Template, TemplateError, Values};
 
 /// Decides subject, id and headers of every message. Pure.
 #[derive(Debug, Clone)]
@@ -30,80 +29,6 @@ pub struct Destinations {
     pub quarantine_stream: String,
     /// Where CloudEvents attributes stand.
     pub format: Format,
-}
-
-/// A rule before the templates: the first that matches decides.
-#[derive(Debug, Clone)]
-pub struct Rule {
-    /// Which events.
-    pub matches: Match,
-    /// What becomes of them.
-    pub then: Then,
-}
-
-/// Conditions on an event; all that are given must hold, each for one of its patterns.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Match {
-    /// `task`, `workflow` or `moderation`.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub kind: OneOrMany,
-    /// A job's tag.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub tag: OneOrMany,
-    /// `Success`, `Failed`, …
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub state: OneOrMany,
-    /// A moderation's event.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub event: OneOrMany,
-    /// A moderation's verdict.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub verdict: OneOrMany,
-    /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub bucket: OneOrMany,
-    /// The region.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub region: OneOrMany,
-    /// The object's key.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub object: OneOrMany,
-    /// The queue.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub queue_id: OneOrMany,
-    /// The workflow's id.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub workflow_id: OneOrMany,
-    /// The workflow's name.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub workflow_name: OneOrMany,
-    /// The endpoint's name.
-    #[serde(skip_serializing_if = "OneOrMany::is_empty")]
-    pub endpoint: OneOrMany,
-}
-
-/// One pattern, or a list of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "OneOrManyWire", into = "Vec<Glob>")]
-pub struct OneOrMany(Vec<Glob>);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrManyWire {
-    One(Glob),
-    Many(Vec<Glob>),
-}
-
-/// What becomes of an event that a rule matches.
-#[derive(Debug, Clone)]
-pub enum Then {
-    /// Published here instead.
-    To(Template, Option<String>),
-    /// Published here as well as where its kind goes.
-    Copy(Template, Option<String>),
-    /// Not published; the callback is answered 200.
-    Drop,
 }
 
 /// Where a callback came from.
@@ -347,106 +272,6 @@ const MODERATION_FIELDS: [Field; 8] = [
     Field::JobId,
     Field::Endpoint,
 ];
-
-impl Rule {
-    /// The template of a rule's subject, which may meet events of any kind.
-    ///
-    /// # Errors
-    ///
-    /// [`TemplateError`] says what to write instead.
-    pub fn template(subject: &str) -> Result<Template, TemplateError> {
-        let fields: Vec<_> = Field::ALL
-            .iter()
-            .map(|(_, field)| *field)
-            .filter(|f| *f != Field::Reason)
-            .collect();
-        Template::parse(subject, &fields)
-    }
-}
-
-impl Match {
-    fn matches(&self, event: &Described<'_>) -> bool {
-        let facts = event.facts;
-        [
-            (&self.kind, Some(event.kind.as_str())),
-            (&self.tag, facts.tag),
-            (&self.state, facts.state),
-            (&self.event, facts.event),
-            (&self.verdict, facts.verdict),
-            (&self.bucket, facts.bucket),
-            (&self.region, facts.region),
-            (&self.object, facts.object.as_deref()),
-            (&self.queue_id, facts.queue_id),
-            (&self.workflow_id, facts.workflow_id),
-            (&self.workflow_name, facts.workflow_name),
-            (&self.endpoint, Some(event.endpoint)),
-        ]
-        .iter()
-        .all(|(patterns, value)| patterns.matches(*value))
-    }
-
-    /// The values of `kind` that no event has.
-    pub fn unknown_kinds(&self) -> impl Iterator<Item = &Glob> {
-        let kinds = [Kind::Task, Kind::Workflow, Kind::Moderation];
-        self.kind
-            .0
-            .iter()
-            .filter(move |glob| !kinds.iter().any(|kind| glob.matches(kind.as_str())))
-    }
-}
-
-impl OneOrMany {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn matches(&self, value: Option<&str>) -> bool {
-        self.0.is_empty() || value.is_some_and(|value| self.0.iter().any(|glob| glob.matches(value)))
-    }
-}
-
-impl From<OneOrManyWire> for OneOrMany {
-    fn from(wire: OneOrManyWire) -> Self {
-        match wire {
-            OneOrManyWire::One(glob) => Self(vec![glob]),
-            OneOrManyWire::Many(globs) => Self(globs),
-        }
-    }
-}
-
-impl From<OneOrMany> for Vec<Glob> {
-    fn from(patterns: OneOrMany) -> Self {
-        patterns.0
-    }
-}
-
-/// An event as templates and rules see it.
-struct Described<'e> {
-    kind: Kind,
-    facts: &'e Facts<'e>,
-    endpoint: &'e str,
-}
-
-impl Values for Described<'_> {
-    fn value(&self, field: Field) -> Option<&str> {
-        match field {
-            Field::Tag => self.facts.tag,
-            Field::State => self.facts.state,
-            Field::Event => self.facts.event,
-            Field::Verdict => self.facts.verdict,
-            Field::Bucket => self.facts.bucket,
-            Field::Region => self.facts.region,
-            Field::Object => self.facts.object.as_deref(),
-            Field::JobId => self.facts.id,
-            Field::QueueId => self.facts.queue_id,
-            Field::RunId => self.facts.run_id,
-            Field::WorkflowId => self.facts.workflow_id,
-            Field::WorkflowName => self.facts.workflow_name,
-            Field::Endpoint => Some(self.endpoint),
-            Field::Reason => None,
-        }
-    }
-}
 
 struct Rejected<'a> {
     reason: &'a str,

@@ -39,7 +39,7 @@ fn write_object(object: &Object<'_>, json: &mut Vec<u8>) {
 
 fn write_string(text: &str, json: &mut Vec<u8>) {
     let needs_escape = |b: &u8| *b < b' ' || matches!(b, b'"' | b'\\');
-    if text.as_bytes().iter().any(|b| needs_escape(b)) {
+    if text.as_bytes().iter().any(needs_escape) {
         // Writing a string to memory has no way to fail.
         let _ = serde_json::to_writer(json, text);
         return;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
+
 use crate::event::{Event, Facts};
 use crate::family::Family;
 use crate::timestamp;
@@ -39,7 +41,7 @@ impl Event<'_> {
             object: result
                 .scalar(&["Object"])
                 .map(Cow::Borrowed)
-                .or(url.map(|url| percent_decode(url.path))),
+                .or(url.map(|url| percent_decode_str(url.path).decode_utf8_lossy())),
             region: result.scalar(&["Region"]),
             time: first_time(result, &["CreationTime"]),
             ..Facts::default()
@@ -132,27 +134,4 @@ impl<'e> CosUrl<'e> {
         let path = path.split(['?', '#']).next().unwrap_or_default();
         (!bucket.is_empty() && !path.is_empty()).then_some(Self { bucket, path })
     }
-}
-
-fn percent_decode(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let decoded = match (byte, after) {
-            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
-            _ => None,
-        };
-        bytes.push(decoded.unwrap_or(byte));
-        rest = if decoded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(path), Cow::Owned)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
 }

@@ -148,10 +148,8 @@ fn has_simple_form(root: &Object<'_>) -> bool {
 
 /// JSON callbacks have no root element, but the same body as an API response has one.
 fn without_response_root(mut root: Object<'_>) -> Object<'_> {
-    if !root.get("Response").is_some_and(|node| node.object().is_some()) {
-        return root;
-    }
-    match root.take("Response") {
+    let has_root = root.get("Response").and_then(Node::object).is_some();
+    match has_root.then(|| root.take("Response")).flatten() {
         Some(Node::Object(inner)) => inner,
         _ => root,
     }

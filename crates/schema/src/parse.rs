@@ -147,5 +147,5 @@ fn is_form(body: &[u8]) -> bool {
         && body[..name_end]
             .iter()
             .all(|b| b.is_ascii_alphanumeric() || b"_-.%+[]".contains(b))
-        && body.iter().all(|b| b.is_ascii_graphic())
+        && body.iter().all(u8::is_ascii_graphic)
 }

@@ -104,7 +104,10 @@ impl<'a> Document<'a, '_> {
         }
         // The reader borrows from `self.text`, but its tag hands out names for its own life only.
         let length = tag.name().as_ref().len();
-        let name = self.text.get(at + 1..at + 1 + length).filter(|name| is_name(name));
+        let name = self
+            .text
+            .get(at + 1..at + 1 + length)
+            .filter(|name| is_name(name));
         let Some(name) = name else {
             return Err(self.error(at, "not an element name"));
         };
@@ -143,7 +146,9 @@ impl<'a> Document<'a, '_> {
     fn reference(&mut self, reference: &BytesRef<'a>, at: usize) -> Result<(), ParseError> {
         let character = match reference.resolve_char_ref() {
             Ok(Some(character)) if is_xml_character(character) => character,
-            Ok(None) => predefined(reference.xml10_content().as_ref()).map_err(|message| self.error(at, message))?,
+            Ok(None) => {
+                predefined(reference.xml10_content().as_ref()).map_err(|message| self.error(at, message))?
+            }
             Ok(Some(_)) | Err(_) => return Err(self.error(at, "a character reference to no XML character")),
         };
         match self.open.last_mut() {
@@ -227,7 +232,10 @@ fn predefined(entity: &str) -> Result<char, String> {
         "amp" => Ok('&'),
         "apos" => Ok('\''),
         "quot" => Ok('"'),
-        other => Err(format!("&{}; is not one of XML's five entities (lt, gt, amp, apos, quot)", shorten(other))),
+        other => Err(format!(
+            "&{}; is not one of XML's five entities (lt, gt, amp, apos, quot)",
+            shorten(other)
+        )),
     }
 }
 
@@ -258,12 +266,11 @@ fn is_name(name: &str) -> bool {
 }
 
 fn forbidden_character(text: &str) -> Option<usize> {
-    let control = |&b: &u8| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
-    if text.as_bytes().iter().any(|b| control(b)) {
-        return text.as_bytes().iter().position(|b| control(b));
-    }
-    // U+FFFE and U+FFFF are the only ones left, and start with the byte EF.
-    text.find(['\u{FFFE}', '\u{FFFF}'])
+    let control = |b: u8| b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
+    // U+FFFE and U+FFFF are the only others that a Rust string can hold.
+    text.bytes()
+        .position(control)
+        .or_else(|| text.find(['\u{FFFE}', '\u{FFFF}']))
 }
 
 fn is_xml_character(c: char) -> bool {

@@ -2,9 +2,11 @@
 //!
 //! `config/ci-bridge.toml` explains every key; a test holds it equal to the defaults here.
 
+mod endpoints;
 mod explain;
 mod layers;
 mod nats;
+mod ranges;
 mod settings;
 mod units;
 

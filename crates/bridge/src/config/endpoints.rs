@@ -1,0 +1,193 @@
+//! Endpoints and rules: paths, who may use them, and where their callbacks go.
+
+use std::collections::BTreeSet;
+
+use ci_bridge_ingress::{AllowFrom, Endpoint, Secret, Secrets};
+use ci_bridge_publisher::{Destinations, Glob, Router, Rule, Then};
+
+use super::explain::Problem;
+use super::{Config, SubjectKey};
+
+/// What has been found wrong so far.
+#[derive(Default)]
+pub(super) struct Problems(pub(super) Vec<Problem>);
+
+impl Problems {
+    pub(super) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem {
+            key: key.into(),
+            message: message.into(),
+        });
+    }
+
+    pub(super) fn rules(&mut self, config: &Config) -> Vec<Rule> {
+        let mut rules = Vec::new();
+        for (at, rule) in config.rules.iter().enumerate() {
+            let key = format!("rules.{at}");
+            if let Some(kind) = rule.r#match.unknown_kinds().next() {
+                self.add(
+                    format!("{key}.match.kind"),
+                    format!("{kind:?} is no kind: use task, workflow or moderation"),
+                );
+            }
+            let template = match (&rule.subject, rule.drop) {
+                (Some(subject), false) => {
+                    Rule::template(subject).map_err(|e| (format!("{key}.subject"), e.to_string()))
+                }
+                (None, true) if !rule.copy => {
+                    rules.push(Rule {
+                        matches: rule.r#match.clone(),
+                        then: Then::Drop,
+                    });
+                    continue;
+                }
+                _ => Err((
+                    key,
+                    "a rule needs a subject (with or without copy = true), or drop = true".to_owned(),
+                )),
+            };
+            match template {
+                Ok(template) if rule.copy => {
+                    rules.push(Rule {
+                        matches: rule.r#match.clone(),
+                        then: Then::Copy(template, rule.stream.clone()),
+                    });
+                }
+                Ok(template) => {
+                    rules.push(Rule {
+                        matches: rule.r#match.clone(),
+                        then: Then::To(template, rule.stream.clone()),
+                    });
+                }
+                Err((key, message)) => self.add(key, message),
+            }
+        }
+        rules
+    }
+
+    pub(super) fn endpoints(&mut self, config: &Config, rules: &[Rule]) -> Vec<Endpoint> {
+        if config.ingress.endpoints.is_empty() {
+            self.add("ingress.endpoints", "at least one endpoint is needed");
+        }
+        let mut seen = BTreeSet::new();
+        let mut endpoints = Vec::new();
+        for (at, endpoint) in config.ingress.endpoints.iter().enumerate() {
+            let key = format!("ingress.endpoints.{at}");
+            let path = endpoint.path.trim_end_matches('/');
+            if !endpoint.path.starts_with('/') || path.contains(['?', '#', ' ', '%']) {
+                self.add(
+                    format!("{key}.path"),
+                    "a path starts with '/' and holds no query, blank or escape",
+                );
+            }
+            if !seen.insert(path.to_owned()) || !seen.insert(format!("name {}", endpoint.name)) {
+                self.add(key.clone(), "another endpoint has the same name or path");
+            }
+            let secrets = self.secrets(endpoint, &key);
+            let open = secrets.is_empty() && endpoint.allow_from.is_empty();
+            let meant = endpoint.allow_unauthenticated || config.ingress.allow_unauthenticated;
+            if open && !meant && !config.ingress.listen.ip().is_loopback() {
+                self.add(
+                    key.clone(),
+                    format!(
+                        "anybody who reaches {} could publish: set tokens, tokens_file or allow_from, listen on \
+                         127.0.0.1, or say allow_unauthenticated = true",
+                        config.ingress.listen
+                    ),
+                );
+            }
+            if let Some(router) = self.router(config, endpoint, &key, rules) {
+                endpoints.push(Endpoint {
+                    name: endpoint.name.clone(),
+                    path: path.to_owned(),
+                    secrets,
+                    allow_from: AllowFrom {
+                        ranges: endpoint.allow_from.clone(),
+                        trusted_proxies: endpoint.trusted_proxies,
+                    },
+                    allow_buckets: endpoint
+                        .allow_buckets
+                        .iter()
+                        .map(|glob| Glob::from(glob.as_str()))
+                        .collect(),
+                    router,
+                });
+            }
+        }
+        endpoints
+    }
+
+    fn secrets(&mut self, endpoint: &super::Endpoint, key: &str) -> Secrets {
+        let mut texts: Vec<String> = endpoint
+            .tokens
+            .iter()
+            .map(|token| token.expose().to_owned())
+            .collect();
+        if texts.iter().any(|text| text.trim().is_empty()) {
+            self.add(format!("{key}.tokens"), "an empty token would let everybody in");
+        }
+        if let Some(path) = super::layers::given(&endpoint.tokens_file) {
+            match std::fs::read_to_string(&path) {
+                Ok(lines) => {
+                    let before = texts.len();
+                    texts.extend(
+                        lines
+                            .lines()
+                            .map(str::trim)
+                            .filter(|line| !line.is_empty())
+                            .map(str::to_owned),
+                    );
+                    if texts.len() == before {
+                        self.add(
+                            format!("{key}.tokens_file"),
+                            format!("{} holds no token", path.display()),
+                        );
+                    }
+                }
+                Err(e) => self.add(
+                    format!("{key}.tokens_file"),
+                    format!("cannot read {}: {e}", path.display()),
+                ),
+            }
+        }
+        texts.iter().map(|text| Secret::new(text)).collect()
+    }
+
+    fn router(
+        &mut self,
+        config: &Config,
+        endpoint: &super::Endpoint,
+        key: &str,
+        rules: &[Rule],
+    ) -> Option<Router> {
+        let own = |kind| endpoint.subjects.get(&kind).map(String::as_str);
+        let shared = &config.subjects;
+        let subjects = [
+            own(SubjectKey::Task).unwrap_or(&shared.task),
+            own(SubjectKey::Workflow).unwrap_or(&shared.workflow),
+            own(SubjectKey::Moderation).unwrap_or(&shared.moderation),
+            own(SubjectKey::Quarantine).unwrap_or(&shared.quarantine),
+        ];
+        let destinations = Destinations {
+            stream: config.jetstream.stream.clone(),
+            quarantine_stream: config.jetstream.quarantine.stream.clone(),
+            format: config.messages.format,
+        };
+        match Router::new(subjects, rules.to_vec(), destinations) {
+            Ok(router) => Some(router),
+            Err((kind, error)) => {
+                let is_own = endpoint
+                    .subjects
+                    .keys()
+                    .any(|own| format!("{own:?}").eq_ignore_ascii_case(kind));
+                let section = if is_own {
+                    format!("{key}.subjects")
+                } else {
+                    "subjects".to_owned()
+                };
+                self.add(format!("{section}.{kind}"), error.to_string());
+                None
+            }
+        }
+    }
+}

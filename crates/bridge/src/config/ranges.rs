@@ -1,0 +1,82 @@
+//! Values that are well-formed but make no sense, alone or together.
+
+use std::time::Duration;
+
+use ci_bridge_publisher::Delivery;
+
+use super::Config;
+use super::endpoints::Problems;
+use super::settings::ANSWER_TIME;
+
+/// Parsing recurses once a level; this is far from a thread's stack, and further from any real callback.
+const DEEPEST: usize = 256;
+
+impl Problems {
+    pub(super) fn ranges(&mut self, config: &Config) {
+        let ingress = &config.ingress;
+        for (key, value) in [
+            ("ingress.max_connections", ingress.max_connections),
+            ("ingress.max_in_flight", ingress.max_in_flight),
+            ("ingress.max_headers", ingress.max_headers),
+            ("ingress.max_depth", ingress.max_depth),
+            ("ingress.max_nodes", ingress.max_nodes),
+            ("ingress.max_jobs", ingress.max_jobs),
+            ("jetstream.replicas", config.jetstream.replicas),
+        ] {
+            if value == 0 {
+                self.add(key, "must be at least 1");
+            }
+        }
+        if ingress.max_depth > DEEPEST {
+            self.add("ingress.max_depth", format!("must be at most {DEEPEST}"));
+        }
+        if config.spool.enabled && config.spool.max_bytes.bytes() < ingress.max_body.bytes() {
+            self.add(
+                "spool.max_bytes",
+                "must hold at least one body (ingress.max_body)",
+            );
+        }
+        if config.spool.enabled && config.spool.dir.as_os_str().is_empty() {
+            self.add(
+                "spool.dir",
+                "name a folder that survives a restart, or set spool.enabled = false",
+            );
+        }
+        if ingress.max_body.bytes() == 0 {
+            self.add("ingress.max_body", "must be more than 0");
+        }
+        if config.nats.ack_timeout.get() + ANSWER_TIME > ingress.deadline.get() {
+            self.add(
+                "nats.ack_timeout",
+                "must leave 250ms of ingress.deadline to answer in",
+            );
+        }
+        if ingress.listen == config.admin.listen && ingress.listen.port() != 0 {
+            self.add("admin.listen", "ingress.listen has the same address");
+        }
+        let jetstream = &config.jetstream;
+        if jetstream.max_age.get() > Duration::ZERO && jetstream.duplicate_window > jetstream.max_age {
+            self.add(
+                "jetstream.duplicate_window",
+                "must not be longer than jetstream.max_age",
+            );
+        }
+        for (key, name) in [
+            ("jetstream.stream", &jetstream.stream),
+            ("jetstream.quarantine.stream", &jetstream.quarantine.stream),
+        ] {
+            if name.is_empty() || name.contains(['.', '*', '>', ' ', '\t', '/', '\\']) {
+                self.add(
+                    key,
+                    "a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank",
+                );
+            }
+        }
+        if config.delivery == Delivery::Jetstream && jetstream.stream == jetstream.quarantine.stream {
+            self.add(
+                "jetstream.quarantine.stream",
+                "a flood of garbage would push events out of a shared stream",
+            );
+        }
+    }
+}
