@@ -1,0 +1,71 @@
+//! Headers and message ids: nothing of a sender's ends a line, names a header, or makes two jobs one.
+
+use ci_bridge_publisher::{Format, Message, Origin, Quarantined};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::json;
+
+use crate::callback::{as_json, as_xml, hostile, messages, moderation, router, values, writable};
+use crate::config;
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn headers_and_ids_are_printable_and_names_are_never_natss(
+        values in values(),
+        endpoint in hostile(),
+        traceparent in hostile(),
+        structured in any::<bool>(),
+    ) {
+        let format = if structured { Format::CloudeventsStructured } else { Format::CloudeventsBinary };
+        let router = router("ci.task.{tag}.{state:lower}", format);
+        let origin = Origin { endpoint: &endpoint, traceparent: Some(&traceparent) };
+        for body in [as_json(&values), moderation("ReviewImage", &values)] {
+            for message in messages(&router, &body, origin) {
+                is_printable(&message)?;
+                prop_assert!(serde_json::from_slice::<serde_json::Value>(&message.payload).is_ok());
+            }
+        }
+        let rejected = Quarantined { body: "x".into(), reason: &values[0], detail: &values[1], media_type: &values[2] };
+        is_printable(&router.quarantine(&rejected, origin))?;
+    }
+
+    #[test]
+    fn xml_and_json_of_one_job_are_one_message(values in values(), structured in any::<bool>()) {
+        let values = writable(&values);
+        let format = if structured { Format::CloudeventsStructured } else { Format::CloudeventsBinary };
+        let router = router("ci.task.{tag}.{state:lower}.{object}", format);
+        let origin = Origin::default();
+        prop_assert_eq!(messages(&router, &as_xml(&values), origin), messages(&router, &as_json(&values), origin));
+    }
+
+    #[test]
+    fn different_jobs_and_states_have_different_ids(one in [name(), name()], other in [name(), name()]) {
+        let router = router("ci.task.{tag}", Format::CloudeventsBinary);
+        let ids = [&one, &other].map(|[id, state]| {
+            let body = json!({ "JobsDetail": { "JobId": id, "State": state } }).to_string();
+            messages(&router, body.as_bytes(), Origin::default())[0].id.clone()
+        });
+        prop_assert_eq!(one == other, ids[0] == ids[1], "{:?} {:?}", one, other);
+    }
+}
+
+/// Short values of the characters that an id gives a meaning to.
+fn name() -> impl Strategy<Value = String> {
+    vec(select(&["a", ":", "%", "3", "A", "%3A", "@", "é", "\""][..]), 1..4)
+        .prop_map(|pieces| pieces.concat())
+}
+
+fn is_printable(message: &Message) -> Result<(), TestCaseError> {
+    let id = message.id.as_str();
+    prop_assert!(!id.is_empty() && id.bytes().all(|b| b.is_ascii_graphic()), "{}", id);
+    for (name, value) in message.headers.iter() {
+        let name = name.as_str();
+        prop_assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{}", name);
+        prop_assert!(!name.to_ascii_lowercase().starts_with("nats-"), "{}", name);
+        prop_assert!(value.bytes().all(|b| (b' '..=b'~').contains(&b)), "{}: {:?}", name, value);
+    }
+    Ok(())
+}

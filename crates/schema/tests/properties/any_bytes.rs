@@ -1,0 +1,177 @@
+//! A stranger's bytes: never a panic, and an error that points into the body.
+
+use ci_bridge_schema::{Format, Limits, Normalised, ParseError, Reason, normalise, parse};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::config;
+use crate::dress::{Json, json, whims, xml};
+use crate::model::callback;
+use crate::mutate::{mutated, mutations};
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_bytes_are_read_or_refused_with_a_place(body in vec(any::<u8>(), 0..200)) {
+        read(&body)?;
+    }
+
+    #[test]
+    fn any_tokens_are_read_or_refused_with_a_place(tokens in vec(select(&TOKENS[..]), 0..24)) {
+        read(tokens.concat().as_bytes())?;
+    }
+
+    #[test]
+    fn a_damaged_callback_is_read_or_refused_with_a_place(
+        root in callback(),
+        whims in whims(),
+        mutations in mutations(),
+    ) {
+        for body in [xml(&root, &mut whims.clone()), json(&root, Json::Typed, &mut whims.clone())] {
+            read(&mutated(body, &mutations))?;
+        }
+    }
+
+    #[test]
+    fn a_callback_that_is_cut_off_is_refused_at_its_end_or_in_its_last_token(
+        root in callback(),
+        whims in whims(),
+        cut in any::<Index>(),
+    ) {
+        for body in [xml(&root, &mut whims.clone()), json(&root, Json::Typed, &mut whims.clone())] {
+            let whole = String::from_utf8(body).expect("our own text");
+            let trimmed = whole.trim_start_matches('\u{FEFF}').trim_end();
+            let starts: Vec<_> = trimmed.char_indices().map(|(at, _)| at).collect();
+            let part = &trimmed[..starts[cut.index(starts.len())]];
+            if part.trim_end().ends_with("</Response>") {
+                continue;
+            }
+            let error = read(part.as_bytes())?;
+            prop_assert!(error.is_some(), "read as a whole callback: {:?}", part);
+        }
+    }
+
+    #[test]
+    fn a_control_character_is_refused_where_it_stands(root in callback(), whims in whims(), at in any::<Index>()) {
+        for body in [xml(&root, &mut whims.clone()), json(&root, Json::Typed, &mut whims.clone())] {
+            let text = String::from_utf8(body).expect("our own text");
+            let text = text.trim_start_matches('\u{FEFF}');
+            let starts: Vec<_> = text.char_indices().map(|(at, _)| at).collect();
+            let at = starts[at.index(starts.len())];
+            let (before, after) = text.split_at(at);
+            // JSON names the beginning of an escape or a word that it broke.
+            let is_json = Format::sniff(text.as_bytes()) == Format::Json;
+            let token = before.chars().rev().take(12).collect::<String>();
+            if is_json && (token.contains('\\') || token.starts_with(|c: char| c.is_ascii_alphabetic())) {
+                continue;
+            }
+            let error = read(format!("{before}\u{1}{after}").as_bytes())?.expect("no encoding allows it");
+            let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+            let place = (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count());
+            prop_assert_eq!(place_of(&error), place, "{}", error);
+        }
+    }
+}
+
+const TOKENS: [&str; 40] = [
+    "<Response>",
+    "</Response>",
+    "<JobsDetail>",
+    "</JobsDetail>",
+    "<",
+    ">",
+    "</",
+    "/>",
+    "<?xml",
+    "?>",
+    "<!--",
+    "-->",
+    "<![CDATA[",
+    "]]>",
+    "<!DOCTYPE",
+    "&",
+    ";",
+    "&#",
+    "&#x",
+    "\"EventName\"",
+    "\"JobsDetail\"",
+    "\"ReviewImage\"",
+    "\"data\"",
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    "\"",
+    "\\u",
+    "\\",
+    "d800",
+    "1",
+    "null",
+    "\n",
+    " ",
+    "数",
+    "\u{FEFF}",
+    "=",
+];
+
+/// Takes any body as far as it goes; gives the error when it is refused.
+fn read(body: &[u8]) -> Result<Option<ParseError>, TestCaseError> {
+    let error = match parse(body, &Limits::default()) {
+        Ok(callback) => {
+            if let Normalised::Events(events) = normalise(callback) {
+                for event in &events {
+                    let _ = event.facts();
+                    let data = event.data();
+                    prop_assert!(serde_json::from_slice::<&serde_json::value::RawValue>(&data).is_ok());
+                }
+            }
+            return Ok(None);
+        }
+        Err(error) => error,
+    };
+    prop_assert!(!error.message().is_empty());
+    prop_assert!(error.to_string().len() < 1000, "{}", error);
+    if error.position().is_some() {
+        let (line, column) = place_of(&error);
+        let lines: Vec<_> = body.split(|&b| b == b'\n').collect();
+        prop_assert!(
+            (1..=lines.len()).contains(&line),
+            "line {} of {}",
+            line,
+            lines.len()
+        );
+        let columns = lines[line - 1].iter().filter(|&&b| b & 0xC0 != 0x80).count();
+        prop_assert!(
+            (1..=columns + 1).contains(&column),
+            "column {} of {}",
+            column,
+            columns
+        );
+    }
+    Ok(Some(error))
+}
+
+fn place_of(error: &ParseError) -> (usize, usize) {
+    let place = error.position().expect("a syntax error has a place");
+    let number = |n: u32| usize::try_from(n).expect("at least 32 bits");
+    (number(place.line), number(place.column))
+}
+
+/// Bodies that once were read wrongly: a panic, or a place outside the body.
+#[test]
+fn bodies_that_were_a_defect_once_are_refused() {
+    let rows = [
+        // The reader of XML passed over a second byte order mark without counting it.
+        "\u{FEFF}\u{FEFF}<Response><JobsDetail/></Response>",
+        "\u{FEFF}\u{FEFF}{\"JobsDetail\":{}}",
+        "\u{FEFF} \u{FEFF}<Response/>",
+    ];
+    for body in rows {
+        let error = parse(body.as_bytes(), &Limits::default()).expect_err(body);
+        assert_eq!(error.reason(), Reason::Syntax, "{body:?}");
+    }
+}
