@@ -11,19 +11,9 @@ use crate::support::{Bridge, ci_bridge, nats, repository, run, task};
 fn the_demo_shows_the_main_job() {
     let output = run(&["demo", "--json"], b"");
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{stdout}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let lines: Vec<Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let subjects: Vec<_> = lines
-        .iter()
-        .map(|line| line["subject"].as_str().unwrap())
-        .collect();
+    assert!(output.status.success(), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let subjects: Vec<_> = lines.iter().map(|line| line["subject"].as_str().unwrap()).collect();
     let expected = [
         "ci.task.NoiseReduction.success",
         "ci.task.Transcode.failed",
@@ -44,10 +34,7 @@ fn render_reads_files_standard_input_and_captured_requests() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callback.xml");
     std::fs::write(&file, task("j1")).unwrap();
-    let capture = format!(
-        "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n{}",
-        task("j2")
-    );
+    let capture = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/xml\r\n{}", task("j2"));
     let output = run(&["render", file.to_str().unwrap(), "-"], capture.as_bytes());
     assert_eq!(output.status.code(), Some(0));
     let stdout = String::from_utf8_lossy(&output.stdout);
@@ -68,10 +55,7 @@ fn render_prints_the_good_and_names_the_bad() {
     assert_eq!(output.status.code(), Some(65));
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        stderr.contains("bad.xml: syntax: line 3, column 1: </Job> closes <JobsDetail>"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("bad.xml: syntax: line 3, column 1: </Job> closes <JobsDetail>"), "{stderr}");
     assert_eq!(run(&["render", "/nowhere"], b"").status.code(), Some(1));
 }
 
@@ -83,19 +67,13 @@ fn send_shows_the_answer_and_fails_with_it() {
     let send = |arguments: &[&str]| run(&[&["send", "--url", &url], arguments].concat(), b"");
     let output = send(&["--sample", "batch", "--token", "s3cret"]);
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && stdout.contains("\"seq\":3"),
-        "{stdout}"
-    );
+    assert!(output.status.success() && stdout.contains("\"seq\":3"), "{stdout}");
     let file = repository("crates/bridge/samples/broken.json");
     let output = send(&[file.to_str().unwrap(), "--token", "s3cret"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains(": 400 "));
     assert_eq!(send(&["--sample", "probe"]).status.code(), Some(1), "no token");
-    let output = run(
-        &["send", "--sample", "probe", "--url", "http://127.0.0.1:1/"],
-        b"",
-    );
+    let output = run(&["send", "--sample", "probe", "--url", "http://127.0.0.1:1/"], b"");
     assert!(String::from_utf8_lossy(&output.stderr).contains("is `ci-bridge serve` running?"));
 }
 
@@ -104,9 +82,7 @@ fn tail_prints_messages_as_they_come() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "");
     let mut tail = ci_bridge();
-    tail.args(["tail", "--json", "ci.task.>"])
-        .env("NATS_URL", nats.url())
-        .stdout(Stdio::piped());
+    tail.args(["tail", "--json", "ci.task.>"]).env("NATS_URL", nats.url()).stdout(Stdio::piped());
     let mut tail = tail.spawn().unwrap();
     let mut lines = BufReader::new(tail.stdout.take().unwrap()).lines();
     // Its subscription is there when the first message comes; until then, new ones are sent.
@@ -139,17 +115,11 @@ fn check_connect_asks_nats() {
         let mut command = ci_bridge();
         command.args(["check", "--connect"]).env("NATS_URL", url);
         let output = command.output().unwrap();
-        (
-            output.status.code(),
-            String::from_utf8_lossy(&output.stdout).into_owned(),
-        )
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     let (code, stdout) = check(&nats.url());
     assert_eq!(code, Some(0), "{stdout}");
-    assert!(
-        stdout.contains("stream CI does not exist yet: serve will create it"),
-        "{stdout}"
-    );
+    assert!(stdout.contains("stream CI does not exist yet: serve will create it"), "{stdout}");
     let bridge = Bridge::start(&nats, "");
     let (code, stdout) = check(&nats.url());
     assert_eq!(code, Some(0), "{stdout}");

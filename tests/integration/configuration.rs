@@ -10,12 +10,8 @@ fn check(configuration: &str, environment: &[(&str, &str)]) -> (Option<i32>, Str
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bridge.toml");
     fs::write(&file, configuration).unwrap();
-    let output = ci_bridge()
-        .args(["check", "-c"])
-        .arg(&file)
-        .envs(environment.iter().copied())
-        .output()
-        .unwrap();
+    let output =
+        ci_bridge().args(["check", "-c"]).arg(&file).envs(environment.iter().copied()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&*file.to_string_lossy(), "bridge.toml");
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
@@ -40,9 +36,7 @@ fn walk(value: &serde_json::Value, on_key: &mut impl FnMut(&str)) {
     match value {
         serde_json::Value::Object(members) => members.iter().for_each(|(key, value)| {
             let holds_keys = value.is_object()
-                || value
-                    .as_array()
-                    .is_some_and(|items| items.iter().any(|i| i.is_object()));
+                || value.as_array().is_some_and(|items| items.iter().any(|i| i.is_object()));
             if !holds_keys {
                 on_key(key);
             }
@@ -69,78 +63,42 @@ fn shipped_configurations_are_valid_but_for_their_secrets() {
 #[test]
 fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
     let rows = [
-        (
-            "[ingress]\nlisen = \"x\"",
-            "bridge.toml: unknown key ingress.lisen: did you mean ingress.listen?",
-        ),
-        (
-            "[ingres]",
-            "bridge.toml: unknown key ingres: did you mean ingress?",
-        ),
-        (
-            "[nats]\nfrobnicate = 1",
-            "unknown key nats.frobnicate: valid keys here are servers, ",
-        ),
-        (
-            "[[ingress.endpoints]]\ntokns = [\"s3cret\"]",
-            "did you mean ingress.endpoints.0.tokens?",
-        ),
+        ("[ingress]\nlisen = \"x\"", "bridge.toml: unknown key ingress.lisen: did you mean ingress.listen?"),
+        ("[ingres]", "bridge.toml: unknown key ingres: did you mean ingress?"),
+        ("[nats]\nfrobnicate = 1", "unknown key nats.frobnicate: valid keys here are servers, "),
+        ("[[ingress.endpoints]]\ntokns = [\"s3cret\"]", "did you mean ingress.endpoints.0.tokens?"),
         (
             "[ingress]\nmax_body = \"lots\"",
             "ingress.max_body: \"lots\" is no size: write a number and a unit",
         ),
-        (
-            "[ingress]\ndeadline = \"3\"",
-            "ingress.deadline: \"3\" is no duration",
-        ),
+        ("[ingress]\ndeadline = \"3\"", "ingress.deadline: \"3\" is no duration"),
         (
             "[ingress]\nlisten = \"0.0.0.0:8080\"",
             "anybody who reaches 0.0.0.0:8080 could publish: set tokens",
         ),
-        (
-            "[subjects]\ntask = \"ci.{tga}\"",
-            "subjects.task: unknown placeholder {tga}: use tag, state, ",
-        ),
+        ("[subjects]\ntask = \"ci.{tga}\"", "subjects.task: unknown placeholder {tga}: use tag, state, "),
         ("[subjects]\ntask = \"$JS.{tag}\"", "which NATS keeps for itself"),
-        (
-            "[[rules]]\nmatch = { tag = \"A\" }",
-            "rules.0: a rule needs a subject",
-        ),
+        ("[[rules]]\nmatch = { tag = \"A\" }", "rules.0: a rule needs a subject"),
         (
             "[[rules]]\nmatch = { kind = \"tsk\" }\ndrop = true",
             "is no kind: use task, workflow or moderation",
         ),
-        (
-            "[nats]\nuser = \"u\"\ntoken = \"s3cret\"",
-            "are set at once: choose one way to authenticate",
-        ),
-        (
-            "[nats]\nack_timeout = \"3s\"",
-            "nats.ack_timeout: must leave 250ms of ingress.deadline",
-        ),
+        ("[nats]\nuser = \"u\"\ntoken = \"s3cret\"", "are set at once: choose one way to authenticate"),
+        ("[nats]\nack_timeout = \"3s\"", "nats.ack_timeout: must leave 250ms of ingress.deadline"),
         (
             "[jetstream]\nmax_age = \"1h\"",
             "jetstream.duplicate_window: must not be longer than jetstream.max_age",
         ),
-        (
-            "[ingress]\nmax_in_flight = \"many\"",
-            "ingress.max_in_flight: expected a whole number",
-        ),
+        ("[ingress]\nmax_in_flight = \"many\"", "ingress.max_in_flight: expected a whole number"),
         ("delivery = \"maybe\"", "delivery: write one of jetstream, core"),
         ("[nats]\ntoken = \"s3cret", "line 2"),
         ("[nats]\npassword = [\"s3cret\"]", "nats.password"),
-        (
-            "[[ingress.endpoints]]\ntokens_file = \"/nowhere/tokens\"",
-            "cannot read /nowhere/tokens",
-        ),
+        ("[[ingress.endpoints]]\ntokens_file = \"/nowhere/tokens\"", "cannot read /nowhere/tokens"),
     ];
     for (configuration, message) in rows {
         let (code, stdout, stderr) = check(configuration, &[]);
         assert_eq!(code, Some(78), "{configuration}: {stdout}");
-        assert!(
-            stderr.contains(message),
-            "{configuration}:\n   is       {stderr}\n   expected {message}"
-        );
+        assert!(stderr.contains(message), "{configuration}:\n   is       {stderr}\n   expected {message}");
         assert!(!stderr.contains("s3cret"), "{configuration}: {stderr}");
     }
 }
@@ -166,17 +124,9 @@ fn check_says_where_each_value_came_from_and_no_secret() {
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let rows = [
         ("ingress.max_jobs", "7", "bridge.toml"),
-        (
-            "ingress.max_depth",
-            "9",
-            "environment variable CI_BRIDGE__INGRESS__MAX_DEPTH",
-        ),
+        ("ingress.max_depth", "9", "environment variable CI_BRIDGE__INGRESS__MAX_DEPTH"),
         ("ingress.max_nodes", "100000", "default"),
-        (
-            "nats.servers",
-            "[\"nats://<secret>@env:1\", \"nats://other:2\"]",
-            "environment variable NATS_URL",
-        ),
+        ("nats.servers", "[\"nats://<secret>@env:1\", \"nats://other:2\"]", "environment variable NATS_URL"),
         ("nats.token", "<secret>", "bridge.toml"),
         ("ingress.endpoints.0.tokens", "<secret>", "bridge.toml"),
         (
@@ -190,23 +140,15 @@ fn check_says_where_each_value_came_from_and_no_secret() {
             .lines()
             .find(|line| line.starts_with(&format!("{key} ")))
             .unwrap_or_else(|| panic!("{key}: {stdout}"));
-        assert!(
-            line.contains(&format!("= {value} ")) && line.ends_with(&format!("# {source}")),
-            "{line}"
-        );
+        assert!(line.contains(&format!("= {value} ")) && line.ends_with(&format!("# {source}")), "{line}");
     }
     assert!(!stdout.contains("s3cret"), "{stdout}");
 }
 
 #[test]
 fn text_from_the_environment_keeps_its_spelling() {
-    let (code, _, stderr) = check(
-        "",
-        &[
-            ("CI_BRIDGE__NATS__USER", "007"),
-            ("CI_BRIDGE__NATS__PASSWORD", "007"),
-        ],
-    );
+    let (code, _, stderr) =
+        check("", &[("CI_BRIDGE__NATS__USER", "007"), ("CI_BRIDGE__NATS__PASSWORD", "007")]);
     assert_eq!((code, stderr.as_str()), (Some(0), ""));
     let (code, _, stderr) = check("", &[("CI_BRIDGE__INGRESS__MAX_JOB", "5")]);
     assert_eq!(code, Some(78));
@@ -233,9 +175,6 @@ fn contexts_of_the_nats_cli_are_read() {
     ] {
         let (have, stdout, stderr) = check("", &[("XDG_CONFIG_HOME", home), ("NATS_CONTEXT", context)]);
         assert_eq!(have, code, "{context}: {stdout}{stderr}");
-        assert!(
-            stderr.contains(message) && !stderr.contains("s3cret"),
-            "{context}: {stderr}"
-        );
+        assert!(stderr.contains(message) && !stderr.contains("s3cret"), "{context}: {stderr}");
     }
 }

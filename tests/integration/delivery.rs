@@ -23,9 +23,7 @@ fn messages_carry_cloudevents_and_the_trace() {
     ];
     let body = task("j1").replace("in/", "资料 \"1\"/");
     assert_eq!(bridge.post_to("/ci/callback", &hostile, body).status, 200);
-    let [message] = &Streams::of(&nats).messages("CI")[..] else {
-        panic!("one message")
-    };
+    let [message] = &Streams::of(&nats).messages("CI")[..] else { panic!("one message") };
     let mut headers = message.headers.clone();
     headers.sort();
     let expected = [
@@ -39,10 +37,7 @@ fn messages_carry_cloudevents_and_the_trace() {
         ("ce-type", "com.tencent.ci.task.v1"),
         ("traceparent", traceparent),
     ];
-    assert_eq!(
-        headers,
-        expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-    );
+    assert_eq!(headers, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[test]
@@ -50,13 +45,8 @@ fn structured_events_hold_everything_in_the_body() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[messages]\nformat = \"cloudevents-structured\"\n");
     assert_eq!(bridge.post(task("j1")).status, 200);
-    let [message] = &Streams::of(&nats).messages("CI")[..] else {
-        panic!("one message")
-    };
-    assert_eq!(
-        message.header("Content-Type"),
-        Some("application/cloudevents+json")
-    );
+    let [message] = &Streams::of(&nats).messages("CI")[..] else { panic!("one message") };
+    assert_eq!(message.header("Content-Type"), Some("application/cloudevents+json"));
     assert_eq!(message.header("Nats-Msg-Id"), Some("task:j1:Success"));
     let event = message.json();
     assert_eq!(event["id"], "task:j1:Success");
@@ -71,18 +61,7 @@ fn hostile_tags_neither_add_tokens_nor_end_the_connection() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "");
     let long = "长".repeat(1000);
-    let tags = [
-        "*",
-        "&gt;",
-        "a.b",
-        "a b",
-        "",
-        &long,
-        "音视频降噪",
-        "a&#13;&#10;PUB x",
-        "_INBOX",
-        "$JS",
-    ];
+    let tags = ["*", "&gt;", "a.b", "a b", "", &long, "音视频降噪", "a&#13;&#10;PUB x", "_INBOX", "$JS"];
     for (index, tag) in tags.iter().enumerate() {
         let answer = bridge.post(task_with(&format!("j{index}"), tag, "Success"));
         assert_eq!(answer.status, 200, "{tag}: {answer:?}");
@@ -94,11 +73,7 @@ fn hostile_tags_neither_add_tokens_nor_end_the_connection() {
         assert!(subject.len() <= 512, "{subject}");
     }
     assert_eq!(subjects[0], "ci.task.%2A.success");
-    assert_eq!(
-        bridge.metric("ci_bridge_nats_connections_total"),
-        1.0,
-        "the connection stood"
-    );
+    assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0, "the connection stood");
 }
 
 #[test]
@@ -126,10 +101,7 @@ fn rules_redirect_copy_and_drop() {
         assert_eq!(bridge.post(task_with(job, tag, state)).status, 200);
     }
     let stored = Streams::of(&nats).messages("CI");
-    let stored: Vec<_> = stored
-        .iter()
-        .map(|message| (message.subject.as_str(), message.id()))
-        .collect();
+    let stored: Vec<_> = stored.iter().map(|message| (message.subject.as_str(), message.id())).collect();
     let expected = [
         ("ci.alerts.Transcode", "task:j2:Failed"),
         ("ci.task.Snapshot.failed", "task:j3:Failed"),
@@ -155,10 +127,7 @@ fn endpoints_have_subjects_of_their_own() {
     assert_eq!(bridge.post_to("/a", &[], task("j1")).status, 200);
     assert_eq!(bridge.post_to("/b", &[], task("j2")).status, 200);
     assert_eq!(bridge.post_to("/ci/callback", &[], task("j3")).status, 404);
-    assert_eq!(
-        Streams::of(&nats).subjects("CI"),
-        ["ci.task.NoiseReduction.success", "ci.b.NoiseReduction"]
-    );
+    assert_eq!(Streams::of(&nats).subjects("CI"), ["ci.task.NoiseReduction.success", "ci.b.NoiseReduction"]);
 }
 
 #[test]
@@ -172,40 +141,25 @@ fn quarantine_keeps_the_bytes_and_the_reason_apart_from_events() {
     let streams = Streams::of(&nats);
     let kept = streams.messages("CI_QUARANTINE");
     assert_eq!(kept.len(), 2, "the same body is kept once");
-    assert_eq!(
-        (kept[0].subject.as_str(), &kept[0].payload[..]),
-        ("ci-quarantine.syntax", &broken[..])
-    );
+    assert_eq!((kept[0].subject.as_str(), &kept[0].payload[..]), ("ci-quarantine.syntax", &broken[..]));
     assert_eq!(kept[0].header("Ci-Reason"), Some("syntax"));
     assert_eq!(kept[0].header("Content-Type"), Some("application/xml"));
     assert!(
-        kept[0]
-            .header("Ci-Detail")
-            .is_some_and(|detail| detail.starts_with("line 2, column 15")),
+        kept[0].header("Ci-Detail").is_some_and(|detail| detail.starts_with("line 2, column 15")),
         "{kept:?}"
     );
     assert_eq!(kept[1].subject, "ci-quarantine.shape");
-    assert_eq!(
-        kept[1].header("Content-Type"),
-        Some("application/x-www-form-urlencoded")
-    );
+    assert_eq!(kept[1].header("Content-Type"), Some("application/x-www-form-urlencoded"));
     assert!(streams.messages("CI").is_empty());
-    assert_eq!(
-        bridge.metric("ci_bridge_callbacks_total{outcome=\"quarantined\"}"),
-        3.0
-    );
+    assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"quarantined\"}"), 3.0);
 }
 
 #[test]
 fn a_stream_that_exists_is_used_as_it_is() {
     let nats = nats();
     let streams = Streams::of(&nats);
-    let own = Config {
-        name: "CI".into(),
-        subjects: vec!["ci.>".into()],
-        max_messages: 1000,
-        ..Config::default()
-    };
+    let own =
+        Config { name: "CI".into(), subjects: vec!["ci.>".into()], max_messages: 1000, ..Config::default() };
     streams.create(own);
     let before = streams.config("CI").unwrap();
     let bridge = Bridge::start(&nats, "");
@@ -226,11 +180,7 @@ fn with_provision_require_a_missing_stream_is_said_and_waited_for() {
     assert!(reason.contains("\"ready\":false"), "{reason}");
     let streams = Streams::of(&nats);
     for (name, subject) in [("CI", "ci.>"), ("CI_QUARANTINE", "ci-quarantine.>")] {
-        streams.create(Config {
-            name: name.into(),
-            subjects: vec![subject.into()],
-            ..Config::default()
-        });
+        streams.create(Config { name: name.into(), subjects: vec![subject.into()], ..Config::default() });
     }
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task("j1")).status, 200);
@@ -242,10 +192,7 @@ fn a_stream_that_does_not_take_a_subject_is_not_ready() {
     let bridge = Bridge::start(&nats, "");
     let streams = Streams::of(&nats);
     let config = streams.config("CI").unwrap();
-    streams.update(Config {
-        subjects: vec!["ci.task.>".into()],
-        ..config.clone()
-    });
+    streams.update(Config { subjects: vec!["ci.task.>".into()], ..config.clone() });
     eventually("not ready", || {
         let answer = bridge.get("/readyz");
         (answer.status == 503 && answer.text().contains("does not take ci.moderation.*.*")).then_some(())
@@ -260,10 +207,7 @@ fn starts_with_nats_down_and_says_so() {
     assert_eq!(bridge.get("/livez").status, 200);
     let readiness = bridge.get("/readyz");
     assert_eq!(readiness.status, 503);
-    assert!(
-        readiness.text().contains("not connected to NATS at 127.0.0.1:1"),
-        "{readiness:?}"
-    );
+    assert!(readiness.text().contains("not connected to NATS at 127.0.0.1:1"), "{readiness:?}");
 }
 
 #[test]
@@ -281,21 +225,13 @@ fn core_delivery_is_answered_after_a_round_trip_and_stores_nothing() {
 #[test]
 fn credentials_are_taken_from_the_url() {
     let nats = LocalNats::start("authorization { user: bridge, password: \"p@ss\" }").unwrap();
-    let url = |password: &str| {
-        nats.url()
-            .replace("nats://", &format!("nats://bridge:{password}@"))
-    };
+    let url = |password: &str| nats.url().replace("nats://", &format!("nats://bridge:{password}@"));
     let bridge = Bridge::start_towards(&url("p%40ss"), "");
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task("j1")).status, 200);
     let refused = Bridge::start_towards(&url("wrong"), "");
     eventually("the reason is in /readyz", || {
-        refused
-            .get("/readyz")
-            .text()
-            .to_lowercase()
-            .contains("authorization")
-            .then_some(())
+        refused.get("/readyz").text().to_lowercase().contains("authorization").then_some(())
     });
     let (_, log) = refused.terminate();
     assert!(!log.contains("wrong"), "{log}");

@@ -48,28 +48,18 @@ const LEAST_CASES: usize = 90;
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for folder in fs::read_dir(repository("tests/fixtures"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-    {
+    for folder in fs::read_dir(repository("tests/fixtures")).unwrap().map(|entry| entry.unwrap().path()) {
         if !folder.is_dir() {
             continue;
         }
-        let mut bodies: Vec<_> = fs::read_dir(&folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut bodies: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         bodies.retain(|path| path.file_name().is_some_and(|name| name != "expect.json"));
         bodies.sort();
         let name = folder.file_name().unwrap().to_string_lossy().into_owned();
         let expected = serde_json::from_slice(&fs::read(folder.join("expect.json")).unwrap());
         let expected = expected.unwrap_or_else(|e| panic!("{name}: {e}"));
         assert!(!bodies.is_empty(), "{name} has no body");
-        cases.push(Case {
-            name,
-            bodies,
-            expected,
-        });
+        cases.push(Case { name, bodies, expected });
     }
     assert!(cases.len() >= LEAST_CASES, "only {} cases", cases.len());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
@@ -95,23 +85,14 @@ fn render_gives_what_each_fixture_expects() {
 
 fn check_rendering(body: &PathBuf, expected: &Expected) -> Result<(), String> {
     let output = run(&["render", "-"], &fs::read(body).unwrap());
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    let lines: Vec<Value> = stdout
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let code = output.status.code();
     match expected {
         Expected::Messages { messages } => {
             same("exit code", &code, &Some(0)).map_err(|e| format!("{e}: {stderr}"))?;
             same("number of messages", &lines.len(), &messages.len())?;
-            lines
-                .iter()
-                .zip(messages)
-                .try_for_each(|(line, message)| check_message(line, message))?;
+            lines.iter().zip(messages).try_for_each(|(line, message)| check_message(line, message))?;
             // Canonical: the bytes are those of compact JSON with sorted names.
             for (line, text) in lines.iter().zip(stdout.lines()) {
                 let data = format!("\"data\":{}}}", line["data"]);
@@ -122,21 +103,11 @@ fn check_rendering(body: &PathBuf, expected: &Expected) -> Result<(), String> {
             Ok(())
         }
         Expected::Probe => same("exit code", &code, &Some(0)).and(same("messages", &lines.len(), &0)),
-        Expected::Unreadable {
-            reason,
-            line,
-            column,
-            detail,
-            ..
-        } => {
+        Expected::Unreadable { reason, line, column, detail, .. } => {
             same("exit code", &code, &Some(65))?;
-            let place = line
-                .map(|line| format!("line {line}, column {}", column.unwrap_or(0)))
-                .unwrap_or_default();
-            match [reason, &place, detail]
-                .into_iter()
-                .find(|part| !stderr.contains(part.as_str()))
-            {
+            let place =
+                line.map(|line| format!("line {line}, column {}", column.unwrap_or(0))).unwrap_or_default();
+            match [reason, &place, detail].into_iter().find(|part| !stderr.contains(part.as_str())) {
                 None => Ok(()),
                 Some(part) => Err(format!("{part:?} is not in {stderr:?}")),
             }
@@ -146,22 +117,10 @@ fn check_rendering(body: &PathBuf, expected: &Expected) -> Result<(), String> {
 
 fn check_message(line: &Value, expected: &Message) -> Result<(), String> {
     let header = |name: &str| line["headers"][name].as_str().map(str::to_owned);
-    same(
-        "subject",
-        &line["subject"].as_str(),
-        &Some(expected.subject.as_str()),
-    )?;
-    same(
-        "Nats-Msg-Id",
-        &header("Nats-Msg-Id").as_ref(),
-        &Some(&expected.id),
-    )?;
+    same("subject", &line["subject"].as_str(), &Some(expected.subject.as_str()))?;
+    same("Nats-Msg-Id", &header("Nats-Msg-Id").as_ref(), &Some(&expected.id))?;
     same("ce-id", &header("ce-id").as_ref(), &Some(&expected.id))?;
-    same(
-        "ce-source",
-        &header("ce-source").as_ref(),
-        &Some(&expected.source),
-    )?;
+    same("ce-source", &header("ce-source").as_ref(), &Some(&expected.source))?;
     same("ce-type", &header("ce-type").as_ref(), &Some(&expected.r#type))?;
     same("ce-subject", &header("ce-subject"), &expected.object)?;
     same("ce-time", &header("ce-time"), &expected.time)?;
@@ -184,32 +143,19 @@ fn every_fixture_is_answered_and_stored_as_it_says() {
         let before = events.len();
         for body in &case.bodies {
             let answer = bridge.post(fs::read(body).unwrap());
-            let context = format!(
-                "{}/{}: {answer:?}",
-                case.name,
-                body.file_name().unwrap().to_string_lossy()
-            );
+            let context =
+                format!("{}/{}: {answer:?}", case.name, body.file_name().unwrap().to_string_lossy());
             match &case.expected {
                 Expected::Messages { messages } => {
                     assert_eq!(answer.status, 200, "{context}");
                     let report = answer.json();
                     assert_eq!(report["outcome"], "published", "{context}");
-                    let ids: Vec<_> = report["messages"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .map(|m| &m["id"])
-                        .collect();
-                    assert_eq!(
-                        ids,
-                        messages.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(),
-                        "{context}"
-                    );
+                    let ids: Vec<_> =
+                        report["messages"].as_array().unwrap().iter().map(|m| &m["id"]).collect();
+                    assert_eq!(ids, messages.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), "{context}");
                     if events.len() == before {
                         events.extend(
-                            messages
-                                .iter()
-                                .map(|m| (m.subject.clone(), m.id.clone(), m.data.clone())),
+                            messages.iter().map(|m| (m.subject.clone(), m.id.clone(), m.data.clone())),
                         );
                     }
                 }
@@ -220,11 +166,7 @@ fn every_fixture_is_answered_and_stored_as_it_says() {
                 ),
                 Expected::Unreadable { status, .. } => {
                     assert_eq!(answer.status, *status, "{context}");
-                    assert_eq!(
-                        answer.header("content-type"),
-                        Some("application/problem+json"),
-                        "{context}"
-                    );
+                    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{context}");
                     quarantined += 1;
                 }
             }
@@ -235,15 +177,8 @@ fn every_fixture_is_answered_and_stored_as_it_says() {
     events.retain(|(_, id, _)| seen.insert(id.clone()));
     let streams = Streams::of(&nats);
     let stored = streams.messages("CI");
-    let stored: Vec<_> = stored
-        .iter()
-        .map(|m| (m.subject.clone(), m.id().to_owned(), m.json()))
-        .collect();
+    let stored: Vec<_> = stored.iter().map(|m| (m.subject.clone(), m.id().to_owned(), m.json())).collect();
     assert_eq!(stored, events);
-    assert_eq!(
-        streams.messages("CI_QUARANTINE").len(),
-        quarantined,
-        "each broken body is kept once"
-    );
+    assert_eq!(streams.messages("CI_QUARANTINE").len(), quarantined, "each broken body is kept once");
     bridge.assert_every_callback_is_accounted_for();
 }

@@ -21,14 +21,7 @@ fn requests_that_are_no_callbacks_are_told_why() {
         ("POST", "/ci/callback/x", &[], body, 404, "no endpoint"),
         ("GET", "/ci/callback", &[], b"", 405, "POST"),
         ("PUT", "/ci/callback", &[], body, 405, "POST"),
-        (
-            "POST",
-            "/ci/callback",
-            &[("Content-Encoding", "gzip")],
-            body,
-            415,
-            "gzip",
-        ),
+        ("POST", "/ci/callback", &[("Content-Encoding", "gzip")], body, 415, "gzip"),
         ("POST", "/ci/callback", &[], &large, 413, "max_body"),
         ("POST", "/ci/callback", &[], b"", 400, "empty"),
         ("POST", "/ci/callback", &[], b"{\"a\":1}", 422, "not a callback"),
@@ -38,19 +31,11 @@ fn requests_that_are_no_callbacks_are_told_why() {
         let answer = request(bridge.address, method, path, headers, body);
         let context = format!("{method} {path} {headers:?}: {answer:?}");
         assert_eq!(answer.status, status, "{context}");
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/problem+json"),
-            "{context}"
-        );
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{context}");
         let problem = answer.json();
         assert_eq!(problem["status"], status, "{context}");
         assert!(problem["detail"].as_str().unwrap().contains(detail), "{context}");
-        assert_eq!(
-            answer.header("allow"),
-            (status == 405).then_some("POST"),
-            "{context}"
-        );
+        assert_eq!(answer.header("allow"), (status == 405).then_some("POST"), "{context}");
     }
     assert!(Streams::of(&nats).messages("CI").is_empty());
     bridge.assert_every_callback_is_accounted_for();
@@ -61,11 +46,7 @@ fn a_problem_names_line_and_column() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "");
     let problem = bridge.post("{\n  \"EventName\": \"TaskFinish\",\n}").json();
-    assert_eq!(
-        (&problem["line"], &problem["column"]),
-        (&json!(3), &json!(1)),
-        "{problem}"
-    );
+    assert_eq!((&problem["line"], &problem["column"]), (&json!(3), &json!(1)), "{problem}");
 }
 
 #[test]
@@ -82,18 +63,9 @@ fn the_answer_lists_every_message_and_its_place() {
     assert_eq!((answer.status, answer.json()), (200, expected(false)));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(bridge.post(task("j1")).json(), expected(true));
-    assert_eq!(
-        bridge.metric("ci_bridge_callbacks_total{outcome=\"published\"}"),
-        1.0
-    );
-    assert_eq!(
-        bridge.metric("ci_bridge_callbacks_total{outcome=\"duplicate\"}"),
-        1.0
-    );
-    assert_eq!(
-        bridge.metric("ci_bridge_messages_total{kind=\"task\",outcome=\"published\"}"),
-        1.0
-    );
+    assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"published\"}"), 1.0);
+    assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"duplicate\"}"), 1.0);
+    assert_eq!(bridge.metric("ci_bridge_messages_total{kind=\"task\",outcome=\"published\"}"), 1.0);
 }
 
 #[test]
@@ -105,11 +77,7 @@ fn a_token_is_accepted_in_four_places_and_nothing_else_is() {
         ("/ci/callback/n3xt", &[], 200),
         ("/ci/callback?token=s3cret", &[], 200),
         ("/ci/callback", &[("Authorization", "Bearer s3cret")], 200),
-        (
-            "/ci/callback",
-            &[("Authorization", "Basic dGVuY2VudDpzM2NyZXQ=")],
-            200,
-        ),
+        ("/ci/callback", &[("Authorization", "Basic dGVuY2VudDpzM2NyZXQ=")], 200),
         ("/ci/callback", &[], 401),
         ("/ci/callback/wrong", &[], 401),
         ("/ci/callback?token=", &[], 401),
@@ -120,20 +88,10 @@ fn a_token_is_accepted_in_four_places_and_nothing_else_is() {
         let answer = bridge.post_to(path, headers, task(&format!("j{index}")));
         assert_eq!(answer.status, status, "{path} {headers:?}: {answer:?}");
         assert_eq!(answer.header("www-authenticate").is_some(), status == 401);
-        assert!(
-            !answer.text().contains("s3cret") && !answer.text().contains("wrong"),
-            "{answer:?}"
-        );
+        assert!(!answer.text().contains("s3cret") && !answer.text().contains("wrong"), "{answer:?}");
     }
-    assert_eq!(
-        Streams::of(&nats).messages("CI").len(),
-        5,
-        "nothing unauthenticated is published"
-    );
-    assert_eq!(
-        bridge.metric("ci_bridge_rejections_total{reason=\"unauthenticated\"}"),
-        5.0
-    );
+    assert_eq!(Streams::of(&nats).messages("CI").len(), 5, "nothing unauthenticated is published");
+    assert_eq!(bridge.metric("ci_bridge_rejections_total{reason=\"unauthenticated\"}"), 5.0);
     bridge.assert_every_callback_is_accounted_for();
 }
 
@@ -148,11 +106,7 @@ fn addresses_and_buckets_off_the_allow_list_are_refused() {
     let inside = ("X-Forwarded-For", "198.51.100.1, 10.1.2.3");
     let rows = [
         (vec![], task("j1"), 403),
-        (
-            vec![("X-Forwarded-For", "10.1.2.3, 198.51.100.1")],
-            task("j1"),
-            403,
-        ),
+        (vec![("X-Forwarded-For", "10.1.2.3, 198.51.100.1")], task("j1"), 403),
         (vec![inside], other_bucket, 403),
         (vec![inside], no_bucket, 403),
         (vec![inside], task("j1"), 200),
@@ -176,11 +130,7 @@ fn a_chunked_body_is_bounded_like_any_other() {
         connection.read_answer()
     };
     // The second answer comes although the body never ends.
-    assert_eq!(
-        chunked(&[&chunk, "0\r\n\r\n"]).status,
-        400,
-        "white space is no callback"
-    );
+    assert_eq!(chunked(&[&chunk, "0\r\n\r\n"]).status, 400, "white space is no callback");
     assert_eq!(chunked(&[&chunk, &chunk]).status, 413);
     let body = task("j1");
     let small = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
@@ -214,11 +164,7 @@ fn too_many_connections_are_told_to_come_again() {
         (bridge.metric("ci_bridge_connections") >= 2.0).then_some(())
     });
     let answer = Connection::open(bridge.address).read_answer();
-    assert_eq!(
-        (answer.status, answer.header("retry-after")),
-        (503, Some("5")),
-        "{answer:?}"
-    );
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
 }
 
 #[test]
@@ -234,10 +180,7 @@ fn one_connection_serves_many_callbacks() {
 }
 
 fn keep_alive(connection: &mut Connection, to: SocketAddr, body: &str) -> Answer {
-    let head = format!(
-        "POST /ci/callback HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("POST /ci/callback HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n\r\n", body.len());
     connection.write(head.as_bytes());
     connection.write(body.as_bytes());
     connection.read_answer()

@@ -13,4 +13,5 @@ mod delivery;
 mod fixtures;
 mod http;
 mod operations;
+mod outage;
 mod support;

@@ -30,10 +30,7 @@ fn sigterm_finishes_what_is_in_flight() {
     let bridge = Bridge::start(&nats, "");
     let body = task("j1");
     let mut connection = Connection::open(bridge.address);
-    let head = format!(
-        "POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
+    let head = format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
     connection.write(head.as_bytes());
     connection.write(&body.as_bytes()[..20]);
     crate::support::eventually("the request has begun", || {
@@ -41,19 +38,12 @@ fn sigterm_finishes_what_is_in_flight() {
     });
     signal("TERM", bridge.id());
     crate::support::eventually("not ready", || {
-        bridge
-            .get("/readyz")
-            .text()
-            .contains("shutting down")
-            .then_some(())
+        bridge.get("/readyz").text().contains("shutting down").then_some(())
     });
     connection.write(&body.as_bytes()[20..]);
     assert_eq!(connection.read_answer().status, 200);
     let (status, log) = bridge.terminate();
-    assert!(
-        status.code() == Some(0) || status.code() == Some(130),
-        "{status:?}\n{log}"
-    );
+    assert!(status.code() == Some(0) || status.code() == Some(130), "{status:?}\n{log}");
 }
 
 #[test]
@@ -70,25 +60,18 @@ fn sigterm_and_sigint_end_it_with_code_0() {
 fn json_logs_are_one_object_a_line() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[log]\nformat = \"json\"\nlevel = \"debug\"\n");
-    assert_eq!(
-        bridge.post(task("j1\u{1b}[31m")).status,
-        400,
-        "an escape character is not XML"
-    );
+    assert_eq!(bridge.post(task("j1\u{1b}[31m")).status, 400, "an escape character is not XML");
     assert_eq!(bridge.post(task("j1")).status, 200);
     let (_, log) = bridge.terminate();
     let lines: Vec<serde_json::Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}")))
         .collect();
-    let published = lines
-        .iter()
-        .find(|line| line["id"] == "task:j1:Success" && line["message"] == "published");
+    let published =
+        lines.iter().find(|line| line["id"] == "task:j1:Success" && line["message"] == "published");
     let published = published.unwrap_or_else(|| panic!("no line for the message:\n{log}"));
     assert!(
-        published["receipt"]
-            .as_str()
-            .is_some_and(|receipt| receipt.contains("sequence: 1")),
+        published["receipt"].as_str().is_some_and(|receipt| receipt.contains("sequence: 1")),
         "{published}"
     );
 }

@@ -154,12 +154,7 @@ impl ServeArgs {
             ("nats.servers", &self.nats),
             ("log.level", &self.log_level),
         ];
-        Overrides(
-            given
-                .into_iter()
-                .filter_map(|(key, value)| Some((key, value.clone()?)))
-                .collect(),
-        )
+        Overrides(given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect())
     }
 }
 

@@ -41,13 +41,7 @@ impl LocalNats {
         let program = find()?;
         let folder = tempfile::Builder::new().prefix("ci-bridge-nats-").tempdir()?;
         let (child, address) = launch(&program, folder.path(), "127.0.0.1:-1", config)?;
-        Ok(Self {
-            child,
-            folder,
-            program,
-            config: config.to_owned(),
-            address,
-        })
+        Ok(Self { child, folder, program, config: config.to_owned(), address })
     }
 
     /// `nats://127.0.0.1:<port>`
@@ -141,12 +135,7 @@ fn launch(program: &Path, folder: &Path, listen: &str, config: &str) -> io::Resu
     );
     fs::write(&file, text)?;
     let mut command = Command::new(program);
-    command
-        .arg("-c")
-        .arg(&file)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
+    command.arg("-c").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     detach_from_terminal(&mut command);
     let mut child = command
         .spawn()
@@ -161,10 +150,7 @@ fn launch(program: &Path, folder: &Path, listen: &str, config: &str) -> io::Resu
     let _ = child.kill();
     let _ = child.wait();
     let log = fs::read_to_string(&log).unwrap_or_default();
-    Err(io::Error::other(format!(
-        "{} did not start:\n{log}",
-        program.display()
-    )))
+    Err(io::Error::other(format!("{} did not start:\n{log}", program.display())))
 }
 
 /// Ctrl-C goes to the whole foreground group; the server must outlive it until we have cleaned up.

@@ -14,16 +14,9 @@ pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     if !directives.contains("async_nats") {
         directives.push_str(",async_nats=error");
     }
-    let filter = EnvFilter::try_new(&directives).map_err(|e| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("log.level {directives:?}: {e}"),
-        )
-    })?;
-    let builder = fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .with_target(false);
+    let filter = EnvFilter::try_new(&directives)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("log.level {directives:?}: {e}")))?;
+    let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     let ansi = io::IsTerminal::is_terminal(&io::stderr());
     match settings.log_format {
         LogFormat::Text => builder.with_ansi(ansi).init(),

@@ -33,11 +33,7 @@ impl Admin {
     /// Reports what the publisher says of itself, and what `registry` counts.
     #[must_use]
     pub fn new(readiness: watch::Receiver<Readiness>, registry: Registry) -> Self {
-        Self {
-            readiness,
-            registry: Mutex::new(registry),
-            draining: AtomicBool::new(false),
-        }
+        Self { readiness, registry: Mutex::new(registry), draining: AtomicBool::new(false) }
     }
 
     /// From now on `/readyz` says no: the bridge finishes what it has and takes nothing new.
@@ -50,9 +46,7 @@ impl Admin {
         match request.uri().path() {
             "/livez" | "/readyz" | "/metrics" if !is_read => {
                 let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET it\n");
-                response
-                    .headers_mut()
-                    .insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
             }
             "/livez" => json(StatusCode::OK, "application/json", &Status { status: "alive" }),
@@ -64,18 +58,10 @@ impl Admin {
 
     fn readiness(&self) -> Response<Full<Bytes>> {
         if self.draining.load(Ordering::Relaxed) {
-            return json(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "application/json",
-                &Readiness::draining(),
-            );
+            return json(StatusCode::SERVICE_UNAVAILABLE, "application/json", &Readiness::draining());
         }
         let readiness = self.readiness.borrow();
-        let status = if readiness.ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         json(status, "application/json", &*readiness)
     }
 
@@ -88,9 +74,7 @@ impl Admin {
         }
         let mut response = Response::new(Full::from(text));
         let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
 }
@@ -98,9 +82,8 @@ impl Admin {
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response
 }

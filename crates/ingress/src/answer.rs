@@ -74,27 +74,12 @@ struct Problem<'a> {
 impl Published {
     pub(crate) fn new(message: Message, receipt: Receipt) -> Self {
         let place = match &receipt {
-            Receipt::Stored {
-                stream,
-                sequence,
-                duplicate,
-            } => Place {
-                stream: Some(stream.clone()),
-                seq: Some(*sequence),
-                duplicate: *duplicate,
-            },
-            Receipt::Spooled | Receipt::Sent => Place {
-                stream: None,
-                seq: None,
-                duplicate: false,
-            },
+            Receipt::Stored { stream, sequence, duplicate } => {
+                Place { stream: Some(stream.clone()), seq: Some(*sequence), duplicate: *duplicate }
+            }
+            Receipt::Spooled | Receipt::Sent => Place { stream: None, seq: None, duplicate: false },
         };
-        Self {
-            subject: message.subject.to_string(),
-            id: message.id.to_string(),
-            place,
-            receipt,
-        }
+        Self { subject: message.subject.into_string(), id: message.id.into_string(), place, receipt }
     }
 
     pub(crate) fn subject(&self) -> &str {
@@ -227,10 +212,8 @@ impl Answer {
             Self::ContentCoding(_) => {
                 headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))
             }
-            Self::Unauthenticated(_) => headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("Bearer realm=\"ci-bridge\""),
-            ),
+            Self::Unauthenticated(_) => headers
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ci-bridge\"")),
             Self::Overloaded(_) | Self::Unavailable(_) => headers.insert(header::RETRY_AFTER, RETRY_AFTER),
             // The rest of the body is not wanted, so the connection cannot be used again.
             Self::BodyTooSlow | Self::BodyTooLarge { .. } | Self::BodyBroken => {
@@ -251,8 +234,6 @@ pub(crate) fn json(
     let body = serde_json::to_vec(value).unwrap_or_default();
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

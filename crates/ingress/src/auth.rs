@@ -100,9 +100,7 @@ pub(crate) fn presented(path_token: Option<&str>, query: Option<&str>, headers: 
     for pair in query.unwrap_or_default().split('&') {
         values.extend(pair.strip_prefix("token=").map(percent_decoded));
     }
-    if let Some(value) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
+    if let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok())
         && let Some((scheme, credentials)) = value.split_once(' ')
     {
         let credentials = credentials.trim();
@@ -154,12 +152,7 @@ mod tests {
             (None, None, vec![("authorization", "bearer  old")], true),
             (None, None, vec![("authorization", "Basic Y2k6b2xk")], true),
             (None, None, vec![("authorization", "Basic b2xk")], false),
-            (
-                Some("wrong"),
-                Some("token="),
-                vec![("authorization", "Bearer OLD")],
-                false,
-            ),
+            (Some("wrong"), Some("token="), vec![("authorization", "Bearer OLD")], false),
             (None, None, vec![], false),
         ];
         for (path, query, sent, accepted) in rows {
@@ -170,28 +163,18 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_count_from_the_proxy_we_trust() {
-        let allow = |trusted_proxies| AllowFrom {
-            ranges: vec!["10.0.0.0/8".parse().unwrap()],
-            trusted_proxies,
-        };
+        let allow =
+            |trusted_proxies| AllowFrom { ranges: vec!["10.0.0.0/8".parse().unwrap()], trusted_proxies };
         let rows = [
             (0, "10.1.2.3", vec![], true),
             (0, "::ffff:10.1.2.3", vec![], true),
             (0, "192.0.2.1", vec![("x-forwarded-for", "10.1.2.3")], false),
             (1, "192.0.2.1", vec![("x-forwarded-for", "10.1.2.3")], true),
-            (
-                1,
-                "192.0.2.1",
-                vec![("x-forwarded-for", "10.1.2.3, 198.51.100.7")],
-                false,
-            ),
+            (1, "192.0.2.1", vec![("x-forwarded-for", "10.1.2.3, 198.51.100.7")], false),
             (
                 2,
                 "192.0.2.1",
-                vec![
-                    ("x-forwarded-for", "10.1.2.3"),
-                    ("x-forwarded-for", "198.51.100.7"),
-                ],
+                vec![("x-forwarded-for", "10.1.2.3"), ("x-forwarded-for", "198.51.100.7")],
                 true,
             ),
             (2, "10.1.2.3", vec![("x-forwarded-for", "10.1.2.3")], false),

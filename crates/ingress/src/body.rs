@@ -21,9 +21,7 @@ pub(crate) async fn read(mut body: Incoming, max_bytes: usize, within: Duration)
         linger(&mut body).await;
         return Err(Answer::BodyTooLarge { limit: max_bytes });
     }
-    let result = timeout(within, collect(&mut body, max_bytes))
-        .await
-        .unwrap_or(Err(Answer::BodyTooSlow));
+    let result = timeout(within, collect(&mut body, max_bytes)).await.unwrap_or(Err(Answer::BodyTooSlow));
     if let Err(Answer::BodyTooLarge { .. }) = result {
         linger(&mut body).await;
     }

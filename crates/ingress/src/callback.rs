@@ -31,12 +31,7 @@ impl Ingress {
         registry: &mut prometheus_client::registry::Registry,
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self {
-            endpoints,
-            limits,
-            metrics: Metrics::register(registry),
-            publisher,
-        }
+        Self { endpoints, limits, metrics: Metrics::register(registry), publisher }
     }
 
     /// What an authenticated callback is answered: 200 only when every message of it is durable.
@@ -46,17 +41,13 @@ impl Ingress {
         body: Bytes,
         trace: Option<Traceparent>,
     ) -> Answer {
-        let origin = Origin {
-            endpoint: &endpoint.name,
-            traceparent: trace.as_ref().map(Traceparent::as_str),
-        };
+        let origin =
+            Origin { endpoint: &endpoint.name, traceparent: trace.as_ref().map(Traceparent::as_str) };
         let messages = {
             let callback = match parse(&body, &self.limits.parse) {
                 Ok(callback) => callback,
                 Err(error) => {
-                    return self
-                        .quarantine(endpoint, &body, origin, Rejection::Unreadable(error))
-                        .await;
+                    return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error)).await;
                 }
             };
             let events = match normalise(callback) {
@@ -66,17 +57,13 @@ impl Ingress {
             if let Some(bucket) = endpoint.forbidden_bucket(&events) {
                 return Answer::BucketNotAllowed(bucket);
             }
-            events
-                .iter()
-                .flat_map(|event| endpoint.router.route(event, origin))
-                .collect::<Vec<_>>()
+            events.iter().flat_map(|event| endpoint.router.route(event, origin)).collect::<Vec<_>>()
         };
         match self.publisher.publish(&messages).await {
             Ok(receipts) => published(messages, receipts),
             Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
-                self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string()))
-                    .await
+                self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string())).await
             }
         }
     }
@@ -89,9 +76,13 @@ impl Ingress {
         origin: Origin<'_>,
         rejection: Rejection,
     ) -> Answer {
-        let detail = rejection.detail();
+        let kept = kept(body, self.publisher.max_payload());
+        let mut detail = rejection.detail();
+        if kept.len() < body.len() {
+            detail.push_str(&format!("; kept are the first {} of {} bytes", kept.len(), body.len()));
+        }
         let rejected = Quarantined {
-            body: rejection.kept(body),
+            body: kept,
             reason: rejection.reason(),
             detail: &detail,
             media_type: Format::sniff(body).media_type(),
@@ -113,8 +104,18 @@ enum Rejection {
     TooLarge(String),
 }
 
-/// How much of a body that NATS would not take is kept in quarantine.
+/// How much is kept, in bytes, of a body that NATS would not take whole.
 const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
+/// What the headers of a message in quarantine take at most, in bytes.
+const QUARANTINE_HEADERS: usize = 4 * 1024;
+
+/// The body, or as much of its beginning as NATS takes.
+fn kept(body: &Bytes, max_payload: usize) -> Bytes {
+    match body.len() + QUARANTINE_HEADERS > max_payload {
+        true => body.slice(..body.len().min(KEPT_OF_TOO_LARGE).min(max_payload / 2)),
+        false => body.clone(),
+    }
+}
 
 impl Rejection {
     fn reason(&self) -> &'static str {
@@ -127,16 +128,7 @@ impl Rejection {
     fn detail(&self) -> String {
         match self {
             Self::Unreadable(error) => error.to_string(),
-            Self::TooLarge(failure) => {
-                format!("{failure}; only the first {KEPT_OF_TOO_LARGE} bytes are kept")
-            }
-        }
-    }
-
-    fn kept(&self, body: &Bytes) -> Bytes {
-        match self {
-            Self::Unreadable(_) => body.clone(),
-            Self::TooLarge(_) => body.slice(..body.len().min(KEPT_OF_TOO_LARGE)),
+            Self::TooLarge(failure) => failure.clone(),
         }
     }
 
@@ -149,11 +141,7 @@ impl Rejection {
 }
 
 fn published(messages: Vec<Message>, receipts: Vec<ci_bridge_publisher::Receipt>) -> Answer {
-    let published: Vec<_> = messages
-        .into_iter()
-        .zip(receipts)
-        .map(|(m, r)| Published::new(m, r))
-        .collect();
+    let published: Vec<_> = messages.into_iter().zip(receipts).map(|(m, r)| Published::new(m, r)).collect();
     for message in &published {
         debug!(subject = message.subject(), id = message.id(), receipt = ?message.receipt(), "published");
     }

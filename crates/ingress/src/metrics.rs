@@ -71,37 +71,21 @@ impl Metrics {
             metrics.received.clone(),
         );
         registry.register("callbacks", "Callbacks by what became of them", outcomes);
-        registry.register(
-            "rejections",
-            "Rejected requests by reason",
-            metrics.rejections.clone(),
-        );
+        registry.register("rejections", "Rejected requests by reason", metrics.rejections.clone());
         registry.register_with_unit(
             "answer",
             "Time to answer a callback",
             Unit::Seconds,
             metrics.answer.clone(),
         );
-        registry.register(
-            "in_flight",
-            "Requests being answered",
-            (*metrics.in_flight).clone(),
-        );
-        registry.register(
-            "connections",
-            "Open connections of senders",
-            (*metrics.connections).clone(),
-        );
+        registry.register("in_flight", "Requests being answered", (*metrics.in_flight).clone());
+        registry.register("connections", "Open connections of senders", (*metrics.connections).clone());
         metrics
     }
 
     pub(crate) fn received(&self) -> Received<'_> {
         self.received.inc();
-        Received {
-            metrics: self,
-            since: std::time::Instant::now(),
-            answered: false,
-        }
+        Received { metrics: self, since: std::time::Instant::now(), answered: false }
     }
 
     pub(crate) fn rejected(&self, reason: &'static str) {

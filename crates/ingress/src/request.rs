@@ -47,12 +47,7 @@ impl Ingress {
             Err(answer) => return answer,
         };
         let trace = Traceparent::read(request.headers());
-        let body = match body::read(
-            request.into_body(),
-            self.limits.max_body,
-            self.limits.body_timeout,
-        )
-        .await
+        let body = match body::read(request.into_body(), self.limits.max_body, self.limits.body_timeout).await
         {
             Ok(body) => body,
             Err(answer) => return answer,
@@ -62,9 +57,7 @@ impl Ingress {
         let story = async move {
             let receiving = ingress.receive(&endpoint, body, trace);
             let late = || Answer::Unavailable("no answer from NATS within the deadline".to_owned());
-            timeout(ingress.limits.deadline, receiving)
-                .await
-                .unwrap_or_else(|_| late())
+            timeout(ingress.limits.deadline, receiving).await.unwrap_or_else(|_| late())
         };
         let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
         tokio::spawn(story).await.unwrap_or_else(failed)
@@ -73,10 +66,7 @@ impl Ingress {
     /// The endpoint that takes the request, decided from its head alone.
     fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
         let uri = request.uri();
-        let mut matching = self
-            .endpoints
-            .iter()
-            .filter_map(|e| Some((e, e.token_in(uri.path())?)));
+        let mut matching = self.endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
         let (endpoint, token) = matching.next().ok_or(Answer::NoSuchPath)?;
         if request.method() != Method::POST {
             return Err(Answer::MethodNotAllowed);

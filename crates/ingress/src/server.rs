@@ -65,11 +65,9 @@ pub async fn serve_callbacks(
     let in_flight = Arc::new(Semaphore::new(ingress.limits.max_in_flight));
     let turning_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let open = GracefulShutdown::new();
-    accept(listener, shutdown, |stream, peer| {
-        match Arc::clone(&connections).try_acquire_owned() {
-            Ok(permit) => serve_connection(stream, peer, &ingress, &in_flight, permit, &open),
-            Err(_) => turn_away(stream, &turning_away),
-        }
+    accept(listener, shutdown, |stream, peer| match Arc::clone(&connections).try_acquire_owned() {
+        Ok(permit) => serve_connection(stream, peer, &ingress, &in_flight, permit, &open),
+        Err(_) => turn_away(stream, &turning_away),
     })
     .await;
     open.shutdown().await;

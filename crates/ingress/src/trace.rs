@@ -14,10 +14,7 @@ impl Traceparent {
             return None;
         };
         let is_hex = |field: &str, digits: usize| {
-            field.len() == digits
-                && field
-                    .bytes()
-                    .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+            field.len() == digits && field.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
         };
         let is_set = |field: &str| field.bytes().any(|b| b != b'0');
         let valid = is_hex(version, 2)

@@ -31,6 +31,9 @@ pub struct Check {
     pub detail: String,
 }
 
+/// How long a refused publish keeps the bridge from being ready.
+const REFUSAL_MEMORY: Duration = Duration::from_secs(3);
+
 #[derive(Debug)]
 pub(crate) struct Broker {
     known: Mutex<Known>,
@@ -48,19 +51,15 @@ struct Known {
     /// Since when publishes have gone unanswered while the connection stood.
     unresponsive_since: Option<Instant>,
     last_acknowledgement: Option<Instant>,
-    /// Why the last publish was not taken.
-    refusal: Option<String>,
+    /// Why the last publish was not taken, and when.
+    refusal: Option<(Instant, String)>,
     streams: Vec<StreamState>,
 }
 
 impl Broker {
     pub(crate) fn new() -> Self {
         let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
-        Self {
-            known: Mutex::default(),
-            changed: Notify::new(),
-            readiness: watch::Sender::new(starting),
-        }
+        Self { known: Mutex::default(), changed: Notify::new(), readiness: watch::Sender::new(starting) }
     }
 
     pub(crate) fn acknowledged(&self) {
@@ -82,11 +81,13 @@ impl Broker {
                     self.changed.notify_one();
                 }
             }
-            Failure::Disconnected | Failure::Away => {}
+            // That a message is too large says nothing of the broker.
+            Failure::Disconnected | Failure::Away | Failure::TooLarge(_) => {}
             other => {
                 let refusal = other.to_string();
-                if known.refusal.as_ref() != Some(&refusal) {
-                    known.refusal = Some(refusal);
+                let is_news = known.refusal.as_ref().is_none_or(|(_, before)| *before != refusal);
+                known.refusal = Some((Instant::now(), refusal));
+                if is_news {
                     self.changed.notify_one();
                 }
             }
@@ -125,20 +126,14 @@ impl Broker {
     /// For how long NATS has been away, by either witness.
     pub(crate) fn away_for(&self) -> Duration {
         let known = self.known();
-        let since = [known.disconnected_since, known.unresponsive_since]
-            .into_iter()
-            .flatten()
-            .min();
+        let since = [known.disconnected_since, known.unresponsive_since].into_iter().flatten().min();
         since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// The stream that forgets message ids soonest, and after how long.
     pub(crate) fn shortest_duplicate_window(&self) -> Option<(String, Duration)> {
         let known = self.known();
-        let shortest = known
-            .streams
-            .iter()
-            .min_by_key(|stream| stream.duplicate_window)?;
+        let shortest = known.streams.iter().min_by_key(|stream| stream.duplicate_window)?;
         Some((shortest.name.clone(), shortest.duplicate_window))
     }
 
@@ -146,8 +141,11 @@ impl Broker {
         self.known().complaint.clone()
     }
 
+    /// Why publishes have lately been refused, if they were. An old refusal is forgotten: whoever looks at
+    /// readiness before it sends would otherwise never send what could prove it wrong.
     pub(crate) fn refusal(&self) -> Option<String> {
-        self.known().refusal.clone()
+        let known = self.known();
+        known.refusal.as_ref().filter(|(at, _)| at.elapsed() < REFUSAL_MEMORY).map(|(_, why)| why.clone())
     }
 
     pub(crate) fn set_streams(&self, streams: Vec<StreamState>) {
@@ -162,46 +160,29 @@ impl Broker {
 
 impl Readiness {
     pub(crate) fn of(checks: Vec<Check>) -> Self {
-        Self {
-            ready: checks.iter().all(|check| check.ok),
-            checks,
-        }
+        Self { ready: checks.iter().all(|check| check.ok), checks }
     }
 
     /// What is said once shutdown has begun.
     #[must_use]
     pub fn draining() -> Self {
-        Self::of(vec![Check::failed(
-            "shutdown",
-            "shutting down: finishing what is in flight",
-        )])
+        Self::of(vec![Check::failed("shutdown", "shutting down: finishing what is in flight")])
     }
 
     /// The details of the checks that do not hold, as one sentence.
     #[must_use]
     pub fn reason(&self) -> String {
         let failed = self.checks.iter().filter(|check| !check.ok);
-        failed
-            .map(|check| check.detail.as_str())
-            .collect::<Vec<_>>()
-            .join("; ")
+        failed.map(|check| check.detail.as_str()).collect::<Vec<_>>().join("; ")
     }
 }
 
 impl Check {
     pub(crate) fn passed(name: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            name,
-            ok: true,
-            detail: detail.into(),
-        }
+        Self { name, ok: true, detail: detail.into() }
     }
 
     pub(crate) fn failed(name: &'static str, detail: impl Into<String>) -> Self {
-        Self {
-            name,
-            ok: false,
-            detail: detail.into(),
-        }
+        Self { name, ok: false, detail: detail.into() }
     }
 }

@@ -44,10 +44,7 @@ impl Attributes<'_> {
             headers.push(HeaderName::CeTime, time);
         }
         if let Some(object) = self.object {
-            headers.push(
-                HeaderName::CeSubject,
-                utf8_percent_encode(object, HEADER_VALUE).to_string(),
-            );
+            headers.push(HeaderName::CeSubject, utf8_percent_encode(object, HEADER_VALUE).to_string());
         }
         headers.push(HeaderName::ContentType, content_type);
         headers
@@ -106,8 +103,4 @@ fn type_of(kind: MessageKind) -> &'static str {
 pub(crate) const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
 
 /// What may stand in a segment of a URI as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -55,9 +55,7 @@ async fn pass(shared: &Shared, spool: &Spool) -> usize {
         let Some(last) = messages.last() else { return left };
         after = Some(last.place);
         let count = messages.len();
-        let published = stream::iter(messages)
-            .map(|spooled| publish(shared, spooled))
-            .buffered(WINDOW);
+        let published = stream::iter(messages).map(|spooled| publish(shared, spooled)).buffered(WINDOW);
         let done: Vec<_> = published.filter_map(std::future::ready).collect().await;
         spool.remove(&done).await;
         left += count - done.len();

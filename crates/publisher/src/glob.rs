@@ -61,11 +61,7 @@ mod tests {
             ("a*b*c", "a-b-b-d", false),
         ];
         for (pattern, value, expected) in rows {
-            assert_eq!(
-                Glob::from(pattern).matches(value),
-                expected,
-                "{pattern} on {value}"
-            );
+            assert_eq!(Glob::from(pattern).matches(value), expected, "{pattern} on {value}");
         }
     }
 }

@@ -101,11 +101,7 @@ impl Headers {
     pub fn push(&mut self, name: HeaderName, value: impl Into<String>) {
         let value = value.into();
         let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
-        let value = if printable {
-            value
-        } else {
-            utf8_percent_encode(&value, CONTROLS).to_string()
-        };
+        let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string() };
         self.0.push((name, value));
     }
 

@@ -14,9 +14,8 @@ use crate::message::MessageKind;
 use crate::spool::Spool;
 
 /// Seconds; from an acknowledgement on the same host to the usual time limits.
-pub const LATENCY_BUCKETS: [f64; 12] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0,
-];
+pub const LATENCY_BUCKETS: [f64; 12] =
+    [0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 3.0];
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -40,6 +39,7 @@ pub(crate) struct Metrics {
     pub(crate) connected: Gauge,
     pub(crate) connections: Counter,
     pub(crate) drained: Counter,
+    pub(crate) duplicate_window_shortfall: Gauge,
 }
 
 impl Metrics {
@@ -50,36 +50,22 @@ impl Metrics {
             connected: Gauge::default(),
             connections: Counter::default(),
             drained: Counter::default(),
+            duplicate_window_shortfall: Gauge::default(),
         };
-        registry.register(
-            "messages",
-            "Messages by what became of them",
-            metrics.messages.clone(),
-        );
+        registry.register("messages", "Messages by what became of them", metrics.messages.clone());
         registry.register_with_unit(
             "acknowledgement",
             "Time from publish to JetStream's acknowledgement",
             Unit::Seconds,
             metrics.acknowledgement.clone(),
         );
-        registry.register(
-            "nats_connected",
-            "1 while connected to NATS",
-            metrics.connected.clone(),
-        );
-        registry.register(
-            "nats_connections",
-            "Connections made to NATS",
-            metrics.connections.clone(),
-        );
+        registry.register("nats_connected", "1 while connected to NATS", metrics.connected.clone());
+        registry.register("nats_connections", "Connections made to NATS", metrics.connections.clone());
         metrics
     }
 
     pub(crate) fn message(&self, kind: MessageKind, outcome: MessageOutcome) {
-        let labels = Labels {
-            kind: kind.as_str(),
-            outcome: outcome.as_str(),
-        };
+        let labels = Labels { kind: kind.as_str(), outcome: outcome.as_str() };
         self.messages.get_or_create(&labels).inc();
     }
 }
@@ -103,11 +89,7 @@ pub(crate) fn register_spool(registry: &mut Registry, spool: &Spool) {
         "Times the spool was fsynced; each covers a batch",
         level.fsyncs.clone(),
     );
-    registry.register(
-        "spool_damaged",
-        "Times the spool was found damaged",
-        level.damaged.clone(),
-    );
+    registry.register("spool_damaged", "Times the spool was found damaged", level.damaged.clone());
     registry.register_collector(Box::new(SpoolLevel(spool.clone())));
 }
 
@@ -122,18 +104,8 @@ impl Collector for SpoolLevel {
             value.encode(encoder)
         };
         gauge("spool_messages", "Messages in the spool", None, self.0.len())?;
-        gauge(
-            "spool",
-            "Bytes of the messages in the spool",
-            Some(&Unit::Bytes),
-            self.0.bytes(),
-        )?;
+        gauge("spool", "Bytes of the messages in the spool", Some(&Unit::Bytes), self.0.bytes())?;
         let age = self.0.oldest_age().as_secs();
-        gauge(
-            "spool_oldest_age",
-            "How long the oldest message has waited",
-            Some(&Unit::Seconds),
-            age,
-        )
+        gauge("spool_oldest_age", "How long the oldest message has waited", Some(&Unit::Seconds), age)
     }
 }

@@ -140,32 +140,13 @@ impl Publisher {
             broker: Arc::clone(&broker),
             metrics: Arc::clone(&metrics),
             servers: config.connection.servers_without_credentials(),
-            streams: if config.delivery == Delivery::Core {
-                Vec::new()
-            } else {
-                config.streams
-            },
+            streams: if config.delivery == Delivery::Core { Vec::new() } else { config.streams },
             patterns: config.patterns,
             spool: spool.clone(),
         };
         running.spawn(monitor.run());
-        let Config {
-            delivery,
-            ack_timeout,
-            retry_for,
-            quarantine,
-            ..
-        } = config;
-        let shared = Shared {
-            delivery,
-            ack_timeout,
-            retry_for,
-            link,
-            broker,
-            metrics,
-            spool,
-            quarantine,
-        };
+        let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+        let shared = Shared { delivery, ack_timeout, retry_for, link, broker, metrics, spool, quarantine };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
             running.spawn(drain::run(Arc::clone(&shared), spool));
@@ -189,13 +170,12 @@ impl Publisher {
         };
         let result = shared.settle(messages, results).await;
         match &result {
-            Ok(receipts) => messages
-                .iter()
-                .zip(receipts)
-                .for_each(|(message, receipt)| shared.count(message, receipt)),
-            Err(_) => messages
-                .iter()
-                .for_each(|m| shared.metrics.message(m.kind, MessageOutcome::Unavailable)),
+            Ok(receipts) => {
+                messages.iter().zip(receipts).for_each(|(message, receipt)| shared.count(message, receipt))
+            }
+            Err(_) => {
+                messages.iter().for_each(|m| shared.metrics.message(m.kind, MessageOutcome::Unavailable))
+            }
         }
         result
     }
@@ -204,6 +184,12 @@ impl Publisher {
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.shared.broker.readiness.subscribe()
+    }
+
+    /// The largest message that NATS takes, in bytes, headers included.
+    #[must_use]
+    pub fn max_payload(&self) -> usize {
+        self.shared.link.client().max_payload()
     }
 
     /// Lets what was sent reach the server, and closes the spool. Every publish must have its receipt by now:
@@ -257,10 +243,7 @@ impl Shared {
         messages: &[Message],
         results: Vec<Result<Receipt, Failure>>,
     ) -> Result<Vec<Receipt>, Unavailable> {
-        let left = messages
-            .iter()
-            .zip(&results)
-            .filter(|(_, result)| result.is_err());
+        let left = messages.iter().zip(&results).filter(|(_, result)| result.is_err());
         let (left, failures): (Vec<_>, Vec<_>) = left.map(|(m, result)| (m, result.as_ref().err())).unzip();
         let failures = failures.into_iter().flatten();
         let Some(worst) = failures.max_by_key(|failure| matches!(failure, Failure::TooLarge(_))) else {
@@ -274,10 +257,7 @@ impl Shared {
                 spool.append(&left).await.map_err(full)?;
             }
         }
-        Ok(results
-            .into_iter()
-            .map(|result| result.unwrap_or(Receipt::Spooled))
-            .collect())
+        Ok(results.into_iter().map(|result| result.unwrap_or(Receipt::Spooled)).collect())
     }
 
     /// Whether callbacks should not wait for NATS: it is known to be away.
@@ -299,14 +279,10 @@ impl Shared {
                 Delivery::Core => self.publish_core(message).await,
             }
         };
-        let result = timeout(self.ack_timeout, publishing)
-            .await
-            .unwrap_or(Err(Failure::Unanswered));
+        let result = timeout(self.ack_timeout, publishing).await.unwrap_or(Err(Failure::Unanswered));
         match &result {
             Ok(_) => {
-                self.metrics
-                    .acknowledgement
-                    .observe(started.elapsed().as_secs_f64());
+                self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
                 self.broker.acknowledged();
             }
             Err(failure) => self.broker.failed(started, failure),
@@ -337,11 +313,7 @@ impl Shared {
 
     async fn publish_to_stream(&self, message: &Message) -> Result<Receipt, Failure> {
         let stored = self.link.publish(message).await?;
-        Ok(Receipt::Stored {
-            stream: stored.stream,
-            sequence: stored.sequence,
-            duplicate: stored.duplicate,
-        })
+        Ok(Receipt::Stored { stream: stored.stream, sequence: stored.sequence, duplicate: stored.duplicate })
     }
 
     async fn publish_core(&self, message: &Message) -> Result<Receipt, Failure> {

@@ -80,11 +80,7 @@ impl Router {
     #[must_use]
     pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Vec<Message> {
         let facts = event.facts();
-        let described = Described {
-            kind: event.kind(),
-            facts: &facts,
-            endpoint: origin.endpoint,
-        };
+        let described = Described { kind: event.kind(), facts: &facts, endpoint: origin.endpoint };
         let (kind, template) = match event.kind() {
             Kind::Task => (MessageKind::Task, &self.task),
             Kind::Workflow => (MessageKind::Workflow, &self.workflow),
@@ -98,10 +94,9 @@ impl Router {
             Some(Then::To(template, stream)) => {
                 (Some((template, stream.as_ref().unwrap_or(default_stream))), None)
             }
-            Some(Then::Copy(further, stream)) => (
-                Some((template, default_stream)),
-                Some((further, stream.as_ref().unwrap_or(default_stream))),
-            ),
+            Some(Then::Copy(further, stream)) => {
+                (Some((template, default_stream)), Some((further, stream.as_ref().unwrap_or(default_stream))))
+            }
         };
         let data = Bytes::from(event.data());
         let id = MessageId::of_event(event, &facts, &data);
@@ -109,19 +104,9 @@ impl Router {
             let subject = template.render(&described);
             let id = if copied { id.copy_to(&subject) } else { id.clone() };
             let (headers, payload) = self.encode(&id, kind, &facts, origin, &data);
-            Message {
-                subject,
-                id,
-                stream: stream.clone(),
-                headers,
-                payload,
-                kind,
-            }
+            Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
-        main.map(|to| message(to, false))
-            .into_iter()
-            .chain(copy.map(|to| message(to, true)))
-            .collect()
+        main.map(|to| message(to, false)).into_iter().chain(copy.map(|to| message(to, true))).collect()
     }
 
     /// The message that keeps a body in quarantine.
@@ -129,23 +114,14 @@ impl Router {
     pub fn quarantine(&self, rejected: &Quarantined<'_>, origin: Origin<'_>) -> Message {
         let id = MessageId::of_quarantine(&rejected.body);
         let kind = MessageKind::Quarantine;
-        let attributes = Attributes {
-            id: &id,
-            kind,
-            bucket: None,
-            object: None,
-            time: None,
-        };
+        let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
         let mut headers = attributes.binary(rejected.media_type);
         headers.push(HeaderName::CiReason, rejected.reason);
         headers.push(HeaderName::CiDetail, rejected.detail);
         headers.push(HeaderName::CiEndpoint, origin.endpoint);
         push_trace(&mut headers, origin);
         Message {
-            subject: self.quarantine.render(&Rejected {
-                reason: rejected.reason,
-                endpoint: origin.endpoint,
-            }),
+            subject: self.quarantine.render(&Rejected { reason: rejected.reason, endpoint: origin.endpoint }),
             stream: self.destinations.quarantine_stream.clone(),
             payload: rejected.body.clone(),
             id,
@@ -158,34 +134,16 @@ impl Router {
     /// kept by its beginning.
     #[must_use]
     pub fn refused(&self, message: &Message, why: &str) -> Message {
-        let payload = message
-            .payload
-            .slice(..message.payload.len().min(KEPT_OF_REFUSED));
+        let payload = message.payload.slice(..message.payload.len().min(KEPT_OF_REFUSED));
         let id = message.id.in_quarantine();
         let kind = MessageKind::Quarantine;
-        let attributes = Attributes {
-            id: &id,
-            kind,
-            bucket: None,
-            object: None,
-            time: None,
-        };
+        let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
         let mut headers = attributes.binary("application/json");
         headers.push(HeaderName::CiReason, "refused");
         headers.push(HeaderName::CiDetail, why);
         headers.push(HeaderName::CiSubject, message.subject.as_str());
-        let subject = self.quarantine.render(&Rejected {
-            reason: "refused",
-            endpoint: "",
-        });
-        Message {
-            subject,
-            id,
-            stream: self.destinations.quarantine_stream.clone(),
-            headers,
-            payload,
-            kind,
-        }
+        let subject = self.quarantine.render(&Rejected { reason: "refused", endpoint: "" });
+        Message { subject, id, stream: self.destinations.quarantine_stream.clone(), headers, payload, kind }
     }
 
     /// Each pattern of subjects that can be published to, with the stream that must hold it.
@@ -199,10 +157,7 @@ impl Router {
                 patterns.push((template.pattern(), own.as_ref().unwrap_or(stream).clone()));
             }
         }
-        patterns.push((
-            self.quarantine.pattern(),
-            self.destinations.quarantine_stream.clone(),
-        ));
+        patterns.push((self.quarantine.pattern(), self.destinations.quarantine_stream.clone()));
         patterns
     }
 
@@ -214,13 +169,8 @@ impl Router {
         origin: Origin<'_>,
         data: &Bytes,
     ) -> (Headers, Bytes) {
-        let attributes = Attributes {
-            id,
-            kind,
-            bucket: facts.bucket,
-            object: facts.object.as_deref(),
-            time: facts.time,
-        };
+        let attributes =
+            Attributes { id, kind, bucket: facts.bucket, object: facts.object.as_deref(), time: facts.time };
         let structured = match self.destinations.format {
             Format::CloudeventsBinary => None,
             // Canonical data is JSON, so this has no way to fail; if it did, binary mode carries the same.

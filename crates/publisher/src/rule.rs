@@ -87,11 +87,8 @@ impl Rule {
     ///
     /// [`TemplateError`] says what to write instead.
     pub fn template(subject: &str) -> Result<Template, TemplateError> {
-        let fields: Vec<_> = Field::ALL
-            .iter()
-            .map(|(_, field)| *field)
-            .filter(|f| *f != Field::Reason)
-            .collect();
+        let fields: Vec<_> =
+            Field::ALL.iter().map(|(_, field)| *field).filter(|f| *f != Field::Reason).collect();
         Template::parse(subject, &fields)
     }
 }
@@ -120,10 +117,7 @@ impl Match {
     /// The values of `kind` that no event has.
     pub fn unknown_kinds(&self) -> impl Iterator<Item = &Glob> {
         let kinds = [Kind::Task, Kind::Workflow, Kind::Moderation];
-        self.kind
-            .0
-            .iter()
-            .filter(move |glob| !kinds.iter().any(|kind| glob.matches(kind.as_str())))
+        self.kind.0.iter().filter(move |glob| !kinds.iter().any(|kind| glob.matches(kind.as_str())))
     }
 }
 

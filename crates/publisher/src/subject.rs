@@ -24,14 +24,10 @@ impl Subject {
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         check_tokens(text)?;
         if text.contains(['{', '}']) {
-            return Err(refuse(format!(
-                "{text:?} holds a placeholder, where none can be filled"
-            )));
+            return Err(refuse(format!("{text:?} holds a placeholder, where none can be filled")));
         }
         if text.len() > MAX_SUBJECT_BYTES {
-            return Err(refuse(format!(
-                "{text:?} is longer than {MAX_SUBJECT_BYTES} bytes"
-            )));
+            return Err(refuse(format!("{text:?} is longer than {MAX_SUBJECT_BYTES} bytes")));
         }
         Ok(Self(text.to_owned()))
     }
@@ -44,6 +40,12 @@ impl Subject {
     /// A subject that was one before it was spooled.
     pub(crate) fn from_spool(text: String) -> Option<Self> {
         Self::parse(&text).is_ok().then_some(Self(text))
+    }
+
+    /// The text itself.
+    #[must_use]
+    pub fn into_string(self) -> String {
+        self.0
     }
 
     /// The subject as it goes to NATS.
@@ -63,26 +65,16 @@ impl fmt::Display for Subject {
 pub(crate) fn check_tokens(text: &str) -> Result<(), TemplateError> {
     let first = text.split('.').next().unwrap_or_default();
     if first.starts_with(['$', '_']) {
-        return Err(refuse(format!(
-            "{text:?} starts with {:?}, which NATS keeps for itself",
-            &first[..1]
-        )));
+        return Err(refuse(format!("{text:?} starts with {:?}, which NATS keeps for itself", &first[..1])));
     }
     if first.contains('{') {
-        return Err(refuse(format!(
-            "{text:?} starts with a placeholder: the first token must be fixed"
-        )));
+        return Err(refuse(format!("{text:?} starts with a placeholder: the first token must be fixed")));
     }
     if text.split('.').any(str::is_empty) {
         return Err(refuse(format!("{text:?} has an empty token")));
     }
-    match text
-        .chars()
-        .find(|c| !c.is_ascii_graphic() || matches!(c, '*' | '>'))
-    {
-        Some(c) => Err(refuse(format!(
-            "{text:?} holds {c:?}, which a subject to publish to cannot"
-        ))),
+    match text.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '*' | '>')) {
+        Some(c) => Err(refuse(format!("{text:?} holds {c:?}, which a subject to publish to cannot"))),
         None => Ok(()),
     }
 }
@@ -94,12 +86,8 @@ mod tests {
     #[test]
     fn a_subject_is_refused_with_the_reason() {
         let long = format!("ci.{}", "x".repeat(MAX_SUBJECT_BYTES));
-        let rows = [
-            ("ci.{tag}", "placeholder"),
-            ("ci.*", "'*'"),
-            ("", "empty token"),
-            (&long, "longer than 512"),
-        ];
+        let rows =
+            [("ci.{tag}", "placeholder"), ("ci.*", "'*'"), ("", "empty token"), (&long, "longer than 512")];
         for (text, reason) in rows {
             let error = Subject::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");

@@ -92,21 +92,12 @@ impl Template {
         let parts = split(text, allowed)?;
         check_tokens(text)?;
         let literal_bytes: usize = parts.iter().map(Part::literal_bytes).sum();
-        let values = parts
-            .iter()
-            .filter(|part| matches!(part, Part::Value(..)))
-            .count();
+        let values = parts.iter().filter(|part| matches!(part, Part::Value(..))).count();
         let value_bytes = MAX_SUBJECT_BYTES.saturating_sub(literal_bytes) / values.max(1);
         if literal_bytes > MAX_SUBJECT_BYTES || value_bytes < MIN_VALUE_BYTES {
-            return Err(refuse(format!(
-                "{text:?} is too long for a subject of {MAX_SUBJECT_BYTES} bytes"
-            )));
+            return Err(refuse(format!("{text:?} is too long for a subject of {MAX_SUBJECT_BYTES} bytes")));
         }
-        Ok(Self {
-            text: text.to_owned(),
-            parts,
-            value_bytes,
-        })
+        Ok(Self { text: text.to_owned(), parts, value_bytes })
     }
 
     /// The subject for these values. Each is percent-encoded byte by byte outside `[A-Za-z0-9_-]`; a missing or
@@ -129,10 +120,7 @@ impl Template {
     /// Every subject that the template can give, as NATS writes it: `ci.task.*.*`.
     #[must_use]
     pub fn pattern(&self) -> String {
-        let tokens = self
-            .text
-            .split('.')
-            .map(|token| if token.contains('{') { "*" } else { token });
+        let tokens = self.text.split('.').map(|token| if token.contains('{') { "*" } else { token });
         tokens.collect::<Vec<_>>().join(".")
     }
 
@@ -182,10 +170,7 @@ impl Field {
     ];
 
     fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(have, _)| *have == name)
-            .map(|(_, field)| *field)
+        Self::ALL.iter().find(|(have, _)| *have == name).map(|(_, field)| *field)
     }
 }
 
@@ -225,9 +210,8 @@ fn split(text: &str, allowed: &[Field]) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some((literal, after)) = rest.split_once('{') {
-        let (placeholder, after) = after
-            .split_once('}')
-            .ok_or_else(|| refuse(format!("{text:?} has a '{{' without its '}}'")))?;
+        let (placeholder, after) =
+            after.split_once('}').ok_or_else(|| refuse(format!("{text:?} has a '{{' without its '}}'")))?;
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.to_owned()));
         }
@@ -258,16 +242,10 @@ fn placeholder_part(placeholder: &str, allowed: &[Field]) -> Result<Part, Templa
     match Field::from_name(name).filter(|field| allowed.contains(field)) {
         Some(field) => Ok(Part::Value(field, case)),
         None => {
-            let names = Field::ALL
-                .iter()
-                .filter(|(_, field)| allowed.contains(field))
-                .map(|(name, _)| *name);
+            let names = Field::ALL.iter().filter(|(_, field)| allowed.contains(field)).map(|(name, _)| *name);
             let names = names.collect::<Vec<_>>().join(", ");
-            let hint = if names.is_empty() {
-                "none has a place here".to_owned()
-            } else {
-                format!("use {names}")
-            };
+            let hint =
+                if names.is_empty() { "none has a place here".to_owned() } else { format!("use {names}") };
             Err(refuse(format!("unknown placeholder {{{placeholder}}}: {hint}")))
         }
     }
@@ -324,10 +302,7 @@ mod tests {
         assert_eq!(one.as_str().split('.').count(), 4);
         assert_ne!(one, other);
         let escapes = one.as_str().split('%').skip(1);
-        assert!(
-            escapes.into_iter().all(|e| e.len() >= 2),
-            "an escape was cut: {one}"
-        );
+        assert!(escapes.into_iter().all(|e| e.len() >= 2), "an escape was cut: {one}");
     }
 
     #[test]

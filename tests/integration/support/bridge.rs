@@ -18,7 +18,8 @@ pub(crate) struct Bridge {
     pub(crate) admin: SocketAddr,
     log: Arc<Mutex<String>>,
     log_reader: Option<JoinHandle<()>>,
-    _folder: TempDir,
+    folder: TempDir,
+    nats_url: String,
 }
 
 /// The binary, in an environment that holds nothing of the machine's.
@@ -37,11 +38,7 @@ pub(crate) fn ci_bridge() -> Command {
 pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
     use std::io::Write;
     let mut command = ci_bridge();
-    command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("ci-bridge starts");
     // A program that refuses its arguments does not read its input.
     let _ = child.stdin.take().expect("stdin is piped").write_all(input);
@@ -59,29 +56,32 @@ impl Bridge {
     /// Starts towards a server that may not be there, and waits for the ready line only.
     pub(crate) fn start_towards(nats_url: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("ci-bridge.toml"), configuration)
+            .expect("the configuration is written");
+        Self::launch(folder, nats_url.to_owned())
+    }
+
+    /// Ends it the hard way (SIGKILL) and starts it again, with the same configuration and spool.
+    pub(crate) fn kill_and_restart(mut self) -> Self {
+        self.child.kill().expect("the bridge can be killed");
+        self.child.wait().expect("the bridge ends");
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
+        Self::launch(folder, self.nats_url.clone())
+    }
+
+    fn launch(folder: TempDir, nats_url: String) -> Self {
         let file = folder.path().join("ci-bridge.toml");
-        std::fs::write(&file, configuration).expect("the configuration is written");
         let mut command = ci_bridge();
+        command.arg("serve").arg("-c").arg(&file).args(["--nats", &nats_url]).current_dir(folder.path());
         command
-            .arg("serve")
-            .arg("-c")
-            .arg(&file)
-            .args(["--nats", nats_url])
-            .current_dir(folder.path());
-        command.env("CI_BRIDGE__ADMIN__LISTEN", "127.0.0.1:0");
-        if !configuration.contains("listen") {
-            command.env("CI_BRIDGE__INGRESS__LISTEN", "127.0.0.1:0");
-        }
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("ci-bridge starts");
+            .env("CI_BRIDGE__ADMIN__LISTEN", "127.0.0.1:0")
+            .env("CI_BRIDGE__INGRESS__LISTEN", "127.0.0.1:0");
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ci-bridge starts");
         let (log, log_reader) = collect_log(&mut child);
         let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout is piped"))
-            .read_line(&mut line)
-            .expect("the ready line");
+        let stdout = child.stdout.take().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("the ready line");
         let mut addresses = line
             .split("http://")
             .skip(1)
@@ -91,14 +91,12 @@ impl Bridge {
             let _ = log_reader.join();
             panic!("no ready line, but {line:?}; log:\n{}", log.lock().unwrap());
         };
-        Self {
-            child,
-            address,
-            admin,
-            log,
-            log_reader: Some(log_reader),
-            _folder: folder,
-        }
+        Self { child, address, admin, log, log_reader: Some(log_reader), folder, nats_url }
+    }
+
+    /// The folder that it runs in; its spool is there.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub(crate) fn wait_until_ready(&self) {
@@ -126,21 +124,15 @@ impl Bridge {
     /// The value of a metric, with its labels as they are written; 0 when it is not there.
     pub(crate) fn metric(&self, name: &str) -> f64 {
         let text = self.get("/metrics").text();
-        let value = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
         value.unwrap_or(0.0)
     }
 
     /// Every callback has exactly one outcome.
     pub(crate) fn assert_every_callback_is_accounted_for(&self) {
         let text = self.get("/metrics").text();
-        let outcomes = text
-            .lines()
-            .filter(|line| line.starts_with("ci_bridge_callbacks_total{"));
-        let sum: f64 = outcomes
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum();
+        let outcomes = text.lines().filter(|line| line.starts_with("ci_bridge_callbacks_total{"));
+        let sum: f64 = outcomes.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
         assert_eq!(self.metric("ci_bridge_callbacks_received_total"), sum, "{text}");
     }
 
@@ -175,9 +167,7 @@ fn collect_log(child: &mut Child) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let reader = std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(count @ 1..) = stderr.read(&mut buffer) {
-            kept.lock()
-                .unwrap()
-                .push_str(&String::from_utf8_lossy(&buffer[..count]));
+            kept.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     });
     (log, reader)

@@ -26,10 +26,7 @@ pub(crate) fn request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let mut head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n",
-        body.len()
-    );
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {to}\r\nContent-Length: {}\r\n", body.len());
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -42,9 +39,7 @@ pub(crate) fn request(
 impl Connection {
     pub(crate) fn open(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).expect("the bridge accepts connections");
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .expect("a timeout can be set");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         Self(stream)
     }
 
@@ -79,20 +74,14 @@ impl Answer {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
         let head = String::from_utf8(bytes[..end].to_vec()).ok()?;
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let answer = Self {
-            status,
-            head,
-            body: bytes[end + 4..].to_vec(),
-        };
+        let answer = Self { status, head, body: bytes[end + 4..].to_vec() };
         let length: usize = answer.header("content-length").unwrap_or("0").parse().ok()?;
         (answer.body.len() >= length).then_some(answer)
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut fields = self.head.lines().skip(1).filter_map(|line| line.split_once(':'));
-        fields
-            .find(|(have, _)| have.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.trim())
+        fields.find(|(have, _)| have.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
     }
 
     pub(crate) fn text(&self) -> String {

@@ -53,9 +53,6 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 
 /// Sends a signal to a process that the test started.
 pub(crate) fn signal(name: &str, id: u32) {
-    let status = std::process::Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(id.to_string())
-        .status();
+    let status = std::process::Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
     assert!(status.expect("kill runs").success(), "kill -{name} {id}");
 }

@@ -24,9 +24,8 @@ pub(crate) struct Stored {
 impl Streams {
     pub(crate) fn of(nats: &LocalNats) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let client = runtime
-            .block_on(async_nats::connect(nats.url()))
-            .expect("nats-server takes connections");
+        let client =
+            runtime.block_on(async_nats::connect(nats.url())).expect("nats-server takes connections");
         let context = runtime.block_on(async { jetstream::new(client) });
         Self { runtime, context }
     }
@@ -44,10 +43,7 @@ impl Streams {
                 let headers = message.headers.iter().map(|(name, values)| {
                     (
                         name.to_string(),
-                        values
-                            .first()
-                            .map(|value| value.as_str().to_owned())
-                            .unwrap_or_default(),
+                        values.first().map(|value| value.as_str().to_owned()).unwrap_or_default(),
                     )
                 });
                 messages.push(Stored {
@@ -61,10 +57,7 @@ impl Streams {
     }
 
     pub(crate) fn subjects(&self, stream: &str) -> Vec<String> {
-        self.messages(stream)
-            .into_iter()
-            .map(|message| message.subject)
-            .collect()
+        self.messages(stream).into_iter().map(|message| message.subject).collect()
     }
 
     /// The stream's configuration; `None` when there is no such stream.
@@ -74,24 +67,17 @@ impl Streams {
     }
 
     pub(crate) fn create(&self, config: Config) {
-        self.runtime
-            .block_on(self.context.create_stream(config))
-            .expect("the stream can be created");
+        self.runtime.block_on(self.context.create_stream(config)).expect("the stream can be created");
     }
 
     pub(crate) fn update(&self, config: Config) {
-        self.runtime
-            .block_on(self.context.update_stream(config))
-            .expect("the stream can be changed");
+        self.runtime.block_on(self.context.update_stream(config)).expect("the stream can be changed");
     }
 }
 
 impl Stored {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(have, _)| have == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn id(&self) -> &str {

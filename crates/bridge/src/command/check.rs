@@ -23,19 +23,9 @@ pub(crate) fn run(loaded: &Loaded, connect: bool) -> Result<ExitCode, Failure> {
     let readiness = super::runtime()?.block_on(ask_nats(&loaded.settings))?;
     let mut stdout = io::stdout().lock();
     for check in &readiness.checks {
-        writeln!(
-            stdout,
-            "{} {}: {}",
-            if check.ok { "ok    " } else { "FAILED" },
-            check.name,
-            check.detail
-        )?;
+        writeln!(stdout, "{} {}: {}", if check.ok { "ok    " } else { "FAILED" }, check.name, check.detail)?;
     }
-    Ok(if readiness.ready {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(78)
-    })
+    Ok(if readiness.ready { ExitCode::SUCCESS } else { ExitCode::from(78) })
 }
 
 fn print(loaded: &Loaded) -> io::Result<()> {
@@ -63,11 +53,7 @@ async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     }
     let (publisher, _tasks) = Publisher::start(config, &mut Registry::default()).await?;
     let mut readiness = publisher.readiness();
-    let settled = timeout(
-        CONNECT_TIME,
-        readiness.wait_for(|readiness| readiness.checks.len() > 1),
-    )
-    .await;
+    let settled = timeout(CONNECT_TIME, readiness.wait_for(|readiness| readiness.checks.len() > 1)).await;
     drop(settled);
     let readiness = readiness.borrow().clone();
     Ok(readiness)

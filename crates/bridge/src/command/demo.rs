@@ -62,10 +62,7 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
         ("admin.listen", "127.0.0.1:0".to_owned()),
         ("nats.servers", nats.url()),
         ("nats.context", String::new()),
-        (
-            "spool.dir",
-            nats.folder().join("spool").to_string_lossy().into_owned(),
-        ),
+        ("spool.dir", nats.folder().join("spool").to_string_lossy().into_owned()),
     ];
     let loaded = config::load(None, &Overrides(overrides.into()))?;
     super::runtime()?.block_on(async {
@@ -91,17 +88,9 @@ async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) ->
         return Err(io::Error::other("the bridge did not become ready"));
     }
     drop(ready);
-    let mut stage = Stage {
-        printer: Printer::new(args.json),
-        quiet: args.json,
-        messages: subscribe(nats).await?,
-        url,
-    };
-    stage.say(&format!(
-        "{} on {}, streams in a folder that goes with it",
-        nats.version()?,
-        nats.url()
-    ))?;
+    let mut stage =
+        Stage { printer: Printer::new(args.json), quiet: args.json, messages: subscribe(nats).await?, url };
+    stage.say(&format!("{} on {}, streams in a folder that goes with it", nats.version()?, nats.url()))?;
     stage.say(&format!("ci-bridge on {}", stage.url))?;
     for sample in &SAMPLES {
         stage.play(sample).await?;
@@ -147,11 +136,7 @@ impl Stage {
     fn explain(&self, answered: &Answered, took: f64) -> io::Result<usize> {
         if answered.status == 200 {
             let report: Report = serde_json::from_slice(&answered.body)?;
-            let new = report
-                .messages
-                .iter()
-                .filter(|message| !message.duplicate)
-                .count();
+            let new = report.messages.iter().filter(|message| !message.duplicate).count();
             let repeated = report.messages.len() - new;
             let note = if repeated > 0 {
                 format!(", {repeated} already stored: not stored again")
@@ -177,10 +162,7 @@ impl Stage {
             _ => return Err(io::Error::other("a message that was answered for did not arrive")),
         };
         let info = message.info().map_err(io::Error::other)?;
-        let place = Place {
-            stream: info.stream.to_owned(),
-            sequence: info.stream_sequence,
-        };
+        let place = Place { stream: info.stream.to_owned(), sequence: info.stream_sequence };
         self.printer.message(&message.message, Some(&place))
     }
 

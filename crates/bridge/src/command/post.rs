@@ -21,29 +21,17 @@ pub(super) struct Answered {
 
 /// Posts a body as the vendor does, with the content type that it sends over XML and JSON alike.
 pub(super) async fn post(url: &str, token: Option<&str>, body: Bytes) -> io::Result<Answered> {
-    let uri: Uri = url
-        .parse()
-        .map_err(|e| invalid(format!("{url:?} is no URL: {e}")))?;
+    let uri: Uri = url.parse().map_err(|e| invalid(format!("{url:?} is no URL: {e}")))?;
     if uri.scheme_str() != Some("http") {
         return Err(invalid(format!("{url:?}: only http:// can be sent to")));
     }
-    let authority = uri
-        .authority()
-        .ok_or_else(|| invalid(format!("{url:?} has no host")))?
-        .clone();
-    let address = (
-        authority.host().trim_matches(['[', ']']).to_owned(),
-        authority.port_u16().unwrap_or(80),
-    );
+    let authority = uri.authority().ok_or_else(|| invalid(format!("{url:?} has no host")))?.clone();
+    let address = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(80));
     let stream = TcpStream::connect(address).await.map_err(|e| {
-        io::Error::new(
-            e.kind(),
-            format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running?"),
-        )
+        io::Error::new(e.kind(), format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running?"))
     })?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
     let mut request = Request::post(uri.path_and_query().map_or("/", |path| path.as_str()))
         .header(header::HOST, authority.as_str())
@@ -56,12 +44,7 @@ pub(super) async fn post(url: &str, token: Option<&str>, body: Bytes) -> io::Res
     let exchange = async {
         let response = sender.send_request(request).await.map_err(io::Error::other)?;
         let status = response.status().as_u16();
-        let body = response
-            .into_body()
-            .collect()
-            .await
-            .map_err(io::Error::other)?
-            .to_bytes();
+        let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         Ok(Answered { status, body })
     };
     let answered = timeout(ANSWER_TIMEOUT, exchange).await;

@@ -58,48 +58,23 @@ impl Printer {
     fn for_people(&self, message: &Message, place: Option<&Place>) -> io::Result<()> {
         let subject = message.subject.as_str();
         let id = header(message, "Nats-Msg-Id").unwrap_or_default();
-        let place = place
-            .map(|p| format!("  {} #{}", p.stream, p.sequence))
-            .unwrap_or_default();
-        let excerpt: String = printable(&String::from_utf8_lossy(&message.payload))
-            .take(EXCERPT_CHARACTERS)
-            .collect();
+        let place = place.map(|p| format!("  {} #{}", p.stream, p.sequence)).unwrap_or_default();
+        let excerpt: String =
+            printable(&String::from_utf8_lossy(&message.payload)).take(EXCERPT_CHARACTERS).collect();
         let mut stdout = io::stdout().lock();
-        writeln!(
-            stdout,
-            "{}{}",
-            self.paint(colour_of(subject), subject),
-            self.paint("2", &place)
-        )?;
-        writeln!(
-            stdout,
-            "  {} {}",
-            self.paint("2", "id  "),
-            printable(id).collect::<String>()
-        )?;
+        writeln!(stdout, "{}{}", self.paint(colour_of(subject), subject), self.paint("2", &place))?;
+        writeln!(stdout, "  {} {}", self.paint("2", "id  "), printable(id).collect::<String>())?;
         if let Some(detail) = header(message, "Ci-Detail") {
-            writeln!(
-                stdout,
-                "  {} {}",
-                self.paint("2", "why "),
-                printable(detail).collect::<String>()
-            )?;
+            writeln!(stdout, "  {} {}", self.paint("2", "why "), printable(detail).collect::<String>())?;
         }
-        let more = if message.payload.len() > excerpt.len() {
-            "…"
-        } else {
-            ""
-        };
+        let more = if message.payload.len() > excerpt.len() { "…" } else { "" };
         writeln!(stdout, "  {} {excerpt}{more}", self.paint("2", "body"))
     }
 
     fn json_line(&self, message: &Message, place: Option<&Place>) -> io::Result<()> {
         let names = message.headers.iter().flat_map(|headers| headers.iter());
         let headers = names.filter_map(|(name, values)| {
-            Some((
-                name.to_string(),
-                serde_json::Value::from(values.first()?.as_str()),
-            ))
+            Some((name.to_string(), serde_json::Value::from(values.first()?.as_str())))
         });
         let data = serde_json::from_slice(&message.payload).ok();
         let line = Line {
@@ -121,11 +96,7 @@ fn header<'m>(message: &'m Message, name: &'static str) -> Option<&'m str> {
 
 /// Green for what went well, red for what did not, yellow for what to look at.
 fn colour_of(subject: &str) -> &'static str {
-    let last = subject
-        .rsplit('.')
-        .next()
-        .unwrap_or_default()
-        .to_ascii_lowercase();
+    let last = subject.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     match last.as_str() {
         "success" | "normal" => "32",
         "failed" | "violation" => "31",

@@ -27,14 +27,10 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
     for file in files {
         let body = read(file)?;
         match messages(settings, body_of_capture(&body)) {
-            Ok(messages) => messages
-                .iter()
-                .try_for_each(|message| print(message, &mut stdout))?,
-            Err(error) => unreadable.push(format!(
-                "{}: {}: {error}",
-                file.display(),
-                error.reason().as_str()
-            )),
+            Ok(messages) => messages.iter().try_for_each(|message| print(message, &mut stdout))?,
+            Err(error) => {
+                unreadable.push(format!("{}: {}: {error}", file.display(), error.reason().as_str()))
+            }
         }
     }
     stdout.flush()?;
@@ -50,16 +46,12 @@ fn messages(settings: &Settings, body: &[u8]) -> Result<Vec<Message>, ParseError
     let Some(endpoint) = settings.endpoints.first() else {
         return Ok(Vec::new());
     };
-    let origin = Origin {
-        endpoint: &endpoint.name,
-        traceparent: None,
-    };
+    let origin = Origin { endpoint: &endpoint.name, traceparent: None };
     Ok(match normalise(callback) {
         Normalised::Probe => Vec::new(),
-        Normalised::Events(events) => events
-            .iter()
-            .flat_map(|event| endpoint.router.route(event, origin))
-            .collect(),
+        Normalised::Events(events) => {
+            events.iter().flat_map(|event| endpoint.router.route(event, origin)).collect()
+        }
     })
 }
 
@@ -69,9 +61,7 @@ fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
         std::iter::once(id).chain(message.headers.iter().map(|(name, value)| (name.as_str(), value)));
     let line = Line {
         subject: message.subject.as_str(),
-        headers: headers
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect(),
+        headers: headers.map(|(name, value)| (name.to_owned(), value.into())).collect(),
         data: serde_json::from_slice(&message.payload)?,
     };
     serde_json::to_writer(&mut *to, &line)?;

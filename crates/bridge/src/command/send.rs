@@ -15,11 +15,7 @@ use crate::cli::Failure;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Files with callback bodies
-    #[arg(
-        value_name = "FILE",
-        required_unless_present = "sample",
-        conflicts_with = "sample"
-    )]
+    #[arg(value_name = "FILE", required_unless_present = "sample", conflicts_with = "sample")]
     files: Vec<PathBuf>,
     /// A callback of our own making
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(SAMPLES.iter().map(Sample::help)))]
@@ -33,21 +29,13 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
-    let sample = args
-        .sample
-        .as_deref()
-        .and_then(|name| SAMPLES.iter().find(|sample| sample.name == name));
-    let mut bodies: Vec<(String, Bytes)> = sample
-        .iter()
-        .map(|s| (s.name.to_owned(), Bytes::from_static(s.body.as_bytes())))
-        .collect();
+    let sample = args.sample.as_deref().and_then(|name| SAMPLES.iter().find(|sample| sample.name == name));
+    let mut bodies: Vec<(String, Bytes)> =
+        sample.iter().map(|s| (s.name.to_owned(), Bytes::from_static(s.body.as_bytes()))).collect();
     for file in &args.files {
         let bytes =
             std::fs::read(file).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", file.display())))?;
-        bodies.push((
-            file.display().to_string(),
-            Bytes::copy_from_slice(body_of_capture(&bytes)),
-        ));
+        bodies.push((file.display().to_string(), Bytes::copy_from_slice(body_of_capture(&bytes))));
     }
     let mut accepted = true;
     super::runtime()?.block_on(async {
@@ -55,18 +43,9 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
             let answered = post(&args.url, args.token.as_deref(), body).await?;
             accepted &= answered.status == 200;
             let mut stdout = io::stdout().lock();
-            writeln!(
-                stdout,
-                "{name}: {} {}",
-                answered.status,
-                String::from_utf8_lossy(&answered.body)
-            )?;
+            writeln!(stdout, "{name}: {} {}", answered.status, String::from_utf8_lossy(&answered.body))?;
         }
         Ok::<_, io::Error>(())
     })?;
-    Ok(if accepted {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

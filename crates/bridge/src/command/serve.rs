@@ -56,18 +56,9 @@ impl Bridge {
             warn!("delivery = \"core\": at most once; what no subscriber takes at this moment is gone");
         }
         let mut registry = Registry::with_prefix("ci_bridge");
-        registry.register(
-            "build",
-            "The program",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
-        let ingress = Ingress::new(
-            settings.endpoints,
-            settings.limits,
-            publisher.clone(),
-            &mut registry,
-        );
+        let ingress = Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry);
         Ok(Self {
             listen: callbacks.local_addr()?,
             admin_listen: health.local_addr()?,
@@ -89,11 +80,7 @@ impl Bridge {
     /// Takes callbacks until `stop`, then finishes what is in flight, within `drain_timeout`.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) {
         // Health checks are answered to the very end: they say that the bridge is going.
-        let health = tokio::spawn(serve_admin(
-            self.health,
-            Arc::clone(&self.admin),
-            std::future::pending(),
-        ));
+        let health = tokio::spawn(serve_admin(self.health, Arc::clone(&self.admin), std::future::pending()));
         let (stopping, stopped) = oneshot::channel::<()>();
         let until_stopped = async move {
             let _ = stopped.await;

@@ -14,10 +14,7 @@ pub(super) struct Problems(pub(super) Vec<Problem>);
 
 impl Problems {
     pub(super) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem {
-            key: key.into(),
-            message: message.into(),
-        });
+        self.0.push(Problem { key: key.into(), message: message.into() });
     }
 
     pub(super) fn rules(&mut self, config: &Config) -> Vec<Rule> {
@@ -35,10 +32,7 @@ impl Problems {
                     Rule::template(subject).map_err(|e| (format!("{key}.subject"), e.to_string()))
                 }
                 (None, true) if !rule.copy => {
-                    rules.push(Rule {
-                        matches: rule.r#match.clone(),
-                        then: Then::Drop,
-                    });
+                    rules.push(Rule { matches: rule.r#match.clone(), then: Then::Drop });
                     continue;
                 }
                 _ => Err((
@@ -75,16 +69,15 @@ impl Problems {
             let key = format!("ingress.endpoints.{at}");
             let path = endpoint.path.trim_end_matches('/');
             if !endpoint.path.starts_with('/') || path.contains(['?', '#', ' ', '%']) {
-                self.add(
-                    format!("{key}.path"),
-                    "a path starts with '/' and holds no query, blank or escape",
-                );
+                self.add(format!("{key}.path"), "a path starts with '/' and holds no query, blank or escape");
             }
             if !seen.insert(path.to_owned()) || !seen.insert(format!("name {}", endpoint.name)) {
                 self.add(key.clone(), "another endpoint has the same name or path");
             }
             let secrets = self.secrets(endpoint, &key);
-            let open = secrets.is_empty() && endpoint.allow_from.is_empty();
+            let open = endpoint.tokens.is_empty()
+                && endpoint.tokens_file.as_os_str().is_empty()
+                && endpoint.allow_from.is_empty();
             let meant = endpoint.allow_unauthenticated || config.ingress.allow_unauthenticated;
             if open && !meant && !config.ingress.listen.ip().is_loopback() {
                 self.add(
@@ -118,11 +111,7 @@ impl Problems {
     }
 
     fn secrets(&mut self, endpoint: &super::Endpoint, key: &str) -> Secrets {
-        let mut texts: Vec<String> = endpoint
-            .tokens
-            .iter()
-            .map(|token| token.expose().to_owned())
-            .collect();
+        let mut texts: Vec<String> = endpoint.tokens.iter().map(|token| token.expose().to_owned()).collect();
         if texts.iter().any(|text| text.trim().is_empty()) {
             self.add(format!("{key}.tokens"), "an empty token would let everybody in");
         }
@@ -131,23 +120,15 @@ impl Problems {
                 Ok(lines) => {
                     let before = texts.len();
                     texts.extend(
-                        lines
-                            .lines()
-                            .map(str::trim)
-                            .filter(|line| !line.is_empty())
-                            .map(str::to_owned),
+                        lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned),
                     );
                     if texts.len() == before {
-                        self.add(
-                            format!("{key}.tokens_file"),
-                            format!("{} holds no token", path.display()),
-                        );
+                        self.add(format!("{key}.tokens_file"), format!("{} holds no token", path.display()));
                     }
                 }
-                Err(e) => self.add(
-                    format!("{key}.tokens_file"),
-                    format!("cannot read {}: {e}", path.display()),
-                ),
+                Err(e) => {
+                    self.add(format!("{key}.tokens_file"), format!("cannot read {}: {e}", path.display()))
+                }
             }
         }
         texts.iter().map(|text| Secret::new(text)).collect()
@@ -176,15 +157,9 @@ impl Problems {
         match Router::new(subjects, rules.to_vec(), destinations) {
             Ok(router) => Some(router),
             Err((kind, error)) => {
-                let is_own = endpoint
-                    .subjects
-                    .keys()
-                    .any(|own| format!("{own:?}").eq_ignore_ascii_case(kind));
-                let section = if is_own {
-                    format!("{key}.subjects")
-                } else {
-                    "subjects".to_owned()
-                };
+                let is_own =
+                    endpoint.subjects.keys().any(|own| format!("{own:?}").eq_ignore_ascii_case(kind));
+                let section = if is_own { format!("{key}.subjects") } else { "subjects".to_owned() };
                 self.add(format!("{section}.{kind}"), error.to_string());
                 None
             }

@@ -32,24 +32,15 @@ const LIKENESS: f64 = 0.7;
 
 /// What figment found wrong. Its own text repeats the offending value, which may be a secret.
 pub(super) fn figment(error: &figment::Error) -> ConfigError {
-    ConfigError {
-        problems: error.clone().into_iter().map(|error| one(&error)).collect(),
-    }
+    ConfigError { problems: error.clone().into_iter().map(|error| one(&error)).collect() }
 }
 
 /// What does not make sense, with where it was set.
 pub(super) fn problems(problems: Vec<Problem>, figment: &Figment) -> ConfigError {
     let line = |problem: Problem| {
-        format!(
-            "{}: {} (set by {})",
-            problem.key,
-            problem.message,
-            source(figment, &problem.key)
-        )
+        format!("{}: {} (set by {})", problem.key, problem.message, source(figment, &problem.key))
     };
-    ConfigError {
-        problems: problems.into_iter().map(line).collect(),
-    }
+    ConfigError { problems: problems.into_iter().map(line).collect() }
 }
 
 /// Where the value of a key came from; of the nearest key above it, if it has none of its own.
@@ -64,6 +55,21 @@ pub(super) fn source(figment: &Figment, key: &str) -> String {
             None => return "default".to_owned(),
         }
     }
+}
+
+/// Where the value of a key came from, if anybody has set it.
+pub(super) fn own_source(figment: &Figment, key: &str) -> String {
+    let metadata = figment.find_value("").ok().and_then(|root| figment.get_metadata(find(&root, key)?.tag()));
+    metadata.map_or_else(|| "default".to_owned(), describe)
+}
+
+/// The value of a key; figment's own search does not look into lists.
+fn find<'v>(root: &'v Value, key: &str) -> Option<&'v Value> {
+    key.split('.').try_fold(root, |value, name| match value {
+        Value::Dict(_, dict) => dict.get(name),
+        Value::Array(_, items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 /// A value for a report.
@@ -81,14 +87,7 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
         }
         Value::String(_, text) => format!("{text:?}"),
         Value::Array(_, items) => {
-            format!(
-                "[{}]",
-                items
-                    .iter()
-                    .map(|item| shown(key, item))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            )
+            format!("[{}]", items.iter().map(|item| shown(key, item)).collect::<Vec<_>>().join(", "))
         }
         Value::Num(_, number) => match (number.to_u128(), number.to_i128()) {
             (Some(number), _) => number.to_string(),
@@ -102,29 +101,16 @@ pub(super) fn shown(key: &str, value: &Value) -> String {
 
 fn one(error: &figment::Error) -> String {
     let key = error.path.join(".");
-    let place = error
-        .metadata
-        .as_ref()
-        .map_or_else(|| "configuration".to_owned(), describe);
+    let place = error.metadata.as_ref().map_or_else(|| "configuration".to_owned(), describe);
     match &error.kind {
         Kind::UnknownField(name, expected) => {
-            let above = key
-                .strip_suffix(name.as_str())
-                .unwrap_or(&key)
-                .trim_end_matches('.');
+            let above = key.strip_suffix(name.as_str()).unwrap_or(&key).trim_end_matches('.');
             let full = |name: &str| {
-                if above.is_empty() {
-                    name.to_owned()
-                } else {
-                    format!("{above}.{name}")
-                }
+                if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") }
             };
-            let nearest = expected
-                .iter()
-                .map(|have| (strsim::jaro_winkler(have, name), *have));
-            let nearest = nearest
-                .filter(|(likeness, _)| *likeness > LIKENESS)
-                .max_by(|a, b| a.0.total_cmp(&b.0));
+            let nearest = expected.iter().map(|have| (strsim::jaro_winkler(have, name), *have));
+            let nearest =
+                nearest.filter(|(likeness, _)| *likeness > LIKENESS).max_by(|a, b| a.0.total_cmp(&b.0));
             let advice = match nearest {
                 Some((_, nearest)) => format!("did you mean {}?", full(nearest)),
                 None => format!("valid keys here are {}", expected.join(", ")),
@@ -156,12 +142,7 @@ fn in_words(expected: &str) -> &str {
 /// A TOML syntax error quotes the line, which may hold a secret; line and column say enough.
 fn without_source_line(message: &str) -> String {
     let quoted = |line: &&str| !line.contains('|');
-    message
-        .lines()
-        .filter(quoted)
-        .map(str::trim)
-        .collect::<Vec<_>>()
-        .join(": ")
+    message.lines().filter(quoted).map(str::trim).collect::<Vec<_>>().join(": ")
 }
 
 fn describe(metadata: &Metadata) -> String {
@@ -175,10 +156,7 @@ fn describe(metadata: &Metadata) -> String {
 }
 
 fn is_secret(key: &str) -> bool {
-    let last = key
-        .rsplit('.')
-        .find(|name| name.parse::<usize>().is_err())
-        .unwrap_or_default();
+    let last = key.rsplit('.').find(|name| name.parse::<usize>().is_err()).unwrap_or_default();
     matches!(last, "tokens" | "token" | "password")
 }
 

@@ -51,9 +51,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     if let Some(file) = file {
         figment = figment.merge(Toml::file_exact(file));
     }
-    let defaults = Serialized::defaults(Config::default())
-        .data()
-        .map_err(|e| explain::figment(&e))?;
+    let defaults = Serialized::defaults(Config::default()).data().map_err(|e| explain::figment(&e))?;
     let defaults = defaults.into_values().next().unwrap_or_default();
     for variable in variables(&defaults) {
         figment = figment.merge(variable);
@@ -68,11 +66,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     }
     let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
     let settings = Settings::check(&config).map_err(|problems| explain::problems(problems, &figment))?;
-    Ok(Loaded {
-        config,
-        settings,
-        figment,
-    })
+    Ok(Loaded { config, settings, figment })
 }
 
 impl Loaded {
@@ -80,15 +74,14 @@ impl Loaded {
     #[must_use]
     pub fn report(&self) -> Vec<(String, String, String)> {
         let mut rows = Vec::new();
-        if let Ok(Value::Dict(_, dict)) = self.figment.find_value("") {
-            flatten(&Value::from(dict), "", &mut rows);
+        if let Ok(value) = Value::serialize(&self.config) {
+            flatten(&value, "", &mut rows);
         }
-        rows.into_iter()
-            .map(|(key, value)| {
-                let source = explain::source(&self.figment, &key);
-                (key, value, source)
-            })
-            .collect()
+        let with_source = |(key, value): (String, String)| {
+            let source = explain::own_source(&self.figment, &key);
+            (key, value, source)
+        };
+        rows.into_iter().map(with_source).collect()
     }
 }
 
@@ -112,25 +105,17 @@ impl Provider for Single {
 }
 
 fn variables(defaults: &Dict) -> Vec<Single> {
-    let nats = NATS_VARIABLES
-        .iter()
-        .filter_map(|(name, key)| Some((*name, *key, env::var(name).ok()?)));
-    let nats = nats
-        .filter(|(_, _, value)| !value.is_empty())
-        .map(|(name, key, value)| Single {
-            name: format!("environment variable {name}"),
-            key: key.to_owned(),
-            value: typed(defaults, key, value),
-        });
+    let nats = NATS_VARIABLES.iter().filter_map(|(name, key)| Some((*name, *key, env::var(name).ok()?)));
+    let nats = nats.filter(|(_, _, value)| !value.is_empty()).map(|(name, key, value)| Single {
+        name: format!("environment variable {name}"),
+        key: key.to_owned(),
+        value: typed(defaults, key, value),
+    });
     let mut ours: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect();
     ours.sort();
     let ours = ours.into_iter().map(|(name, value)| {
         let key = name[PREFIX.len()..].replace("__", ".").to_ascii_lowercase();
-        Single {
-            value: typed(defaults, &key, value),
-            name: format!("environment variable {name}"),
-            key,
-        }
+        Single { value: typed(defaults, &key, value), name: format!("environment variable {name}"), key }
     });
     nats.chain(ours).collect()
 }
@@ -140,10 +125,7 @@ fn typed(defaults: &Dict, key: &str, text: String) -> Value {
     let mut names = key.split('.');
     let first = names.next().and_then(|name| defaults.get(name));
     let default = names.try_fold(first, |value, name| Some(value?.as_dict()?.get(name)));
-    let parsed = || {
-        text.parse::<Value>()
-            .unwrap_or_else(|_| Value::from(text.clone()))
-    };
+    let parsed = || text.parse::<Value>().unwrap_or_else(|_| Value::from(text.clone()));
     match default.flatten() {
         Some(Value::Num(..) | Value::Bool(..)) => parsed(),
         Some(Value::Array(..)) if text.trim_start().starts_with('[') => parsed(),
@@ -157,21 +139,12 @@ fn typed(defaults: &Dict, key: &str, text: String) -> Value {
 
 fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, String)>) {
     let join = |name: &str| {
-        if key.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{key}.{name}")
-        }
+        if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
     };
     match value {
-        Value::Dict(_, dict) => dict
-            .iter()
-            .for_each(|(name, value)| flatten(value, &join(name), rows)),
+        Value::Dict(_, dict) => dict.iter().for_each(|(name, value)| flatten(value, &join(name), rows)),
         Value::Array(_, items) if items.iter().any(|item| matches!(item, Value::Dict(..))) => {
-            items
-                .iter()
-                .enumerate()
-                .for_each(|(at, item)| flatten(item, &join(&at.to_string()), rows));
+            items.iter().enumerate().for_each(|(at, item)| flatten(item, &join(&at.to_string()), rows));
         }
         other => rows.push((key.to_owned(), explain::shown(key, other))),
     }

@@ -293,9 +293,7 @@ impl Default for Endpoint {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            listen: loopback(9090),
-        }
+        Self { listen: loopback(9090) }
     }
 }
 
@@ -360,20 +358,13 @@ impl Default for Subjects {
 
 impl Default for Spool {
     fn default() -> Self {
-        Self {
-            enabled: true,
-            dir: PathBuf::from("./spool"),
-            max_bytes: ByteSize::mib(1024),
-        }
+        Self { enabled: true, dir: PathBuf::from("./spool"), max_bytes: ByteSize::mib(1024) }
     }
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            level: "info".to_owned(),
-        }
+        Self { format: LogFormat::Text, level: "info".to_owned() }
     }
 }
 

@@ -40,39 +40,31 @@ pub(super) fn connection(nats: &Nats) -> Result<Connection, Vec<Problem>> {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         _ => {
-            return Err(vec![problem(
-                "tls",
-                "cert and key belong together: set both or neither",
-            )]);
+            return Err(vec![problem("tls", "cert and key belong together: set both or neither")]);
         }
     };
     let servers = match context.url.as_str() {
-        "" => nats
-            .servers
-            .iter()
-            .map(|server| server.expose().to_owned())
-            .collect(),
+        "" => nats.servers.iter().map(|server| server.expose().to_owned()).collect(),
         url => vec![url.to_owned()],
     };
-    let inbox_prefix = [&nats.inbox_prefix, &context.inbox_prefix]
-        .into_iter()
-        .find(|prefix| !prefix.is_empty());
+    let inbox_prefix =
+        [&nats.inbox_prefix, &context.inbox_prefix].into_iter().find(|prefix| !prefix.is_empty());
     let (own, theirs) = (own_authentication(nats)?, context_authentication(&context));
-    Ok(Connection {
+    let connection = Connection {
         servers,
         authentication: own.or(theirs),
         tls: Tls { ca, client },
         name: nats.name.clone(),
         inbox_prefix: inbox_prefix.cloned(),
-    })
+    };
+    connection.check().map_err(|e| vec![problem("", e.to_string())])?;
+    Ok(connection)
 }
 
 fn own_authentication(nats: &Nats) -> Result<Option<Authentication>, Vec<Problem>> {
     let mut ways = Vec::new();
     let from_file = |key: &str, path: &PathBuf| {
-        given(path)
-            .map(|path| secret_file(&path).map_err(|message| vec![problem(key, message)]))
-            .transpose()
+        given(path).map(|path| secret_file(&path).map_err(|message| vec![problem(key, message)])).transpose()
     };
     if !nats.user.is_empty() {
         let password = match from_file("password_file", &nats.password_file)? {
@@ -90,10 +82,7 @@ fn own_authentication(nats: &Nats) -> Result<Option<Authentication>, Vec<Problem
     ways.extend(given(&nats.nkey_file).map(Authentication::NKey));
     match ways.len() {
         0 | 1 => Ok(ways.pop()),
-        _ => Err(vec![problem(
-            "",
-            format!("{ways:?} are set at once: choose one way to authenticate"),
-        )]),
+        _ => Err(vec![problem("", format!("{ways:?} are set at once: choose one way to authenticate"))]),
     }
 }
 
@@ -105,10 +94,7 @@ fn context_authentication(context: &Context) -> Option<Authentication> {
     } else if !context.token.is_empty() {
         Some(Authentication::Token(context.token.clone()))
     } else if !context.user.is_empty() {
-        Some(Authentication::UserPassword(
-            context.user.clone(),
-            context.password.clone(),
-        ))
+        Some(Authentication::UserPassword(context.user.clone(), context.password.clone()))
     } else {
         None
     }
@@ -120,30 +106,17 @@ fn read_context(name: &str) -> Result<Context, String> {
     }
     let config_home = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
     let config_home = config_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
-    let folder = config_home
-        .ok_or("neither XDG_CONFIG_HOME nor HOME says where contexts are")?
-        .join("nats/context");
+    let folder =
+        config_home.ok_or("neither XDG_CONFIG_HOME nor HOME says where contexts are")?.join("nats/context");
     let path = folder.join(format!("{name}.json"));
     let text = std::fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     // serde's message would repeat what it stumbled on, which may be a password.
     serde_json::from_str(&text).map_err(|e| {
-        format!(
-            "{}: line {}, column {}: not a context of the nats CLI",
-            path.display(),
-            e.line(),
-            e.column()
-        )
+        format!("{}: line {}, column {}: not a context of the nats CLI", path.display(), e.line(), e.column())
     })
 }
 
 fn problem(key: &str, message: impl Into<String>) -> Problem {
-    let key = if key.is_empty() {
-        "nats".to_owned()
-    } else {
-        format!("nats.{key}")
-    };
-    Problem {
-        key,
-        message: message.into(),
-    }
+    let key = if key.is_empty() { "nats".to_owned() } else { format!("nats.{key}") };
+    Problem { key, message: message.into() }
 }

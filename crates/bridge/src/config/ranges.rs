@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ci_bridge_publisher::Delivery;
 
+use tracing_subscriber::EnvFilter;
+
 use super::Config;
 use super::endpoints::Problems;
 use super::settings::ANSWER_TIME;
@@ -27,49 +29,37 @@ impl Problems {
                 self.add(key, "must be at least 1");
             }
         }
+        if let Err(e) = EnvFilter::try_new(&config.log.level) {
+            self.add("log.level", format!("use error, warn, info, debug or trace: {e}"));
+        }
         if ingress.max_depth > DEEPEST {
             self.add("ingress.max_depth", format!("must be at most {DEEPEST}"));
         }
         if config.spool.enabled && config.spool.max_bytes.bytes() < ingress.max_body.bytes() {
-            self.add(
-                "spool.max_bytes",
-                "must hold at least one body (ingress.max_body)",
-            );
+            self.add("spool.max_bytes", "must hold at least one body (ingress.max_body)");
         }
         if config.spool.enabled && config.spool.dir.as_os_str().is_empty() {
-            self.add(
-                "spool.dir",
-                "name a folder that survives a restart, or set spool.enabled = false",
-            );
+            self.add("spool.dir", "name a folder that survives a restart, or set spool.enabled = false");
         }
         if ingress.max_body.bytes() == 0 {
             self.add("ingress.max_body", "must be more than 0");
         }
         if config.nats.ack_timeout.get() + ANSWER_TIME > ingress.deadline.get() {
-            self.add(
-                "nats.ack_timeout",
-                "must leave 250ms of ingress.deadline to answer in",
-            );
+            self.add("nats.ack_timeout", "must leave 250ms of ingress.deadline to answer in");
         }
         if ingress.listen == config.admin.listen && ingress.listen.port() != 0 {
             self.add("admin.listen", "ingress.listen has the same address");
         }
         let jetstream = &config.jetstream;
         if jetstream.max_age.get() > Duration::ZERO && jetstream.duplicate_window > jetstream.max_age {
-            self.add(
-                "jetstream.duplicate_window",
-                "must not be longer than jetstream.max_age",
-            );
+            self.add("jetstream.duplicate_window", "must not be longer than jetstream.max_age");
         }
         for (key, name) in [
             ("jetstream.stream", &jetstream.stream),
             ("jetstream.quarantine.stream", &jetstream.quarantine.stream),
         ] {
             if name.is_empty() || name.contains(['.', '*', '>', ' ', '\t', '/', '\\']) {
-                self.add(
-                    key,
-                    "a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank",
-                );
+                self.add(key, "a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank");
             }
         }
         if config.delivery == Delivery::Jetstream && jetstream.stream == jetstream.quarantine.stream {

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits};
 use ci_bridge_publisher::nats::{Connection, Missing, StreamSpec};
-use ci_bridge_publisher::{
-    self as publisher, Delivery, Destinations, Glob, Router, Rule, SpoolSettings, Then,
-};
+use ci_bridge_publisher::{self as publisher, SpoolSettings};
 
 use super::endpoints::Problems;
 use super::explain::Problem;
@@ -51,10 +49,8 @@ impl Settings {
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
-        let patterns: BTreeSet<_> = endpoints
-            .iter()
-            .flat_map(|endpoint| endpoint.router.patterns())
-            .collect();
+        let patterns: BTreeSet<_> =
+            endpoints.iter().flat_map(|endpoint| endpoint.router.patterns()).collect();
         let settings = Self {
             listen: config.ingress.listen,
             admin_listen: config.admin.listen,
@@ -77,11 +73,7 @@ impl Settings {
             log_format: config.log.format,
             log_level: config.log.level.clone(),
         };
-        if problems.0.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems.0)
-        }
+        if problems.0.is_empty() { Ok(settings) } else { Err(problems.0) }
     }
 }
 
@@ -128,10 +120,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         name: jetstream.quarantine.stream.clone(),
         subjects: jetstream.quarantine.subjects.clone(),
         max_age: jetstream.quarantine.max_age.get(),
-        duplicate_window: jetstream
-            .duplicate_window
-            .get()
-            .min(jetstream.quarantine.max_age.get()),
+        duplicate_window: jetstream.duplicate_window.get().min(jetstream.quarantine.max_age.get()),
         max_bytes: limit(jetstream.quarantine.max_bytes),
         // Full of garbage: the newest is the most useful.
         discard_new: false,

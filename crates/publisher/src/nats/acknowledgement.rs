@@ -90,11 +90,7 @@ pub(super) fn read(answer: &async_nats::Message, expected_stream: &str) -> Resul
     if answer.seq == 0 {
         return Err(Failure::InFlight);
     }
-    Ok(Stored {
-        stream: answer.stream,
-        sequence: answer.seq,
-        duplicate: answer.duplicate,
-    })
+    Ok(Stored { stream: answer.stream, sequence: answer.seq, duplicate: answer.duplicate })
 }
 
 /// The codes are nats-server's own, from its `errors.json`.

@@ -58,6 +58,38 @@ pub struct Tls {
 }
 
 impl Connection {
+    /// Reads what a connection would need, without connecting.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot lead to a connection: a server that is no URL, a file that cannot be read.
+    pub fn check(&self) -> io::Result<()> {
+        self.options().map(|_| ())
+    }
+
+    fn options(&self) -> io::Result<(ConnectOptions, Vec<ServerAddr>)> {
+        let mut options = ConnectOptions::new()
+            .name(&self.name)
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .reconnect_delay_callback(reconnect_delay)
+            .ping_interval(PING_INTERVAL)
+            .connection_timeout(CONNECT_TIMEOUT);
+        if let Some(prefix) = &self.inbox_prefix {
+            options = options.custom_inbox_prefix(prefix);
+        }
+        let (servers, from_url) = servers(&self.servers)?;
+        options = authenticate(options, self.authentication.as_ref().or(from_url.as_ref()))?;
+        if let Some(ca) = &self.tls.ca {
+            options = options.add_root_certificates(readable(ca)?).require_tls(true);
+        }
+        if let Some((certificate, key)) = &self.tls.client {
+            options =
+                options.add_client_certificate(readable(certificate)?, readable(key)?).require_tls(true);
+        }
+        Ok((options, servers))
+    }
+
     /// The servers, for people to read.
     pub(crate) fn servers_without_credentials(&self) -> String {
         let servers = self.servers.iter().flat_map(|text| text.split(','));
@@ -74,35 +106,16 @@ impl Connection {
 ///
 /// # Errors
 ///
-/// When the configuration cannot lead to a connection: a server that is no URL, a file that cannot be read.
+/// As [`Connection::check`].
 pub async fn connect<F>(connection: &Connection, on_event: F) -> io::Result<Client>
 where
     F: Fn(async_nats::Event) + Send + Sync + 'static,
 {
-    let mut options = ConnectOptions::new()
-        .name(&connection.name)
-        .retry_on_initial_connect()
-        .max_reconnects(None)
-        .reconnect_delay_callback(reconnect_delay)
-        .ping_interval(PING_INTERVAL)
-        .connection_timeout(CONNECT_TIMEOUT)
-        .event_callback(move |event| {
-            on_event(event);
-            std::future::ready(())
-        });
-    if let Some(prefix) = &connection.inbox_prefix {
-        options = options.custom_inbox_prefix(prefix);
-    }
-    let (servers, from_url) = servers(&connection.servers)?;
-    options = authenticate(options, connection.authentication.as_ref().or(from_url.as_ref()))?;
-    if let Some(ca) = &connection.tls.ca {
-        options = options.add_root_certificates(readable(ca)?).require_tls(true);
-    }
-    if let Some((certificate, key)) = &connection.tls.client {
-        options = options
-            .add_client_certificate(readable(certificate)?, readable(key)?)
-            .require_tls(true);
-    }
+    let (options, servers) = connection.options()?;
+    let options = options.event_callback(move |event| {
+        on_event(event);
+        std::future::ready(())
+    });
     options.connect(servers).await.map_err(io::Error::other)
 }
 
@@ -110,18 +123,10 @@ where
 fn servers(texts: &[String]) -> io::Result<(Vec<ServerAddr>, Option<Authentication>)> {
     let mut servers = Vec::with_capacity(texts.len());
     let mut authentication = None;
-    for text in texts
-        .iter()
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-    {
+    for text in texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
         // The text itself may hold a password, and stays out of the message.
         let server: ServerAddr = text.parse().map_err(|_| {
-            invalid(format!(
-                "server {} is not a NATS URL, such as nats://127.0.0.1:4222",
-                servers.len() + 1
-            ))
+            invalid(format!("server {} is not a NATS URL, such as nats://127.0.0.1:4222", servers.len() + 1))
         })?;
         if authentication.is_none() {
             authentication = match (server.username(), server.password()) {
@@ -149,9 +154,7 @@ fn authenticate(options: ConnectOptions, how: Option<&Authentication>) -> io::Re
         Some(Authentication::Token(token)) => options.token(token.clone()),
         Some(Authentication::Credentials(path)) => {
             let credentials = std::fs::read_to_string(readable(path)?)?;
-            options
-                .credentials(&credentials)
-                .map_err(|e| invalid(format!("{}: {e}", path.display())))?
+            options.credentials(&credentials).map_err(|e| invalid(format!("{}: {e}", path.display())))?
         }
         Some(Authentication::NKey(path)) => {
             let seed = std::fs::read_to_string(readable(path)?)?;
@@ -167,9 +170,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
         return Duration::ZERO;
     };
     let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(10);
-    let full = FIRST_RECONNECT_DELAY
-        .saturating_mul(1 << doublings)
-        .min(MAX_RECONNECT_DELAY);
+    let full = FIRST_RECONNECT_DELAY.saturating_mul(1 << doublings).min(MAX_RECONNECT_DELAY);
     // A fresh RandomState is the standard library's source of randomness.
     let random = RandomState::new().build_hasher().finish() % 512;
     let jitter = full.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 1024.0);
@@ -179,10 +180,7 @@ fn reconnect_delay(attempts: usize) -> Duration {
 fn readable(path: &PathBuf) -> io::Result<PathBuf> {
     match std::fs::File::open(path) {
         Ok(_) => Ok(path.clone()),
-        Err(e) => Err(io::Error::new(
-            e.kind(),
-            format!("cannot read {}: {e}", path.display()),
-        )),
+        Err(e) => Err(io::Error::new(e.kind(), format!("cannot read {}: {e}", path.display()))),
     }
 }
 
@@ -209,9 +207,7 @@ impl fmt::Debug for Authentication {
 impl fmt::Debug for Connection {
     /// Servers are left out: a URL may hold a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connection")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Connection").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -232,21 +228,13 @@ mod tests {
 
     #[test]
     fn a_bad_server_is_refused_without_repeating_its_password() {
-        let error = servers(&["nats://me:s3cret@a:notaport".to_owned()])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("server 1 is not a NATS URL") && !error.contains("s3cret"),
-            "{error}"
-        );
+        let error = servers(&["nats://me:s3cret@a:notaport".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("server 1 is not a NATS URL") && !error.contains("s3cret"), "{error}");
     }
 
     #[test]
     fn reconnecting_backs_off_to_a_second_and_not_beyond() {
-        assert_eq!(
-            (reconnect_delay(0), reconnect_delay(1)),
-            (Duration::ZERO, Duration::ZERO)
-        );
+        assert_eq!((reconnect_delay(0), reconnect_delay(1)), (Duration::ZERO, Duration::ZERO));
         for attempts in [2, 5, 100, usize::MAX] {
             let delay = reconnect_delay(attempts);
             assert!(

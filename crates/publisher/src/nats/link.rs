@@ -75,19 +75,9 @@ impl Link {
         })
         .await?;
         let inbox = client.new_inbox();
-        let answers = client
-            .subscribe(format!("{inbox}.*"))
-            .await
-            .map_err(io::Error::other)?;
+        let answers = client.subscribe(format!("{inbox}.*")).await.map_err(io::Error::other)?;
         let take_answers = take_answers(answers, Arc::clone(&pending), inbox.len() + 1);
-        Ok((
-            Self {
-                client,
-                inbox,
-                pending,
-            },
-            take_answers,
-        ))
+        Ok((Self { client, inbox, pending }, take_answers))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -117,10 +107,7 @@ impl Link {
     pub(crate) async fn round_trip(&self) -> Result<(), Failure> {
         let waiter = self.pending.wait();
         let subject = self.reply_subject(&waiter);
-        self.client
-            .publish(subject, Bytes::new())
-            .await
-            .map_err(|_| Failure::Disconnected)?;
+        self.client.publish(subject, Bytes::new()).await.map_err(|_| Failure::Disconnected)?;
         waiter.answer().await.map(|_| ())
     }
 
@@ -131,10 +118,7 @@ impl Link {
         }
         let waiter = self.pending.wait();
         let reply = self.reply_subject(&waiter);
-        self.client
-            .publish_with_reply(subject, reply, payload)
-            .await
-            .map_err(|_| Failure::Disconnected)?;
+        self.client.publish_with_reply(subject, reply, payload).await.map_err(|_| Failure::Disconnected)?;
         let answer = waiter.answer().await?;
         match answer.status {
             Some(async_nats::StatusCode::NO_RESPONDERS) => Err(Failure::NoStream),
@@ -155,9 +139,7 @@ impl Link {
         let sent = match waiter {
             Some(waiter) => {
                 let reply = self.reply_subject(waiter);
-                self.client
-                    .publish_with_reply_and_headers(subject, reply, headers, payload)
-                    .await
+                self.client.publish_with_reply_and_headers(subject, reply, headers, payload).await
             }
             None => self.client.publish_with_headers(subject, headers, payload).await,
         };
@@ -182,11 +164,7 @@ impl Pending {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.lock().insert(number, sender);
-        Waiter {
-            pending: self,
-            number,
-            answer,
-        }
+        Waiter { pending: self, number, answer }
     }
 
     fn answer(&self, number: u64, answer: async_nats::Message) {
@@ -222,11 +200,7 @@ impl Drop for Waiter<'_> {
 
 async fn take_answers(mut answers: Subscriber, pending: Arc<Pending>, prefix_bytes: usize) {
     while let Some(answer) = answers.next().await {
-        let number = answer
-            .subject
-            .as_str()
-            .get(prefix_bytes..)
-            .and_then(|number| number.parse().ok());
+        let number = answer.subject.as_str().get(prefix_bytes..).and_then(|number| number.parse().ok());
         if let Some(number) = number {
             pending.answer(number, answer);
         }
@@ -255,9 +229,9 @@ fn translate(event: async_nats::Event) -> Option<LinkEvent> {
         Event::LameDuckMode => Some(LinkEvent::LameDuck),
         Event::ServerError(error) => Some(LinkEvent::Complaint(error.to_string())),
         Event::ClientError(error) => Some(LinkEvent::Complaint(error.to_string())),
-        Event::SlowConsumer(_) => Some(LinkEvent::Complaint(
-            "acknowledgements arrive faster than they are read".to_owned(),
-        )),
+        Event::SlowConsumer(_) => {
+            Some(LinkEvent::Complaint("acknowledgements arrive faster than they are read".to_owned()))
+        }
         Event::Draining | Event::Closed => None,
     }
 }

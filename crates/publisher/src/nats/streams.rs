@@ -58,6 +58,8 @@ pub struct StreamState {
     pub replicas: usize,
     /// In memory instead of in files.
     pub in_memory: bool,
+    /// It holds all that it may, and drops nothing for what is new.
+    pub full: bool,
     /// How it came to be there.
     pub origin: Origin,
 }
@@ -87,7 +89,7 @@ impl StreamSpec {
     /// Looks the stream up, and creates it when it is missing and may be created.
     pub(crate) async fn ensure(&self, link: &Link) -> Result<StreamState, Failure> {
         match self.call(link, "INFO", Bytes::new()).await? {
-            Ok(info) => Ok(state(info.config, Origin::Found)),
+            Ok(info) => Ok(StreamState { full: is_full(&info), ..state(info.config, Origin::Found) }),
             Err(error) if error.err_code == STREAM_NOT_FOUND => self.provide(link).await,
             Err(error) => Err(Failure::Busy(format!(
                 "stream {}: {} ({})",
@@ -114,10 +116,8 @@ impl StreamSpec {
             // Another bridge was faster: the next look finds its stream.
             Err(error) if error.err_code == STREAM_NAME_IN_USE => Err(Failure::NoStream),
             Err(error) => {
-                let text = format!(
-                    "cannot create stream {}: {} ({})",
-                    self.name, error.description, error.err_code
-                );
+                let text =
+                    format!("cannot create stream {}: {} ({})", self.name, error.description, error.err_code);
                 Err(Failure::Refused(text))
             }
         }
@@ -128,21 +128,21 @@ impl StreamSpec {
             Some(domain) => format!("$JS.{domain}.API"),
             None => "$JS.API".to_owned(),
         };
-        let answer = link
-            .request(format!("{api}.STREAM.{verb}.{}", self.name), payload)
-            .await
-            .map_err(|failure| match failure {
-                Failure::NoStream => {
-                    Failure::Busy("JetStream does not answer: is it enabled for this account?".to_owned())
+        let answer =
+            link.request(format!("{api}.STREAM.{verb}.{}", self.name), payload).await.map_err(|failure| {
+                match failure {
+                    Failure::NoStream => {
+                        Failure::Busy("JetStream does not answer: is it enabled for this account?".to_owned())
+                    }
+                    other => other,
                 }
-                other => other,
             })?;
         match serde_json::from_slice(&answer) {
             Ok(Answer::Stream(info)) => Ok(Ok(*info)),
             Ok(Answer::Error { error }) => Ok(Err(error)),
-            Err(error) => Err(Failure::Busy(format!(
-                "an answer of JetStream that is not understood: {error}"
-            ))),
+            Err(error) => {
+                Err(Failure::Busy(format!("an answer of JetStream that is not understood: {error}")))
+            }
         }
     }
 
@@ -150,23 +150,12 @@ impl StreamSpec {
         Config {
             name: self.name.clone(),
             subjects: self.subjects.clone(),
-            storage: if self.in_memory {
-                StorageType::Memory
-            } else {
-                StorageType::File
-            },
+            storage: if self.in_memory { StorageType::Memory } else { StorageType::File },
             num_replicas: self.replicas,
             duplicate_window: self.duplicate_window,
             max_age: self.max_age,
-            max_bytes: self
-                .max_bytes
-                .and_then(|bytes| i64::try_from(bytes).ok())
-                .unwrap_or(-1),
-            discard: if self.discard_new {
-                DiscardPolicy::New
-            } else {
-                DiscardPolicy::Old
-            },
+            max_bytes: self.max_bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1),
+            discard: if self.discard_new { DiscardPolicy::New } else { DiscardPolicy::Old },
             allow_direct: true,
             description: Some("Callbacks of Tencent CI, published by ci-bridge".to_owned()),
             ..Config::default()
@@ -190,6 +179,13 @@ pub fn covers(filter: &str, pattern: &str) -> bool {
     wanted.next().is_none()
 }
 
+fn is_full(info: &Info) -> bool {
+    let reached = |limit: i64, held: u64| u64::try_from(limit).is_ok_and(|limit| limit > 0 && held >= limit);
+    info.config.discard == DiscardPolicy::New
+        && (reached(info.config.max_messages, info.state.messages)
+            || reached(info.config.max_bytes, info.state.bytes))
+}
+
 fn state(config: Config, origin: Origin) -> StreamState {
     StreamState {
         in_memory: config.storage == StorageType::Memory,
@@ -197,6 +193,7 @@ fn state(config: Config, origin: Origin) -> StreamState {
         subjects: config.subjects,
         duplicate_window: config.duplicate_window,
         replicas: config.num_replicas,
+        full: false,
         origin,
     }
 }

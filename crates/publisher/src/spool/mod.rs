@@ -86,11 +86,7 @@ impl Spool {
         let level = Arc::new(Level::default());
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
         writer::start(settings.dir.clone(), Arc::clone(&level), waiting)?;
-        Ok(Self {
-            requests,
-            level,
-            max_bytes: settings.max_bytes,
-        })
+        Ok(Self { requests, level, max_bytes: settings.max_bytes })
     }
 
     /// Returns when all of these messages are on disk, fsynced.
@@ -100,20 +96,14 @@ impl Spool {
     /// When the spool is full or the disk does not take them. Some may be on disk all the same.
     pub async fn append(&self, messages: &[&Message]) -> Result<(), SpoolError> {
         let now = SystemTime::now();
-        let records: Vec<_> = messages
-            .iter()
-            .map(|message| record::encode(message, now))
-            .collect();
+        let records: Vec<_> = messages.iter().map(|message| record::encode(message, now)).collect();
         let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
         if self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes {
             return Err(SpoolError::Full(self.max_bytes));
         }
         let (done, result) = oneshot::channel();
         let gone = || SpoolError::Disk("its writer has ended".to_owned());
-        self.requests
-            .send(Request::Append { records, done })
-            .await
-            .map_err(|_| gone())?;
+        self.requests.send(Request::Append { records, done }).await.map_err(|_| gone())?;
         result.await.map_err(|_| gone())?
     }
 
@@ -129,10 +119,7 @@ impl Spool {
     /// Forgets messages that are in a stream. Not fsynced: after a crash they are published again under the same id.
     pub(crate) async fn remove(&self, messages: &[Spooled]) {
         let (done, removed) = oneshot::channel();
-        let places = messages
-            .iter()
-            .map(|spooled| (spooled.place, spooled.bytes))
-            .collect();
+        let places = messages.iter().map(|spooled| (spooled.place, spooled.bytes)).collect();
         if self.requests.send(Request::Remove { places, done }).await.is_ok() {
             let _ = removed.await;
         }
@@ -185,11 +172,7 @@ impl Spool {
         if self.bytes() >= self.max_bytes {
             return Some(SpoolError::Full(self.max_bytes).to_string());
         }
-        self.level
-            .trouble
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .clone()
+        self.level.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 }
 
@@ -206,16 +189,10 @@ impl Level {
 
     fn set_oldest(&self, oldest: Option<SystemTime>) {
         let seconds = oldest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
-        self.oldest.store(
-            seconds.map_or(0, |since| since.as_secs().max(1)),
-            Ordering::Relaxed,
-        );
+        self.oldest.store(seconds.map_or(0, |since| since.as_secs().max(1)), Ordering::Relaxed);
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
-        *self
-            .trouble
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+        *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
     }
 }

@@ -49,14 +49,7 @@ pub(super) fn decode(record: Bytes) -> Option<Message> {
         headers.push(name, take_text(&mut rest)?);
     }
     let payload = take_prefixed(&mut rest)?;
-    rest.is_empty().then_some(Message {
-        subject,
-        id,
-        stream,
-        headers,
-        payload,
-        kind,
-    })
+    rest.is_empty().then_some(Message { subject, id, stream, headers, payload, kind })
 }
 
 /// When the record was made, without reading the rest.
@@ -85,9 +78,7 @@ fn take_text(rest: &mut Bytes) -> Option<String> {
 }
 
 fn small(number: Option<usize>) -> u8 {
-    number
-        .and_then(|number| u8::try_from(number).ok())
-        .unwrap_or(u8::MAX)
+    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(u8::MAX)
 }
 
 #[cfg(test)]
@@ -96,9 +87,7 @@ mod tests {
 
     fn message() -> Message {
         let mut headers = Headers::default();
-        HeaderName::ALL
-            .iter()
-            .for_each(|name| headers.push(*name, format!("value of {}", name.as_str())));
+        HeaderName::ALL.iter().for_each(|name| headers.push(*name, format!("value of {}", name.as_str())));
         Message {
             subject: Subject::parse("ci.task.x.success").unwrap(),
             id: MessageId::of_quarantine(b"body"),
@@ -121,11 +110,7 @@ mod tests {
     fn no_damaged_record_is_taken_for_a_message_of_another_length() {
         let record = encode(&message(), SystemTime::UNIX_EPOCH);
         for length in 0..record.len() {
-            assert_eq!(
-                decode(Bytes::copy_from_slice(&record[..length])),
-                None,
-                "cut at {length}"
-            );
+            assert_eq!(decode(Bytes::copy_from_slice(&record[..length])), None, "cut at {length}");
         }
         let longer = [&record[..], b"x"].concat();
         assert_eq!(decode(longer.into()), None);

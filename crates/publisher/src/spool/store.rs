@@ -53,9 +53,8 @@ impl Store {
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(1)
             .open()?;
-        let records = database.keyspace("messages", || {
-            KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
-        })?;
+        let records = database
+            .keyspace("messages", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
         Ok(Self { database, records })
     }
 
@@ -66,10 +65,7 @@ impl Store {
         removed: &[u64],
         durable: bool,
     ) -> Result<(), SpoolError> {
-        let mut batch = self
-            .database
-            .batch()
-            .durability(durable.then_some(PersistMode::SyncData));
+        let mut batch = self.database.batch().durability(durable.then_some(PersistMode::SyncData));
         for (place, record) in added {
             batch.insert(&self.records, place.to_be_bytes(), record.as_slice());
         }
@@ -102,10 +98,7 @@ fn is_transient(error: &fjall::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<io::Error>() {
-            return !matches!(
-                error.kind(),
-                io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
-            );
+            return !matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData);
         }
         cause = error.source();
     }
@@ -121,10 +114,7 @@ fn disk(error: &fjall::Error) -> SpoolError {
 }
 
 fn move_aside(dir: &Path) -> io::Result<PathBuf> {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut name = dir.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".damaged-{seconds}"));
     let aside = dir.with_file_name(name);

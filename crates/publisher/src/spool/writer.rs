@@ -18,22 +18,10 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 
 pub(super) enum Request {
-    Append {
-        records: Vec<Vec<u8>>,
-        done: oneshot::Sender<Result<(), SpoolError>>,
-    },
-    Remove {
-        places: Vec<(u64, u64)>,
-        done: oneshot::Sender<()>,
-    },
-    Read {
-        after: Option<u64>,
-        limit: usize,
-        done: oneshot::Sender<Vec<Spooled>>,
-    },
-    Close {
-        done: oneshot::Sender<()>,
-    },
+    Append { records: Vec<Vec<u8>>, done: oneshot::Sender<Result<(), SpoolError>> },
+    Remove { places: Vec<(u64, u64)>, done: oneshot::Sender<()> },
+    Read { after: Option<u64>, limit: usize, done: oneshot::Sender<Vec<Spooled>> },
+    Close { done: oneshot::Sender<()> },
 }
 
 struct Writer {
@@ -68,25 +56,14 @@ pub(super) fn start(
     let store = Store::open(&dir, || {
         level.damaged.inc();
     })?;
-    let mut writer = Writer {
-        dir,
-        level,
-        store: None,
-        next_reopen: Instant::now(),
-        next: 0,
-        floor: 0,
-    };
+    let mut writer = Writer { dir, level, store: None, next_reopen: Instant::now(), next: 0, floor: 0 };
     writer.adopt(store);
     let messages = writer.level.messages.load(Relaxed);
     if messages > 0 {
         info!(messages, "messages found in the spool");
     }
-    let spawned = thread::Builder::new()
-        .name("spool".to_owned())
-        .spawn(move || writer.run(waiting));
-    spawned
-        .map(|_| ())
-        .map_err(|e| SpoolError::Disk(format!("no thread for it: {e}")))
+    let spawned = thread::Builder::new().name("spool".to_owned()).spawn(move || writer.run(waiting));
+    spawned.map(|_| ()).map_err(|e| SpoolError::Disk(format!("no thread for it: {e}")))
 }
 
 impl Writer {
@@ -144,9 +121,7 @@ impl Writer {
 
     fn commit(&mut self, batch: Batch) {
         let durable = !batch.added.is_empty();
-        let result = self
-            .reopened()
-            .and_then(|store| store.write(&batch.added, &batch.removed, durable));
+        let result = self.reopened().and_then(|store| store.write(&batch.added, &batch.removed, durable));
         match &result {
             Ok(()) => self.committed(&batch),
             Err(error) => self.fail(error),
@@ -193,11 +168,7 @@ impl Writer {
             let bytes = record.len() as u64;
             first = first.or_else(|| Some((place, record::since(&record))));
             match record::decode(record) {
-                Some(message) => messages.push(Spooled {
-                    place,
-                    bytes,
-                    message,
-                }),
+                Some(message) => messages.push(Spooled { place, bytes, message }),
                 None => {
                     unreadable.removed.push(place);
                     unreadable.removed_bytes += bytes;
@@ -209,10 +180,7 @@ impl Writer {
             self.level.set_oldest(since);
         }
         if !unreadable.removed.is_empty() {
-            error!(
-                records = unreadable.removed.len(),
-                "records of the spool hold no message: left out"
-            );
+            error!(records = unreadable.removed.len(), "records of the spool hold no message: left out");
             self.level.damaged.inc();
             self.commit(unreadable);
         }
@@ -232,9 +200,7 @@ impl Writer {
             self.adopt(store);
             info!("the spool takes messages again");
         }
-        self.store
-            .as_ref()
-            .ok_or_else(|| SpoolError::Disk("closed".to_owned()))
+        self.store.as_ref().ok_or_else(|| SpoolError::Disk("closed".to_owned()))
     }
 
     fn fail(&mut self, error: &SpoolError) {
