@@ -41,6 +41,7 @@ fn nothing_is_lost_when_nats_was_never_there_and_the_bridge_is_killed() {
     assert!(started.elapsed() < Duration::from_secs(20));
     let expected: Vec<_> = (0..CALLBACKS).map(|number| format!("task:j{number}:Success")).collect();
     assert_eq!(ids(&nats), expected, "each once, oldest first");
+    assert_eq!(bridge.metric("ci_bridge_spool_drained_total"), CALLBACKS as f64);
 }
 
 #[test]

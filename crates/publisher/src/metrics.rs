@@ -60,6 +60,17 @@ impl Metrics {
             metrics.acknowledgement.clone(),
         );
         registry.register("nats_connected", "1 while connected to NATS", metrics.connected.clone());
+        registry.register_with_unit(
+            "duplicate_window_shortfall",
+            "By how much a stream forgets message ids sooner than configured",
+            Unit::Seconds,
+            metrics.duplicate_window_shortfall.clone(),
+        );
+        registry.register(
+            "spool_drained",
+            "Messages that left the spool for a stream",
+            metrics.drained.clone(),
+        );
         registry.register("nats_connections", "Connections made to NATS", metrics.connections.clone());
         metrics
     }

@@ -171,10 +171,14 @@ impl Publisher {
         let result = shared.settle(messages, results).await;
         match &result {
             Ok(receipts) => {
-                messages.iter().zip(receipts).for_each(|(message, receipt)| shared.count(message, receipt))
+                for (message, receipt) in messages.iter().zip(receipts) {
+                    shared.count(message, receipt);
+                }
             }
             Err(_) => {
-                messages.iter().for_each(|m| shared.metrics.message(m.kind, MessageOutcome::Unavailable))
+                for message in messages {
+                    shared.metrics.message(message.kind, MessageOutcome::Unavailable);
+                }
             }
         }
         result
