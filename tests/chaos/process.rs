@@ -1,0 +1,59 @@
+//! Signals, ports and waiting: what every process under test needs.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What takes this long has failed, on a busy machine too.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Waits until `condition` gives a value.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
+/// Sends a signal to a process that the test started and has not waited for.
+pub(crate) fn signal(name: &str, id: u32) {
+    let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
+    assert!(status.expect("kill runs").success(), "kill -{name} {id}");
+}
+
+/// A process that does not run while this lives.
+pub(crate) struct Frozen(u32);
+
+impl Frozen {
+    pub(crate) fn new(id: u32) -> Self {
+        signal("STOP", id);
+        Self(id)
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg("-CONT").arg(self.0.to_string()).status();
+    }
+}
+
+/// A port that is ours while nobody listens on it, between a crash and the restart. The system takes the ports of
+/// outgoing connections, and those of listeners that do not care, from 32768 upwards.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let first = std::process::id().wrapping_mul(97);
+    loop {
+        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        let port = u16::try_from(20_000 + offset).unwrap_or(20_000);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! One fault at a time, with claims that a random run cannot make.
+
+use std::time::{Duration, Instant};
+
+use crate::bridge::Bridge;
+use crate::load::{Load, send};
+use crate::process::eventually;
+use crate::proxy::Mode;
+use crate::stage::{Accounts, Stage};
+
+/// Fails for any promise that was not kept; gives the accounts.
+fn settled(stage: &mut Stage) -> Accounts {
+    let (accounts, violations) = stage.settle();
+    assert!(violations.is_empty(), "{violations:#?}");
+    assert_eq!((accounts.lost, accounts.twice, accounts.altered), (0, 0, 0));
+    accounts
+}
+
+#[test]
+fn an_acknowledgement_lost_after_the_store_leaves_one_message() {
+    let mut stage = Stage::set(1);
+    stage.broker.proxy.set(Mode::LoseAnswers);
+    let mut client = stage.client();
+    for _ in 0..20 {
+        send(&mut client, &stage.ledger, &stage.ledger.draw());
+    }
+    assert!(stage.ledger.answers("200 spooled") >= 20, "{:?}", stage.ledger.book().answers);
+    stage.broker.proxy.set(Mode::Pass);
+    stage.broker.proxy.cut();
+    settled(&mut stage);
+    let duplicates = stage.bridge.metric("ci_bridge_messages_total{kind=\"task\",outcome=\"duplicate\"}");
+    assert!(duplicates > 0, "the first was stored, and the drain found it there");
+}
+
+#[test]
+fn rolling_restarts_under_load_lose_nothing() {
+    let mut stage = Stage::set(2);
+    let load = Load::start(stage.bridge.address, &stage.ledger, 4);
+    for round in 1..=8 {
+        let answered = stage.ledger.drawn();
+        eventually("load", || (stage.ledger.drawn() > answered + 20).then_some(()));
+        let frozen = (round % 4 == 0).then(|| stage.broker.freeze());
+        if frozen.is_some() {
+            // Requests that SIGTERM finds waiting for NATS.
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        stage.terminate_bridge();
+        drop(frozen);
+        stage.restart_bridge(&[]);
+    }
+    load.stop();
+    settled(&mut stage);
+}
+
+#[test]
+fn callbacks_outlive_a_kill_while_nats_was_never_there() {
+    let mut stage = Stage::set(3);
+    stage.broker.kill();
+    stage.bridge = Bridge::start(&stage.broker.url());
+    let mut client = stage.client();
+    for _ in 0..200 {
+        send(&mut client, &stage.ledger, &stage.ledger.draw());
+    }
+    assert_eq!(stage.ledger.answers("200 published"), 0);
+    stage.kill_bridge();
+    stage.restart_bridge(&[]);
+    stage.broker.restart("");
+    let started = Instant::now();
+    let accounts = settled(&mut stage);
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    assert!(accounts.promised >= 200, "{accounts:?}");
+}
