@@ -18,10 +18,7 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
 pub(crate) fn root() -> PathBuf {
     let crate_dir = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    crate_dir
-        .ancestors()
-        .nth(2)
-        .map_or_else(|| crate_dir.clone(), Path::to_path_buf)
+    crate_dir.ancestors().nth(2).map_or_else(|| crate_dir.clone(), Path::to_path_buf)
 }
 
 /// The build directory, where whatever is fetched goes too: `cargo clean` removes it, git ignores it.

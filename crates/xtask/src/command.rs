@@ -9,6 +9,8 @@ usage: cargo xtask <command>
 
   demo [ARGS]     see it work: fetch a nats-server if there is none, build ci-bridge, run `ci-bridge demo ARGS`
   test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
+  chaos [--faults N] [--seed S]
+                  the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)
   lint            rustfmt, clippy and rustdoc, with warnings as errors
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
@@ -21,10 +23,18 @@ NATS_SERVER=/path/to/nats-server chooses the server; else the one on PATH, else 
 pub(crate) enum Command {
     Demo { args: Vec<OsString> },
     Test { args: Vec<OsString> },
+    Chaos(Chaos),
     Lint,
     Ci,
     NatsServer,
     Help,
+}
+
+/// What `cargo xtask chaos` is told; the test knows the rest.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chaos {
+    pub(crate) faults: Option<u64>,
+    pub(crate) seed: Option<u64>,
 }
 
 impl Command {
@@ -41,6 +51,7 @@ impl Command {
         let command = match name.to_str() {
             Some("demo") => return Ok(Self::Demo { args }),
             Some("test") => return Ok(Self::Test { args }),
+            Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -49,11 +60,27 @@ impl Command {
         };
         match args.into_iter().next() {
             None => Ok(command),
-            Some(argument) => Err(UsageError::UnexpectedArgument {
-                command: name,
-                argument,
-            }),
+            Some(argument) => Err(UsageError::UnexpectedArgument { command: name, argument }),
         }
+    }
+}
+
+impl Chaos {
+    fn parse(command: OsString, args: Vec<OsString>) -> Result<Self, UsageError> {
+        let mut chaos = Self::default();
+        let mut args = args.into_iter();
+        while let Some(option) = args.next() {
+            let place = match option.to_str() {
+                Some("--faults") => &mut chaos.faults,
+                Some("--seed") => &mut chaos.seed,
+                _ => {
+                    return Err(UsageError::UnknownOption { command, option });
+                }
+            };
+            let number = args.next().and_then(|text| text.to_str()?.parse().ok());
+            *place = Some(number.ok_or(UsageError::NoNumber(option))?);
+        }
+        Ok(chaos)
     }
 }
 
@@ -62,19 +89,20 @@ impl Command {
 pub(crate) enum UsageError {
     UnknownCommand(OsString),
     UnexpectedArgument { command: OsString, argument: OsString },
+    UnknownOption { command: OsString, option: OsString },
+    NoNumber(OsString),
 }
 
 impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownCommand(name) => write!(f, "there is no command '{}'", name.display()),
+            Self::UnknownOption { command, option } => {
+                write!(f, "'{}' takes no such argument as '{}'", command.display(), option.display())
+            }
+            Self::NoNumber(option) => write!(f, "a number is needed after '{}'", option.display()),
             Self::UnexpectedArgument { command, argument } => {
-                write!(
-                    f,
-                    "'{}' takes no argument, but got '{}'",
-                    command.display(),
-                    argument.display()
-                )
+                write!(f, "'{}' takes no argument, but got '{}'", command.display(), argument.display())
             }
         }
     }
@@ -97,19 +125,11 @@ mod tests {
             ("help", Command::Help),
             ("--help", Command::Help),
             ("demo", Command::Demo { args: vec![] }),
-            (
-                "demo --json -q",
-                Command::Demo {
-                    args: words("--json -q"),
-                },
-            ),
+            ("demo --json -q", Command::Demo { args: words("--json -q") }),
             ("test", Command::Test { args: vec![] }),
-            (
-                "test -- --nocapture",
-                Command::Test {
-                    args: words("-- --nocapture"),
-                },
-            ),
+            ("test -- --nocapture", Command::Test { args: words("-- --nocapture") }),
+            ("chaos", Command::Chaos(Chaos::default())),
+            ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -123,11 +143,11 @@ mod tests {
         for (line, expect) in [
             ("tset", "there is no command 'tset'"),
             ("--demo", "there is no command '--demo'"),
+            ("chaos --fast", "'chaos' takes no such argument as '--fast'"),
+            ("chaos --seed", "a number is needed after '--seed'"),
+            ("chaos --faults many", "a number is needed after '--faults'"),
             ("ci --fast", "'ci' takes no argument, but got '--fast'"),
-            (
-                "nats-server 2.9",
-                "'nats-server' takes no argument, but got '2.9'",
-            ),
+            ("nats-server 2.9", "'nats-server' takes no argument, but got '2.9'"),
         ] {
             let error = Command::parse(words(line)).expect_err(line);
             assert_eq!(error.to_string(), expect);
@@ -136,7 +156,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for name in ["demo", "test", "lint", "ci", "nats-server", "help"] {
+        for name in ["demo", "test", "chaos", "lint", "ci", "nats-server", "help"] {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

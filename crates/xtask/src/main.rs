@@ -44,9 +44,7 @@ fn main() -> ExitCode {
 
 /// The child's exit code as our own; 128 + n for a child that signal n ended, as shells report it.
 fn exit_code(status: ExitStatus) -> u8 {
-    let code = status
-        .code()
-        .or_else(|| signal(status).map(|number| 128 + number));
+    let code = status.code().or_else(|| signal(status).map(|number| 128 + number));
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 

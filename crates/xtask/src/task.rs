@@ -4,9 +4,10 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::io;
 use std::process::{self, ExitStatus};
+use std::time::SystemTime;
 
 use crate::cargo::cargo;
-use crate::command::{Command, HELP};
+use crate::command::{Chaos, Command, HELP};
 use crate::nats_server;
 
 /// How the last step ended; an error when a step could not be started at all.
@@ -19,6 +20,7 @@ pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Demo { args } => demo(&args),
         Command::Test { args } => test(&args),
+        Command::Chaos(chaos) => run_chaos(&chaos),
         Command::Lint => lint(),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
@@ -28,15 +30,7 @@ pub(crate) fn run(command: Command) -> Outcome {
 
 fn demo(args: &[OsString]) -> Outcome {
     let server = nats_server::provision()?;
-    let mut run = cargo(&[
-        "run",
-        "--package",
-        "ci-bridge",
-        "--bin",
-        "ci-bridge",
-        "--",
-        "demo",
-    ]);
+    let mut run = cargo(&["run", "--package", "ci-bridge", "--bin", "ci-bridge", "--", "demo"]);
     become_child(run.args(args).env(NATS_SERVER, server))
 }
 
@@ -50,26 +44,43 @@ fn test(args: &[OsString]) -> Outcome {
     Ok(test.args(args).env(NATS_SERVER, server).status()?)
 }
 
+/// The bridge as it is shipped: what is built for speed has other races than what is built for debugging.
+fn run_chaos(chaos: &Chaos) -> Outcome {
+    let server = nats_server::provision()?;
+    let seed = chaos.seed.unwrap_or_else(seconds_since_1970);
+    let mut test = cargo(&[
+        "test",
+        "--release",
+        "--package",
+        "ci-bridge",
+        "--test",
+        "chaos",
+        "--",
+        "--ignored",
+        "--nocapture",
+    ]);
+    test.env(NATS_SERVER, server).env("CI_BRIDGE_CHAOS_SEED", seed.to_string());
+    if let Some(faults) = chaos.faults {
+        test.env("CI_BRIDGE_CHAOS_FAULTS", faults.to_string());
+    }
+    Ok(test.status()?)
+}
+
+fn seconds_since_1970() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |time| time.as_secs())
+}
+
 /// `--workspace` beside `--package NAME` would still run everything.
 fn names_a_package(args: &[OsString]) -> bool {
     let for_cargo = args.iter().take_while(|arg| *arg != "--");
-    for_cargo
-        .filter_map(|arg| arg.to_str())
-        .any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
+    for_cargo.filter_map(|arg| arg.to_str()).any(|arg| arg.starts_with("-p") || arg.starts_with("--package"))
 }
 
 fn lint() -> Outcome {
     let mut steps = [
         cargo(&["fmt", "--all", "--check"]),
-        cargo(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--locked",
-            "--",
-            "--deny",
-            "warnings",
-        ]),
+        cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
         cargo(&["doc", "--workspace", "--no-deps", "--locked"]),
     ];
     for step in &mut steps {

@@ -20,17 +20,13 @@ pub(super) fn run(line: &[OsString], dir: &Path) -> Result<String, String> {
     command.args(args).current_dir(dir).stdin(Stdio::null());
     // A developer's pip settings may forbid what we ask for; only these two do.
     command.env("PIP_USER", "0").env("PIP_REQUIRE_VIRTUALENV", "0");
-    let output = command
-        .output()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let output = command.output().map_err(|error| format!("{}: {error}", program.display()))?;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
         return Ok(printed);
     }
     let complained = String::from_utf8_lossy(&output.stderr);
-    Err(excerpt(&complained)
-        .or_else(|| excerpt(&printed))
-        .unwrap_or_else(|| output.status.to_string()))
+    Err(excerpt(&complained).or_else(|| excerpt(&printed)).unwrap_or_else(|| output.status.to_string()))
 }
 
 /// pip's warning when it cannot connect. Its error, a few lines later, only says that no version was found.
@@ -38,10 +34,7 @@ const NO_CONNECTION: &str = "connection broken by ";
 
 /// What broke the connection, else the last line that calls itself an error, else the last line.
 fn excerpt(output: &str) -> Option<String> {
-    let broken = output
-        .lines()
-        .find_map(|line| line.split_once(NO_CONNECTION))
-        .map(|(_, cause)| cause);
+    let broken = output.lines().find_map(|line| line.split_once(NO_CONNECTION)).map(|(_, cause)| cause);
     let line = broken.or_else(|| telling_line(output))?;
     Some(line.chars().take(EXCERPT_CHARS).collect())
 }
@@ -69,20 +62,11 @@ mod tests {
             ("", None),
             ("\n  \n", None),
             ("one\ntwo\n", Some("two")),
-            (
-                "ERROR: no such version\nnotice: upgrade pip\n",
-                Some("ERROR: no such version"),
-            ),
-            (
-                "W: list is old\nE: Unable to locate package\n",
-                Some("E: Unable to locate package"),
-            ),
+            ("ERROR: no such version\nnotice: upgrade pip\n", Some("ERROR: no such version")),
+            ("W: list is old\nE: Unable to locate package\n", Some("E: Unable to locate package")),
         ] {
             assert_eq!(excerpt(output).as_deref(), expect, "{output:?}");
         }
-        assert_eq!(
-            excerpt(&"x".repeat(5000)).map(|line| line.len()),
-            Some(EXCERPT_CHARS)
-        );
+        assert_eq!(excerpt(&"x".repeat(5000)).map(|line| line.len()), Some(EXCERPT_CHARS));
     }
 }

@@ -57,10 +57,9 @@ impl Client {
     /// The command lines, run one after the other in the staging directory.
     pub(super) fn lines(self, staging: &Path) -> Vec<Vec<OsString>> {
         match self {
-            Self::Uv(program) => vec![words(&[
-                &[program, "pip", "install", "--no-python-downloads"],
-                &INSTALL,
-            ])],
+            Self::Uv(program) => {
+                vec![words(&[&[program, "pip", "install", "--no-python-downloads"], &INSTALL])]
+            }
             Self::Pip(program) => vec![words(&[&[program, "install"], &PIP_ONLY, &INSTALL])],
             Self::PipModule(program) => {
                 vec![words(&[&[program, "-m", "pip", "install"], &PIP_ONLY, &INSTALL])]
@@ -88,13 +87,7 @@ const INSTALL: [&str; 8] = [
 ];
 
 /// Two retries: offline, pip's own five would take most of a minute over all the clients.
-const PIP_ONLY: [&str; 5] = [
-    "--quiet",
-    "--disable-pip-version-check",
-    "--no-input",
-    "--retries",
-    "2",
-];
+const PIP_ONLY: [&str; 5] = ["--quiet", "--disable-pip-version-check", "--no-input", "--retries", "2"];
 
 fn words(parts: &[&[&str]]) -> Vec<OsString> {
     parts.iter().copied().flatten().map(OsString::from).collect()
@@ -107,22 +100,14 @@ mod tests {
     #[test]
     fn the_client_is_chosen_by_what_is_there() {
         for (there, expect) in [
-            (
-                &["uv", "pip3", "python3"][..],
-                "uv, pip3, python3 -m pip, python3 -m venv",
-            ),
-            (
-                &["pip", "pip3", "python", "python3"][..],
-                "pip3, python3 -m pip, python3 -m venv",
-            ),
+            (&["uv", "pip3", "python3"][..], "uv, pip3, python3 -m pip, python3 -m venv"),
+            (&["pip", "pip3", "python", "python3"][..], "pip3, python3 -m pip, python3 -m venv"),
             (&["python3"][..], "python3 -m pip, python3 -m venv"),
             (&["pip"][..], "pip"),
             (&[][..], ""),
         ] {
-            let names: Vec<String> = available(|program| there.contains(&program))
-                .into_iter()
-                .map(Client::name)
-                .collect();
+            let names: Vec<String> =
+                available(|program| there.contains(&program)).into_iter().map(Client::name).collect();
             assert_eq!(names.join(", "), expect);
         }
     }

