@@ -138,19 +138,9 @@ fn read(body: &[u8]) -> Result<Option<ParseError>, TestCaseError> {
     if error.position().is_some() {
         let (line, column) = place_of(&error);
         let lines: Vec<_> = body.split(|&b| b == b'\n').collect();
-        prop_assert!(
-            (1..=lines.len()).contains(&line),
-            "line {} of {}",
-            line,
-            lines.len()
-        );
+        prop_assert!((1..=lines.len()).contains(&line), "line {} of {}", line, lines.len());
         let columns = lines[line - 1].iter().filter(|&&b| b & 0xC0 != 0x80).count();
-        prop_assert!(
-            (1..=columns + 1).contains(&column),
-            "column {} of {}",
-            column,
-            columns
-        );
+        prop_assert!((1..=columns + 1).contains(&column), "column {} of {}", column, columns);
     }
     Ok(Some(error))
 }

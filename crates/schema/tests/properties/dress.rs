@@ -50,11 +50,7 @@ pub(crate) fn xml(root: &Tree, whims: &mut Whims) -> Vec<u8> {
             "<!-- a comment --><?php?>\n",
         ][whims.pick(4)],
     );
-    let mut writer = Xml {
-        text,
-        pretty: whims.once_in(2),
-        whims,
-    };
+    let mut writer = Xml { text, pretty: whims.once_in(2), whims };
     writer.element("Response", root, "", 0);
     let end = ["", "\n", "<!-- end -->\r\n"][writer.whims.pick(3)];
     writer.text.push_str(end);
@@ -100,16 +96,8 @@ impl Xml<'_> {
             self.text.push('\n');
             self.text.push_str(&"    ".repeat(depth));
         }
-        let aside = [
-            "",
-            "",
-            "",
-            "",
-            "<!-- <Tag>x</Tag> & -->",
-            "\r\n",
-            "<?pi a?>",
-            "&#32;",
-        ][self.whims.pick(8)];
+        let aside =
+            ["", "", "", "", "<!-- <Tag>x</Tag> & -->", "\r\n", "<?pi a?>", "&#32;"][self.whims.pick(8)];
         self.text.push_str(aside);
     }
 
@@ -161,11 +149,7 @@ impl Xml<'_> {
 pub(crate) fn json(root: &Tree, kind: Json, whims: &mut Whims) -> Vec<u8> {
     let mut text = ["", "\u{FEFF}", " \r\n", "{\"Response\": "][whims.pick(4)].to_owned();
     let has_root = text.starts_with('{');
-    let mut writer = JsonWriter {
-        text: String::new(),
-        kind,
-        whims,
-    };
+    let mut writer = JsonWriter { text: String::new(), kind, whims };
     writer.node(root, "Response");
     text.push_str(&writer.text);
     text.push_str(if has_root { "}\n" } else { "" });
@@ -199,10 +183,7 @@ impl JsonWriter<'_> {
         self.text.push('{');
         for (member, occurrences) in members {
             let vanish = self.kind == Json::Mechanical || self.whims.once_in(3);
-            let left: Vec<_> = occurrences
-                .iter()
-                .filter(|tree| !vanish || !is_empty(tree))
-                .collect();
+            let left: Vec<_> = occurrences.iter().filter(|tree| !vanish || !is_empty(tree)).collect();
             if left.is_empty() {
                 continue;
             }
@@ -256,10 +237,7 @@ impl JsonWriter<'_> {
 
 /// Differently named siblings in any order, which no reader may see; those of one name stay in theirs.
 fn siblings<'t>(members: &'t Members, whims: &mut Whims) -> Vec<(&'t str, &'t Tree)> {
-    let mut queues: Vec<_> = members
-        .iter()
-        .map(|(name, trees)| (name.as_str(), trees.iter()))
-        .collect();
+    let mut queues: Vec<_> = members.iter().map(|(name, trees)| (name.as_str(), trees.iter())).collect();
     let mut siblings = Vec::new();
     while !queues.is_empty() {
         let at = whims.pick(queues.len());

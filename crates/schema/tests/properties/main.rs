@@ -16,8 +16,5 @@ use proptest::test_runner::Config;
 
 /// A failing case becomes a row of a test by hand; no seed files.
 fn config() -> Config {
-    Config {
-        failure_persistence: None,
-        ..Config::default()
-    }
+    Config { failure_persistence: None, ..Config::default() }
 }

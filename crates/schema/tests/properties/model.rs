@@ -53,10 +53,8 @@ pub(crate) fn canonical(tree: &Tree, parent: &str, name: &str) -> Option<String>
         Tree::Text(text) | Tree::Literal(text) => scalar(text, parent, name),
         Tree::Branch(members) => {
             let members = members.iter().filter_map(|(member, occurrences)| {
-                let items: Vec<_> = occurrences
-                    .iter()
-                    .filter_map(|tree| canonical(tree, name, member))
-                    .collect();
+                let items: Vec<_> =
+                    occurrences.iter().filter_map(|tree| canonical(tree, name, member)).collect();
                 let value = match items.as_slice() {
                     [] => return None,
                     [one] if !is_list(name, member) => one.clone(),
@@ -94,7 +92,8 @@ pub(crate) fn callback() -> BoxedStrategy<Tree> {
 }
 
 fn task_callback() -> impl Strategy<Value = Tree> {
-    (any::<bool>(), vec(job(), 1..=5)).prop_map(|(named, jobs)| {
+    let jobs = prop_oneof![3 => vec(job(), 1), 1 => vec(job(), 2..=5)];
+    (any::<bool>(), jobs).prop_map(|(named, jobs)| {
         let name = named.then(|| ("EventName".to_owned(), vec![Tree::text("TaskFinish")]));
         let jobs = ("JobsDetail".to_owned(), jobs);
         Tree::Branch(name.into_iter().chain([jobs]).collect())
@@ -116,11 +115,7 @@ fn job() -> impl Strategy<Value = Tree> {
             Tree::Branch(members.into_iter().chain(level).collect())
         });
     let input = (name(), leaf(), cos_headers()).prop_map(|(bucket, object, headers)| {
-        branch([
-            ("BucketId", vec![Tree::Text(bucket)]),
-            ("Object", vec![object]),
-            ("CosHeaders", headers),
-        ])
+        branch([("BucketId", vec![Tree::Text(bucket)]), ("Object", vec![object]), ("CosHeaders", headers)])
     });
     (
         leaf(),
@@ -132,21 +127,19 @@ fn job() -> impl Strategy<Value = Tree> {
         level(),
         members(),
     )
-        .prop_map(
-            |(id, state, tag, input, operation, [start, end], level, further)| {
-                let documented = [
-                    ("JobId", vec![id]),
-                    ("State", vec![state]),
-                    ("Tag", vec![tag]),
-                    ("Input", vec![input]),
-                    ("Operation", vec![operation]),
-                    ("StartTime", vec![start]),
-                    ("EndTime", vec![end]),
-                    ("JobLevel", vec![level]),
-                ];
-                with(further, documented)
-            },
-        )
+        .prop_map(|(id, state, tag, input, operation, [start, end], level, further)| {
+            let documented = [
+                ("JobId", vec![id]),
+                ("State", vec![state]),
+                ("Tag", vec![tag]),
+                ("Input", vec![input]),
+                ("Operation", vec![operation]),
+                ("StartTime", vec![start]),
+                ("EndTime", vec![end]),
+                ("JobLevel", vec![level]),
+            ];
+            with(further, documented)
+        })
 }
 
 fn run() -> impl Strategy<Value = Tree> {
@@ -176,9 +169,7 @@ fn run() -> impl Strategy<Value = Tree> {
 }
 
 fn with<const N: usize>(further: Members, documented: [(&str, Vec<Tree>); N]) -> Tree {
-    let documented = documented
-        .into_iter()
-        .map(|(name, trees)| (name.to_owned(), trees));
+    let documented = documented.into_iter().map(|(name, trees)| (name.to_owned(), trees));
     Tree::Branch(further.into_iter().chain(documented).collect())
 }
 
@@ -229,10 +220,7 @@ pub(crate) fn name() -> impl Strategy<Value = String> {
         "x-cos-meta-id",
         "标签",
     ];
-    prop_oneof![
-        select(&DOCUMENTED[..]).prop_map(str::to_owned),
-        "[A-Za-z_][A-Za-z0-9_.-]{0,8}"
-    ]
+    prop_oneof![select(&DOCUMENTED[..]).prop_map(str::to_owned), "[A-Za-z_][A-Za-z0-9_.-]{0,8}"]
 }
 
 fn leaf() -> impl Strategy<Value = Tree> {
@@ -294,13 +282,7 @@ fn state() -> impl Strategy<Value = Tree> {
 }
 
 fn time() -> impl Strategy<Value = Tree> {
-    (
-        1..29u8,
-        0..24u8,
-        select(&["T", " "][..]),
-        select(&["+0800", "+08:00", "Z"][..]),
-        any::<bool>(),
-    )
+    (1..29u8, 0..24u8, select(&["T", " "][..]), select(&["+0800", "+08:00", "Z"][..]), any::<bool>())
         .prop_map(|(day, hour, separator, offset, known)| match known {
             true => Tree::Text(format!("2022-06-{day:02}{separator}{hour:02}:47:18{offset}")),
             false => Tree::text("-"),

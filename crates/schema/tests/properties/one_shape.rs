@@ -89,11 +89,8 @@ proptest! {
 
 }
 
-const FAMILIES: [(&str, &str); 3] = [
-    ("TaskFinish", "JobsDetail"),
-    ("WorkflowFinish", "WorkflowExecution"),
-    ("ReviewImage", "JobsDetail"),
-];
+const FAMILIES: [(&str, &str); 3] =
+    [("TaskFinish", "JobsDetail"), ("WorkflowFinish", "WorkflowExecution"), ("ReviewImage", "JobsDetail")];
 
 /// Members under names that mean something to some family, and values that need not make sense there.
 fn element() -> impl Strategy<Value = String> {
@@ -129,10 +126,7 @@ fn element() -> impl Strategy<Value = String> {
         ][..],
     );
     proptest::collection::btree_map(name, value(), 0..8).prop_map(|members| {
-        let members: Vec<_> = members
-            .iter()
-            .map(|(name, value)| format!("\"{name}\":{value}"))
-            .collect();
+        let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         format!("{{{}}}", members.join(","))
     })
 }
@@ -141,34 +135,19 @@ fn dresses(root: &Tree, whims: &Whims) -> [(&'static str, Vec<u8>); 3] {
     [
         ("XML", xml(root, &mut whims.clone())),
         ("JSON", json(root, Json::Typed, &mut whims.clone())),
-        (
-            "mechanical JSON",
-            json(root, Json::Mechanical, &mut whims.clone()),
-        ),
+        ("mechanical JSON", json(root, Json::Mechanical, &mut whims.clone())),
     ]
 }
 
 fn elements(root: &Tree) -> &[Tree] {
-    let Tree::Branch(members) = root else {
-        unreachable!("a callback is a branch")
-    };
-    members
-        .get("JobsDetail")
-        .or(members.get("WorkflowExecution"))
-        .expect("a callback has one")
+    let Tree::Branch(members) = root else { unreachable!("a callback is a branch") };
+    members.get("JobsDetail").or(members.get("WorkflowExecution")).expect("a callback has one")
 }
 
 fn expected_messages(root: &Tree) -> Vec<String> {
     let is_task = root.member("WorkflowExecution").is_none();
-    let name = if is_task {
-        "JobsDetail"
-    } else {
-        "WorkflowExecution"
-    };
-    elements(root)
-        .iter()
-        .map(|element| canonical(element, "Response", name).unwrap_or("{}".into()))
-        .collect()
+    let name = if is_task { "JobsDetail" } else { "WorkflowExecution" };
+    elements(root).iter().map(|element| canonical(element, "Response", name).unwrap_or("{}".into())).collect()
 }
 
 fn scalar(tree: &Tree) -> Option<&str> {
@@ -213,20 +192,14 @@ fn wrapped(event: &str, element: &str, data: &str) -> String {
 fn messages_that_were_a_defect_once_come_out_canonical() {
     let rows = [
         // A number that had to be unescaped stayed a string.
-        (
-            "<Response><JobsDetail><JobLevel>&#49;</JobLevel></JobsDetail></Response>",
-            "{\"JobLevel\":1}",
-        ),
+        ("<Response><JobsDetail><JobLevel>&#49;</JobLevel></JobsDetail></Response>", "{\"JobLevel\":1}"),
         (
             "<Response><JobsDetail><JobLevel>1<!-- 0 -->2</JobLevel></JobsDetail></Response>",
             "{\"JobLevel\":12}",
         ),
         ("{\"JobsDetail\":{\"JobLevel\":\"\\u0031\"}}", "{\"JobLevel\":1}"),
         // An empty name of a header stayed as an empty Key, which then normalised away.
-        (
-            "{\"JobsDetail\":{\"CosHeaders\":{\"\":\"x\"}}}",
-            "{\"CosHeaders\":[{\"Value\":\"x\"}]}",
-        ),
+        ("{\"JobsDetail\":{\"CosHeaders\":{\"\":\"x\"}}}", "{\"CosHeaders\":[{\"Value\":\"x\"}]}"),
         ("{\"JobsDetail\":{\"CosHeaders\":{\"\":\"\"}}}", "{}"),
     ];
     for (body, message) in rows {

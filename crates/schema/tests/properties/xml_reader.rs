@@ -142,11 +142,7 @@ fn documented_differences_from_the_second_parser_stand() {
         (format!("<?xml vision='1.0'?>{}", within("")), true, false),
         (format!("{}<?xml?>", within("")), false, true),
         // Read as UTF-8, it would come out as other text than was meant.
-        (
-            format!("<?xml version='1.0' encoding='GBK'?>{}", within("")),
-            false,
-            true,
-        ),
+        (format!("<?xml version='1.0' encoding='GBK'?>{}", within("")), false, true),
         // `roxmltree` reads U+FFFD for it.
         (within("<X>&#xD800;</X>"), false, true),
         (within("<X>&#x110000;</X>"), false, true),
@@ -168,10 +164,7 @@ fn documented_differences_from_the_second_parser_stand() {
 #[test]
 fn a_carriage_return_before_a_reference_ends_a_line() {
     let body = "<Response><JobsDetail><X>a\r&amp;b\r\n&amp;</X></JobsDetail></Response>";
-    assert_eq!(
-        message_of(body.as_bytes()).as_deref(),
-        Some("{\"X\":\"a\\n&b\\n&\"}")
-    );
+    assert_eq!(message_of(body.as_bytes()).as_deref(), Some("{\"X\":\"a\\n&b\\n&\"}"));
 }
 
 /// Whether a difference of the two verdicts is one of those that stand documented above.
@@ -217,16 +210,9 @@ fn is_stricter(ours: &ParseError) -> bool {
 /// The text before a place, which counts characters of a line.
 fn before(text: &str, place: roxmltree::TextPos) -> &str {
     let line = |n: &u32| usize::try_from(*n).expect("at least 32 bits") - 1;
-    let start: usize = text
-        .split_inclusive('\n')
-        .take(line(&place.row))
-        .map(str::len)
-        .sum();
+    let start: usize = text.split_inclusive('\n').take(line(&place.row)).map(str::len).sum();
     let rest = &text[start..];
-    let end = rest
-        .char_indices()
-        .nth(line(&place.col))
-        .map_or(rest.len(), |(at, _)| at);
+    let end = rest.char_indices().nth(line(&place.col)).map_or(rest.len(), |(at, _)| at);
     &text[..start + end]
 }
 
@@ -262,10 +248,7 @@ fn agree(body: &[u8]) -> Result<(), TestCaseError> {
             prop_assert!(ours.is_ok(), "{:?}: roxmltree reads it, we say {:?}", text, ours);
             let comparable = !text.contains('\r') && !text.contains("<CosHeaders");
             if let Some(message) = message_of(body).filter(|_| comparable) {
-                let element = theirs
-                    .root_element()
-                    .children()
-                    .find(|node| node.has_tag_name("JobsDetail"));
+                let element = theirs.root_element().children().find(|node| node.has_tag_name("JobsDetail"));
                 let expected =
                     element.and_then(|element| canonical(&tree(element), "Response", "JobsDetail"));
                 prop_assert_eq!(message, expected.unwrap_or("{}".to_owned()), "{:?}", text);
@@ -290,11 +273,7 @@ fn message_of(body: &[u8]) -> Option<String> {
 
 /// The element as the second parser has read it.
 fn tree(element: Node<'_, '_>) -> Tree {
-    let text: String = element
-        .children()
-        .filter(Node::is_text)
-        .filter_map(|node| node.text())
-        .collect();
+    let text: String = element.children().filter(Node::is_text).filter_map(|node| node.text()).collect();
     let mut members = Members::new();
     for child in element.children().filter(Node::is_element) {
         let name = child.tag_name().name().to_owned();
@@ -304,10 +283,7 @@ fn tree(element: Node<'_, '_>) -> Tree {
         return Tree::Text(text);
     }
     if !text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
-        members
-            .entry("#text".to_owned())
-            .or_default()
-            .push(Tree::Text(text));
+        members.entry("#text".to_owned()).or_default().push(Tree::Text(text));
     }
     Tree::Branch(members)
 }
