@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,29 +14,45 @@ use crate::process::{PATIENCE, eventually, free_port, signal};
 /// A bridge that can be ended and started again; killed when dropped.
 pub(crate) struct Bridge {
     child: Child,
+    disk: Disk,
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
     folder: TempDir,
 }
 
+/// Where the spool is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disk {
+    Shared,
+    /// One of the bridge's own, which its namespace holds and its end takes away.
+    Small,
+}
+
 /// `drain_timeout` of the configuration below, and what a busy machine may add.
 const DRAIN_TIME: Duration = Duration::from_secs(11);
+/// What the spool's files take at least, and a little more.
+const SMALL_DISK: &str = "96m";
 /// Lines of the log that a failed test shows.
 const LOG_TAIL: usize = 60;
 
 impl Bridge {
     /// Starts towards a server that may not be there, and waits for the ready line.
     pub(crate) fn start(nats: &str) -> Self {
+        Self::start_on(Disk::Shared, nats)
+    }
+
+    pub(crate) fn start_on(disk: Disk, nats: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        fs::create_dir(folder.path().join("disk")).expect("a folder for the spool");
         let [address, admin] =
             [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         let configuration = format!(
             "[ingress]\nlisten = \"{address}\"\nmax_body = \"256KiB\"\ndeadline = \"3s\"\ndrain_timeout = \"10s\"\n\
-             [admin]\nlisten = \"{admin}\"\n[nats]\nservers = [\"{nats}\"]\n[spool]\ndir = \"spool\"\n"
+             [admin]\nlisten = \"{admin}\"\n[nats]\nservers = [\"{nats}\"]\n[spool]\ndir = \"disk/spool\"\n"
         );
         fs::write(folder.path().join("ci-bridge.toml"), configuration).expect("the configuration is written");
-        let child = launch(folder.path(), &[]);
-        Self { child, address, admin, folder }
+        let child = launch(disk, folder.path(), &[]);
+        Self { child, disk, address, admin, folder }
     }
 
     pub(crate) fn kill(&mut self) {
@@ -55,7 +71,7 @@ impl Bridge {
 
     /// Starts it again where it was. `settings` are environment variables for this life only.
     pub(crate) fn restart(&mut self, settings: &[(&str, &str)]) {
-        self.child = launch(self.folder.path(), settings);
+        self.child = launch(self.disk, self.folder.path(), settings);
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -78,6 +94,13 @@ impl Bridge {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
         line.trim().strip_suffix(" kB")?.trim().parse().ok()
+    }
+
+    /// A file on the bridge's own disk, as this process can reach it.
+    pub(crate) fn on_disk(&self, name: &str) -> PathBuf {
+        let disk = self.folder.path().join("disk").join(name);
+        let disk = disk.strip_prefix("/").expect("temporary folders have absolute paths");
+        Path::new("/proc").join(self.child.id().to_string()).join("root").join(disk)
     }
 
     /// What the admin listener answers, head and body.
@@ -116,10 +139,34 @@ impl Drop for Bridge {
     }
 }
 
-fn launch(folder: &Path, settings: &[(&str, &str)]) -> Child {
+/// Whether a process may have a small disk here: it takes user namespaces, or the rights of root.
+pub(crate) fn has_small_disks() -> bool {
+    let mut mount = on_small_disk("/tmp");
+    mount.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A command whose program sees a tmpfs in the place of `folder`; unshare, the shell and the program follow one
+/// another in the same process.
+fn on_small_disk(folder: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let script = format!("mount -t tmpfs -o size={SMALL_DISK} tmpfs {folder} && exec \"$@\"");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &script, "sh"]);
+    command
+}
+
+fn launch(disk: Disk, folder: &Path, settings: &[(&str, &str)]) -> Child {
     let log: File = OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("the log");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_ci-bridge"))
+    let program = env!("CARGO_BIN_EXE_ci-bridge");
+    let mut command = match disk {
+        Disk::Shared => Command::new(program),
+        Disk::Small => on_small_disk("disk"),
+    };
+    if disk == Disk::Small {
+        command.arg(program);
+    }
+    let mut child = command
         .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .envs(settings.iter().copied())
         .args(["serve", "-c", "ci-bridge.toml"])
         .current_dir(folder)

@@ -1,12 +1,18 @@
 //! One fault at a time, with claims that a random run cannot make.
 
+use std::fs::{self, File};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Disk, has_small_disks};
+use crate::broker::SMALL_PAYLOAD;
+use crate::callback::Callback;
 use crate::load::{Load, send};
 use crate::process::eventually;
 use crate::proxy::Mode;
 use crate::stage::{Accounts, Stage};
+
+const SPOOL_MESSAGES: &str = "ci_bridge_spool_messages";
 
 /// Fails for any promise that was not kept; gives the accounts.
 fn settled(stage: &mut Stage) -> Accounts {
@@ -69,4 +75,57 @@ fn callbacks_outlive_a_kill_while_nats_was_never_there() {
     let accounts = settled(&mut stage);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(accounts.promised >= 200, "{accounts:?}");
+}
+
+#[test]
+fn what_is_too_large_for_a_while_is_kept_whole() {
+    let mut stage = Stage::set(4);
+    stage.broker.kill();
+    let mut client = stage.client();
+    let large =
+        std::iter::repeat_with(|| stage.ledger.draw()).find(Callback::is_large).expect("one is large");
+    send(&mut client, &stage.ledger, &large);
+    for _ in 0..20 {
+        send(&mut client, &stage.ledger, &stage.ledger.draw());
+    }
+    assert!(stage.ledger.answers("200 spooled") > 1, "{:?}", stage.ledger.book().answers);
+    stage.broker.restart(SMALL_PAYLOAD);
+    // The oldest is the large one: who finds the others gone has been past it.
+    eventually("the rest is drained", || (stage.bridge.metric(SPOOL_MESSAGES) <= 1).then_some(()));
+    stage.broker.restart("");
+    settled(&mut stage);
+}
+
+#[test]
+fn a_full_disk_is_said_and_survived() {
+    if !has_small_disks() {
+        eprintln!("SKIPPED: no namespaces here, so no disk that a test could fill");
+        return;
+    }
+    let mut stage = Stage::set(5);
+    stage.broker.kill();
+    stage.bridge = Bridge::start_on(Disk::Small, &stage.broker.url());
+    let mut client = stage.client();
+    let mut until = |answer: &str| {
+        let before = stage.ledger.answers(answer);
+        eventually(answer, || {
+            send(&mut client, &stage.ledger, &stage.ledger.draw());
+            (stage.ledger.answers(answer) > before).then_some(())
+        });
+    };
+    until("200 spooled");
+    let filler = stage.bridge.on_disk("filler");
+    fill(&filler);
+    until("503");
+    fs::remove_file(filler).expect("the disk is emptied");
+    until("200 spooled");
+    stage.broker.restart("");
+    settled(&mut stage);
+}
+
+/// Writes until the disk takes no more.
+fn fill(path: &std::path::Path) {
+    let mut file = File::create(path).expect("a file on the small disk");
+    let full = std::iter::repeat_with(|| file.write_all(&[1; 4096])).find_map(Result::err);
+    assert_eq!(full.map(|error| error.kind()), Some(std::io::ErrorKind::StorageFull));
 }
