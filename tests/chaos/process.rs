@@ -12,7 +12,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` gives a value.
 pub(crate) fn eventually<T>(what: &str, condition: impl FnMut() -> Option<T>) -> T {
-    within(PATIENCE, condition).unwrap_or_else(|| panic!("not within {PATIENCE:?}: {what}"))
+    within(PATIENCE, condition).ok_or(what).expect("within the patience of a test")
 }
 
 /// What `condition` gives, if it does in time.
