@@ -36,7 +36,7 @@ fn walk(value: &serde_json::Value, on_key: &mut impl FnMut(&str)) {
     match value {
         serde_json::Value::Object(members) => members.iter().for_each(|(key, value)| {
             let holds_keys = value.is_object()
-                || value.as_array().is_some_and(|items| items.iter().any(|i| i.is_object()));
+                || value.as_array().is_some_and(|items| items.iter().any(serde_json::Value::is_object));
             if !holds_keys {
                 on_key(key);
             }

@@ -72,7 +72,8 @@ fn the_answer_lists_every_message_and_its_place() {
 fn a_token_is_accepted_in_four_places_and_nothing_else_is() {
     let nats = nats();
     let bridge = Bridge::start(&nats, TOKENS);
-    let rows: [(&str, &[(&str, &str)], u16); 10] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], u16);
+    let rows: [Row<'_>; 10] = [
         ("/ci/callback/s3cret", &[], 200),
         ("/ci/callback/n3xt", &[], 200),
         ("/ci/callback?token=s3cret", &[], 200),

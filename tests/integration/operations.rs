@@ -57,6 +57,52 @@ fn sigterm_and_sigint_end_it_with_code_0() {
 }
 
 #[test]
+fn rolling_restarts_under_load_reset_no_request_and_lose_nothing() {
+    let nats = nats();
+    let mut answered = 0;
+    for round in 0..3 {
+        let bridge = Bridge::start(&nats, "");
+        let address = bridge.address;
+        let counts: Vec<usize> = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..4)
+                .map(|sender| {
+                    scope.spawn(move || send_until_told_to_go(address, &format!("r{round}s{sender}")))
+                })
+                .collect();
+            crate::support::eventually("load", || {
+                (bridge.metric("ci_bridge_callbacks_received_total") > 50.0).then_some(())
+            });
+            let (status, log) = bridge.terminate();
+            assert_eq!(status.code(), Some(0), "{log}");
+            senders.into_iter().map(|sender| sender.join().unwrap()).collect()
+        });
+        answered += counts.iter().sum::<usize>();
+    }
+    assert_eq!(
+        crate::support::Streams::of(&nats).messages("CI").len(),
+        answered,
+        "each that was answered, once"
+    );
+}
+
+/// Posts callbacks over one connection until an answer says that it was the last.
+fn send_until_told_to_go(address: std::net::SocketAddr, name: &str) -> usize {
+    let mut connection = Connection::open(address);
+    for sent in 0.. {
+        let body = task(&format!("{name}n{sent}"));
+        let head = format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        connection.write(format!("{head}{body}").as_bytes());
+        // A reset would panic here.
+        let answer = connection.read_answer();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        if answer.header("connection") == Some("close") {
+            return sent + 1;
+        }
+    }
+    0
+}
+
+#[test]
 fn json_logs_are_one_object_a_line() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[log]\nformat = \"json\"\nlevel = \"debug\"\n");

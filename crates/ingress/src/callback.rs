@@ -1,6 +1,7 @@
 //! The story of a callback: bytes, parse, normalise, route, publish, respond.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Unavailable};
@@ -19,6 +20,8 @@ pub struct Ingress {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     publisher: Publisher,
+    /// Shutdown has begun: each answer is the last of its connection.
+    closing: AtomicBool,
 }
 
 impl Ingress {
@@ -31,7 +34,22 @@ impl Ingress {
         registry: &mut prometheus_client::registry::Registry,
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self { endpoints, limits, metrics: Metrics::register(registry), publisher }
+        Self {
+            endpoints,
+            limits,
+            metrics: Metrics::register(registry),
+            publisher,
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on each answer is the last of its connection.
+    pub(crate) fn say_goodbye(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// What an authenticated callback is answered: 200 only when every message of it is durable.

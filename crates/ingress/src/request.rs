@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap};
+use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -38,7 +38,11 @@ impl Ingress {
             self.metrics.rejected(reason);
         }
         received.answered(answer.outcome());
-        answer.into_response()
+        let mut response = answer.into_response();
+        if self.is_closing() {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
     }
 
     async fn handle(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Answer {

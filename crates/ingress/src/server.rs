@@ -50,12 +50,14 @@ const MAX_TURNED_AWAY: usize = 64;
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(250);
 /// After `accept` failed, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// After shutdown has begun, how long connections may still bring a request before they are closed.
+const GOODBYE_TIME: Duration = Duration::from_millis(500);
 /// Health checks and scrapes of one admin listener at once.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 const NO_ROOM: &str = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections at once (max_connections)"}"#;
 
-/// Takes callbacks until `shutdown`, then finishes what is in flight.
+/// Takes callbacks until `shutdown`, then finishes what is in flight: every request that was received is answered.
 pub async fn serve_callbacks(
     listener: TcpListener,
     ingress: Arc<Ingress>,
@@ -65,18 +67,23 @@ pub async fn serve_callbacks(
     let in_flight = Arc::new(Semaphore::new(ingress.limits.max_in_flight));
     let turning_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let open = GracefulShutdown::new();
-    accept(listener, shutdown, |stream, peer| match Arc::clone(&connections).try_acquire_owned() {
+    let mut on_connection = |stream, peer| match Arc::clone(&connections).try_acquire_owned() {
         Ok(permit) => serve_connection(stream, peer, &ingress, &in_flight, permit, &open),
         Err(_) => turn_away(stream, &turning_away),
-    })
-    .await;
+    };
+    accept(&listener, shutdown, &mut on_connection).await;
+    // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
+    // next answer that it was the last, and only those that stay silent are closed.
+    ingress.say_goodbye();
+    accept(&listener, tokio::time::sleep(GOODBYE_TIME), &mut on_connection).await;
+    drop(listener);
     open.shutdown().await;
 }
 
 /// Answers health checks and scrapes until `shutdown`.
 pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
-    accept(listener, shutdown, |stream, _| {
+    accept(&listener, shutdown, &mut |stream, _| {
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
             return;
         };
@@ -98,9 +105,9 @@ pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: imp
 }
 
 async fn accept(
-    listener: TcpListener,
+    listener: &TcpListener,
     shutdown: impl Future<Output = ()>,
-    mut on_connection: impl FnMut(TcpStream, SocketAddr),
+    on_connection: &mut impl FnMut(TcpStream, SocketAddr),
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     loop {

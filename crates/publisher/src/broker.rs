@@ -54,6 +54,8 @@ struct Known {
     /// Why the last publish was not taken, and when.
     refusal: Option<(Instant, String)>,
     streams: Vec<StreamState>,
+    /// The server has said that it is about to go.
+    lame_duck: bool,
 }
 
 impl Broker {
@@ -116,6 +118,16 @@ impl Broker {
     pub(crate) fn complained(&self, complaint: String) {
         self.known().complaint = Some(complaint);
         self.changed.notify_one();
+    }
+
+    pub(crate) fn lame_duck(&self) {
+        self.known().lame_duck = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether the server has said that it is about to go; asked once.
+    pub(crate) fn take_lame_duck(&self) -> bool {
+        std::mem::take(&mut self.known().lame_duck)
     }
 
     /// For how long publishes have gone unanswered, if they do.

@@ -36,6 +36,9 @@ impl Monitor {
     pub(crate) async fn run(self) {
         let mut described: Vec<StreamState> = Vec::new();
         loop {
+            if self.broker.take_lame_duck() {
+                self.link.leave_server().await;
+            }
             let readiness = self.look(&mut described).await;
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);

@@ -347,7 +347,10 @@ fn on_link_event(event: &LinkEvent, broker: &Broker, metrics: &Metrics) {
             warn!("connection to NATS lost; reconnecting for ever");
             broker.disconnected();
         }
-        LinkEvent::LameDuck => info!("the NATS server is about to go"),
+        LinkEvent::LameDuck => {
+            info!("the NATS server is about to go");
+            broker.lame_duck();
+        }
         LinkEvent::Complaint(complaint) => {
             debug!(complaint, "NATS complains");
             broker.complained(complaint.clone());

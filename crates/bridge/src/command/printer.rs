@@ -91,7 +91,7 @@ impl Printer {
 }
 
 fn header<'m>(message: &'m Message, name: &'static str) -> Option<&'m str> {
-    message.headers.as_ref()?.get(name).map(|value| value.as_str())
+    message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
 }
 
 /// Green for what went well, red for what did not, yellow for what to look at.

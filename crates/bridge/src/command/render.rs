@@ -29,7 +29,7 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
         match messages(settings, body_of_capture(&body)) {
             Ok(messages) => messages.iter().try_for_each(|message| print(message, &mut stdout))?,
             Err(error) => {
-                unreadable.push(format!("{}: {}: {error}", file.display(), error.reason().as_str()))
+                unreadable.push(format!("{}: {}: {error}", file.display(), error.reason().as_str()));
             }
         }
     }

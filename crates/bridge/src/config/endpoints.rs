@@ -127,7 +127,7 @@ impl Problems {
                     }
                 }
                 Err(e) => {
-                    self.add(format!("{key}.tokens_file"), format!("cannot read {}: {e}", path.display()))
+                    self.add(format!("{key}.tokens_file"), format!("cannot read {}: {e}", path.display()));
                 }
             }
         }

@@ -88,6 +88,14 @@ impl Link {
         &self.client
     }
 
+    /// Moves to another server, if there is one: async-nats would stay until this one closes the connection.
+    pub(crate) async fn leave_server(&self) {
+        let others = self.client.server_info().connect_urls.len() > 1;
+        if others && self.client.force_reconnect().await.is_err() {
+            tracing::debug!("no other server to move to");
+        }
+    }
+
     /// Publishes to JetStream and waits for the acknowledgement of the message's stream, without a limit in time.
     pub(crate) async fn publish(&self, message: &Message) -> Result<Stored, Failure> {
         let mut headers = headers(message);

@@ -4,6 +4,7 @@
 //! more callbacks arrive at once, the fewer fsyncs each costs.
 
 mod record;
+mod salvage;
 mod store;
 mod writer;
 
@@ -114,6 +115,11 @@ impl Spool {
             Ok(()) => result.await.unwrap_or_default(),
             Err(_) => Vec::new(),
         }
+    }
+
+    /// The oldest messages, for whoever wants to look.
+    pub async fn peek(&self, limit: usize) -> Vec<Message> {
+        self.read(None, limit).await.into_iter().map(|spooled| spooled.message).collect()
     }
 
     /// Forgets messages that are in a stream. Not fsynced: after a crash they are published again under the same id.

@@ -7,14 +7,14 @@
 //! others, while a cut redb file cannot be opened at all.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::path::Path;
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use tracing::error;
 
 use super::SpoolError;
+use super::salvage;
 
 /// Cached blocks. The drain reads each message once: a cache would only cost memory.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -29,33 +29,41 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the store; one that is damaged beyond its tail is moved aside, and the new one starts empty.
+    /// Opens the store. One that is damaged is moved aside, and what stands before the damage is taken over;
     /// `on_damage` learns of that.
     pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Self, SpoolError> {
         std::fs::create_dir_all(dir).map_err(|e| SpoolError::Disk(format!("{}: {e}", dir.display())))?;
-        match Self::try_open(dir) {
-            Ok(store) => Ok(store),
-            Err(fjall::Error::Locked) => Err(SpoolError::InUse(dir.display().to_string())),
-            Err(e) if is_transient(&e) => Err(disk(&e)),
-            Err(e) => {
+        match Self::open_as_it_is(dir) {
+            Err(OpenError::Damaged(what)) => {
                 on_damage();
                 let aside =
-                    move_aside(dir).map_err(|e| SpoolError::Disk(format!("{}: {e}", dir.display())))?;
-                error!(error = %e, kept = %aside.display(), "the spool is damaged: kept aside, a new one starts empty");
-                Self::try_open(dir).map_err(|e| disk(&e))
+                    salvage::replace(dir).map_err(|e| SpoolError::Disk(format!("{}: {e}", dir.display())))?;
+                error!(what, kept = %aside.display(), "the spool is damaged: kept aside, what could be read goes on");
+                Ok(Self::open_as_it_is(dir)?)
             }
+            result => Ok(result?),
         }
     }
 
-    fn try_open(dir: &Path) -> fjall::Result<Self> {
-        let database = Database::builder(dir)
-            .cache_size(CACHE_BYTES)
-            .max_journaling_size(JOURNAL_BYTES)
-            .worker_threads(1)
-            .open()?;
-        let records = database
-            .keyspace("messages", || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES))?;
-        Ok(Self { database, records })
+    pub(super) fn open_as_it_is(dir: &Path) -> Result<Self, OpenError> {
+        let opening = || {
+            let database = Database::builder(dir)
+                .cache_size(CACHE_BYTES)
+                .max_journaling_size(JOURNAL_BYTES)
+                .worker_threads(1)
+                .open()?;
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
+            let records = database.keyspace("messages", options)?;
+            Ok(Self { database, records })
+        };
+        // Some damage fjall meets with an assertion.
+        match std::panic::catch_unwind(opening) {
+            Ok(Ok(store)) => Ok(store),
+            Ok(Err(fjall::Error::Locked)) => Err(OpenError::InUse(dir.display().to_string())),
+            Ok(Err(error)) if is_transient(&error) => Err(OpenError::Disk(disk(&error))),
+            Ok(Err(error)) => Err(OpenError::Damaged(error.to_string())),
+            Err(_) => Err(OpenError::Damaged("its files hold what nobody wrote".to_owned())),
+        }
     }
 
     /// Writes records and removals at once; fsynced when `durable`.
@@ -93,6 +101,23 @@ impl Store {
     }
 }
 
+/// Why a store cannot be opened.
+pub(super) enum OpenError {
+    InUse(String),
+    Disk(SpoolError),
+    Damaged(String),
+}
+
+impl From<OpenError> for SpoolError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::InUse(dir) => Self::InUse(dir),
+            OpenError::Disk(error) => error,
+            OpenError::Damaged(what) => Self::Disk(what),
+        }
+    }
+}
+
 /// Whether the files may be sound and it is the disk that does not work.
 fn is_transient(error: &fjall::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -111,14 +136,4 @@ fn disk(error: &fjall::Error) -> SpoolError {
         fjall::Error::Poisoned => "an earlier write failed".to_owned(),
         other => other.to_string(),
     })
-}
-
-fn move_aside(dir: &Path) -> io::Result<PathBuf> {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let mut name = dir.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".damaged-{seconds}"));
-    let aside = dir.with_file_name(name);
-    std::fs::rename(dir, &aside)?;
-    std::fs::create_dir_all(dir)?;
-    Ok(aside)
 }

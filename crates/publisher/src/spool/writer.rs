@@ -1,5 +1,6 @@
 //! The thread that owns the store: takes what waits, writes it with one fsync, answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -70,19 +71,30 @@ impl Writer {
     fn run(mut self, mut waiting: mpsc::Receiver<Request>) {
         let mut held = None;
         while let Some(request) = held.take().or_else(|| waiting.blocking_recv()) {
-            match request {
-                Request::Read { after, limit, done } => {
-                    let _ = done.send(self.read(after, limit));
+            if let Request::Close { done } = request {
+                if let Some(store) = self.store.take() {
+                    store.sync();
                 }
-                Request::Close { done } => {
-                    if let Some(store) = self.store.take() {
-                        store.sync();
-                    }
-                    let _ = done.send(());
-                    return;
-                }
-                write => held = self.write(write, &mut waiting),
+                let _ = done.send(());
+                return;
             }
+            // Damage that shows while the store is open can be an assertion of fjall's. Whoever waits is told by
+            // the end of its channel, and the store is opened again.
+            let serving = AssertUnwindSafe(|| self.serve(request, &mut waiting));
+            held = catch_unwind(serving).unwrap_or_else(|_| {
+                self.fail(&SpoolError::Disk("its files hold what nobody wrote".to_owned()));
+                None
+            });
+        }
+    }
+
+    fn serve(&mut self, request: Request, waiting: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        match request {
+            Request::Read { after, limit, done } => {
+                let _ = done.send(self.read(after, limit));
+                None
+            }
+            write => self.write(write, waiting),
         }
     }
 
