@@ -7,6 +7,8 @@
     reason = "a test fails by panicking, and says why"
 )]
 
+mod answers;
+mod cluster;
 mod commands;
 mod configuration;
 mod delivery;

@@ -3,6 +3,7 @@
 mod bridge;
 mod http;
 mod streams;
+mod stub;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
 pub(crate) use streams::Streams;
+pub(crate) use stub::Stub;
 
 /// Long enough for a busy machine; what takes this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

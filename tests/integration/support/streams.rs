@@ -66,6 +66,12 @@ impl Streams {
         Some(stream.cached_info().config.clone())
     }
 
+    /// The server that leads the stream.
+    pub(crate) fn leader(&self, stream: &str) -> Option<String> {
+        let stream = self.runtime.block_on(self.context.get_stream(stream)).ok()?;
+        stream.cached_info().cluster.as_ref()?.leader.clone()
+    }
+
     pub(crate) fn create(&self, config: Config) {
         self.runtime.block_on(self.context.create_stream(config)).expect("the stream can be created");
     }
