@@ -1,11 +1,12 @@
 //! The commands beside `serve`, as a person or a script runs them.
 
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{Bridge, ci_bridge, nats, repository, run, task};
+use crate::support::{Bridge, LocalNats, Streams, ci_bridge, nats, repository, run, task};
 
 #[test]
 fn the_demo_shows_the_main_job() {
@@ -127,4 +128,89 @@ fn check_connect_asks_nats() {
     let (code, stdout) = check("nats://127.0.0.1:1");
     assert_eq!(code, Some(78), "{stdout}");
     assert!(stdout.contains("FAILED nats: not connected"), "{stdout}");
+}
+
+#[test]
+fn schema_describes_every_subject_from_the_types() {
+    let document = |arguments: &[&str]| -> Value {
+        let output = run(&[&["schema"], arguments].concat(), b"");
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let task = document(&["task"]);
+    assert_eq!(task["title"], "TaskEvent");
+    assert!(task["properties"]["JobId"]["description"].is_string(), "{task}");
+    assert_eq!(document(&["workflow"])["title"], "WorkflowEvent");
+    assert_eq!(document(&["moderation"])["title"], "ModerationEvent");
+    let asyncapi = document(&["asyncapi"]);
+    assert_eq!(asyncapi, document(&[]), "it is the default");
+    assert_eq!(asyncapi["asyncapi"], "3.0.0");
+    let addresses: Vec<_> = ["task", "workflow", "moderation"]
+        .iter()
+        .map(|kind| &asyncapi["channels"][kind]["address"])
+        .collect();
+    assert_eq!(
+        addresses,
+        ["ci.task.{tag}.{state}", "ci.workflow.{state}", "ci.moderation.{event}.{verdict}"]
+    );
+    assert!(!asyncapi.to_string().contains("$defs"), "references would point nowhere");
+}
+
+#[test]
+fn quarantine_is_listed_shown_and_replayed() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    assert_eq!(bridge.post("<broken").status, 400);
+    assert_eq!(bridge.post("a=1").status, 422);
+    let quarantine = |arguments: &[&str]| {
+        let mut command = ci_bridge();
+        let output = command.arg("quarantine").args(arguments).env("NATS_URL", nats.url()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, list) = quarantine(&["list"]);
+    let lines: Vec<_> = list.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 2), "{list}");
+    assert!(lines[0].starts_with("1\t") && lines[0].contains("\tsyntax\t7 bytes\tline 1, "), "{list}");
+    assert_eq!(quarantine(&["show", "2"]), (Some(0), "a=1".to_owned()));
+    assert_eq!(quarantine(&["show", "3"]).0, Some(1));
+    let url = format!("http://{}/ci/callback", bridge.address);
+    let (code, report) = quarantine(&["replay", "--url", &url]);
+    assert_eq!(code, Some(1), "neither can be read now: {report}");
+    assert_eq!(quarantine(&["list"]).1.lines().count(), 2);
+    // What was fixed meanwhile: a bridge that takes the body. Here, a body that can be taken.
+    let streams = Streams::of(&nats);
+    streams.publish("ci-quarantine.syntax", &task("j1"));
+    let (code, report) = quarantine(&["replay", "3", "--url", &url]);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(streams.subjects("CI"), ["ci.task.NoiseReduction.success"]);
+    assert_eq!(quarantine(&["list"]).1.lines().count(), 2, "what was taken has left");
+}
+
+#[test]
+fn the_spool_is_looked_at_and_drained_without_the_bridge() {
+    let mut nats = nats();
+    nats.kill().unwrap();
+    let bridge = Bridge::start_towards(&nats.url(), "");
+    assert_eq!(bridge.post(task("j1")).json()["outcome"], "spooled");
+    let dir = bridge.folder().join("spool");
+    let dir = dir.as_path();
+    let (code, _, stderr) = spool(&nats, dir, &["status"]);
+    assert_eq!(code, Some(1));
+    assert!(stderr.contains("in use by another ci-bridge"), "{stderr}");
+    let _folder = bridge.stop_and_keep_folder();
+    let (code, stdout, stderr) = spool(&nats, dir, &["status"]);
+    assert!(code == Some(0) && stdout.starts_with("messages 1\n"), "{stdout}{stderr}");
+    assert_eq!(spool(&nats, dir, &["drain", "--seconds", "0"]).0, Some(1), "NATS is not there");
+    nats.restart(None).unwrap();
+    let (code, _, stderr) = spool(&nats, dir, &["drain"]);
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(Streams::of(&nats).subjects("CI"), ["ci.task.NoiseReduction.success"]);
+}
+
+fn spool(nats: &LocalNats, dir: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = ci_bridge();
+    command.arg("spool").args(arguments).env("NATS_URL", nats.url()).env("CI_BRIDGE__SPOOL__DIR", dir);
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
 }

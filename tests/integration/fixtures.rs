@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use serde::Deserialize;
+use ci_bridge_schema::{ModerationEvent, TaskEvent, WorkflowEvent};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::support::{Bridge, Streams, nats, repository, run};
@@ -45,6 +47,7 @@ struct Message {
 
 /// A walk that finds fewer has lost some.
 const LEAST_CASES: usize = 90;
+const LEAST_MESSAGES: usize = 75;
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -181,4 +184,27 @@ fn every_fixture_is_answered_and_stored_as_it_says() {
     assert_eq!(stored, events);
     assert_eq!(streams.messages("CI_QUARANTINE").len(), quarantined, "each broken body is kept once");
     bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn a_subscriber_reads_every_message_and_loses_nothing_of_it() {
+    let mut read = 0;
+    for case in cases() {
+        let Expected::Messages { messages } = case.expected else { continue };
+        for message in messages {
+            let (name, data) = (&case.name, message.data);
+            match message.r#type.as_str() {
+                "com.tencent.ci.task.v1" => assert_round_trip::<TaskEvent>(name, data),
+                "com.tencent.ci.workflow.v1" => assert_round_trip::<WorkflowEvent>(name, data),
+                _ => assert_round_trip::<ModerationEvent>(name, data),
+            }
+            read += 1;
+        }
+    }
+    assert!(read >= LEAST_MESSAGES, "{read} messages");
+}
+
+fn assert_round_trip<T: DeserializeOwned + Serialize>(name: &str, data: Value) {
+    let event: T = serde_json::from_value(data.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
+    assert_eq!(serde_json::to_value(event).unwrap(), data, "{name}");
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{check, demo, render, send, serve, tail};
+use crate::command::{check, demo, quarantine, render, schema, send, serve, spool, tail};
 use crate::config::{self, Loaded, Overrides};
 
 /// The configuration cannot be used: EX_CONFIG of sysexits.
@@ -35,6 +35,12 @@ enum Command {
     Send(send::Arguments),
     /// Print messages as they are published
     Tail(TailArgs),
+    /// Print what is published, as JSON Schema or AsyncAPI 3
+    Schema(SchemaArgs),
+    /// Look at the bodies that nobody could read, and post them again after a fix
+    Quarantine(QuarantineArgs),
+    /// Look at the messages that wait on disk, or publish them
+    Spool(SpoolArgs),
     /// Watch it work: a throwaway nats-server and bridge, sample callbacks posted, their messages printed
     Demo(demo::Arguments),
 }
@@ -42,7 +48,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigArgs {
     /// The configuration file (TOML); without one, defaults and the environment hold
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 }
 
@@ -94,6 +100,31 @@ struct TailArgs {
     config: ConfigArgs,
 }
 
+#[derive(Debug, Args)]
+struct SchemaArgs {
+    /// What to describe
+    #[arg(value_enum, default_value_t = schema::Document::Asyncapi)]
+    document: schema::Document,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+struct QuarantineArgs {
+    #[command(subcommand)]
+    action: quarantine::Action,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+struct SpoolArgs {
+    #[command(subcommand)]
+    action: spool::Action,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -138,6 +169,15 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),
         Command::Send(args) => send::run(&args),
         Command::Tail(args) => tail::run(&load(&args.config)?.settings, args.subject, args.json),
+        Command::Schema(args) => {
+            let loaded = load(&args.config)?;
+            schema::run(args.document, &loaded.config, &loaded.settings)
+        }
+        Command::Quarantine(args) => {
+            let loaded = load(&args.config)?;
+            quarantine::run(args.action, &loaded.config, &loaded.settings)
+        }
+        Command::Spool(args) => spool::run(args.action, load(&args.config)?.settings),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -190,6 +190,12 @@ impl Publisher {
         self.shared.broker.readiness.subscribe()
     }
 
+    /// Messages that wait in the spool.
+    #[must_use]
+    pub fn spooled(&self) -> u64 {
+        self.shared.spool.as_ref().map_or(0, Spool::len)
+    }
+
     /// The largest message that NATS takes, in bytes, headers included.
     #[must_use]
     pub fn max_payload(&self) -> usize {

@@ -69,6 +69,13 @@ impl Bridge {
         Self::launch(folder, self.nats_url.clone())
     }
 
+    /// Asks it to stop; what it leaves in its folder stays until the folder is dropped.
+    pub(crate) fn stop_and_keep_folder(mut self) -> TempDir {
+        signal("TERM", self.child.id());
+        self.child.wait().expect("ci-bridge ends");
+        std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"))
+    }
+
     fn launch(folder: TempDir, nats_url: String) -> Self {
         let file = folder.path().join("ci-bridge.toml");
         let mut command = ci_bridge();

@@ -72,6 +72,13 @@ impl Streams {
         stream.cached_info().cluster.as_ref()?.leader.clone()
     }
 
+    /// Puts a message into the stream that takes the subject.
+    pub(crate) fn publish(&self, subject: &str, body: &str) {
+        let (subject, body) = (subject.to_owned(), body.to_owned());
+        let publishing = async { self.context.publish(subject, body.into()).await?.await };
+        self.runtime.block_on(publishing).expect("the stream takes it");
+    }
+
     pub(crate) fn create(&self, config: Config) {
         self.runtime.block_on(self.context.create_stream(config)).expect("the stream can be created");
     }

@@ -4,10 +4,13 @@ pub(crate) mod check;
 pub(crate) mod demo;
 mod post;
 mod printer;
+pub(crate) mod quarantine;
 pub(crate) mod render;
 mod samples;
+pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod serve;
+pub(crate) mod spool;
 pub(crate) mod tail;
 
 use std::io;

@@ -91,7 +91,8 @@ impl Connection {
     }
 
     /// The servers, for people to read.
-    pub(crate) fn servers_without_credentials(&self) -> String {
+    #[must_use]
+    pub fn servers_without_credentials(&self) -> String {
         let servers = self.servers.iter().flat_map(|text| text.split(','));
         let hosts = servers.map(|server| {
             let host = server.split_once("://").map_or(server, |(_, rest)| rest);
