@@ -194,9 +194,9 @@ fn a_subscriber_reads_every_message_and_loses_nothing_of_it() {
         for message in messages {
             let (name, data) = (&case.name, message.data);
             match message.r#type.as_str() {
-                "com.tencent.ci.task.v1" => assert_round_trip::<TaskEvent>(name, data),
-                "com.tencent.ci.workflow.v1" => assert_round_trip::<WorkflowEvent>(name, data),
-                _ => assert_round_trip::<ModerationEvent>(name, data),
+                "com.tencent.ci.task.v1" => assert_round_trip::<TaskEvent>(name, &data),
+                "com.tencent.ci.workflow.v1" => assert_round_trip::<WorkflowEvent>(name, &data),
+                _ => assert_round_trip::<ModerationEvent>(name, &data),
             }
             read += 1;
         }
@@ -204,7 +204,7 @@ fn a_subscriber_reads_every_message_and_loses_nothing_of_it() {
     assert!(read >= LEAST_MESSAGES, "{read} messages");
 }
 
-fn assert_round_trip<T: DeserializeOwned + Serialize>(name: &str, data: Value) {
+fn assert_round_trip<T: DeserializeOwned + Serialize>(name: &str, data: &Value) {
     let event: T = serde_json::from_value(data.clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
-    assert_eq!(serde_json::to_value(event).unwrap(), data, "{name}");
+    assert_eq!(&serde_json::to_value(event).unwrap(), data, "{name}");
 }

@@ -121,3 +121,40 @@ fn json_logs_are_one_object_a_line() {
         "{published}"
     );
 }
+
+#[test]
+fn a_reload_takes_all_of_a_good_configuration_and_nothing_of_a_bad_one() {
+    const FIRST: &str = "[[ingress.endpoints]]\ntokens = [\"first\"]\n";
+    const SECOND: &str =
+        "[[ingress.endpoints]]\ntokens = [\"l8er\"]\n[subjects]\ntask = \"ci.changed.{tag}\"\n";
+    let nats = nats();
+    let bridge = Bridge::start(&nats, FIRST);
+    let file = bridge.folder().join("ci-bridge.toml");
+    let reloads = |outcome: &str| bridge.metric(&format!("ci_bridge_reloads_total{{outcome=\"{outcome}\"}}"));
+    let status =
+        |token: &str, job: &str| bridge.post_to(&format!("/ci/callback/{token}"), &[], task(job)).status;
+    let bad = [
+        "[[ingress.endpoints]]\ntokens = [\"l8er\"]\n[subjects]\ntask = \"ci.{nonsense}\"\n",
+        "[[ingress.endpoints]]\ntokens = [\"l8er\"]\n[jetstream]\nstream = \"OTHER\"\n",
+        "not TOML",
+    ];
+    for (number, configuration) in bad.iter().enumerate() {
+        let refused = reloads("refused");
+        std::fs::write(&file, configuration).unwrap();
+        signal("HUP", bridge.id());
+        crate::support::eventually("refused", || (reloads("refused") > refused).then_some(()));
+        assert_eq!(
+            (status("first", &format!("j{number}")), status("l8er", "x")),
+            (200, 401),
+            "{configuration}"
+        );
+    }
+    // Without a signal: the file alone is enough.
+    std::fs::write(&file, SECOND).unwrap();
+    crate::support::eventually("applied", || (reloads("applied") >= 1.0).then_some(()));
+    assert_eq!((status("first", "x"), status("l8er", "j9")), (401, 200));
+    let subjects = crate::support::Streams::of(&nats).subjects("CI");
+    assert_eq!(subjects.last().map(String::as_str), Some("ci.changed.NoiseReduction"));
+    let (_, log) = bridge.terminate();
+    assert!(log.contains("configuration not reloaded") && !log.contains("l8er"), "{log}");
+}

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::command::reload::Source;
 use crate::command::{check, demo, quarantine, render, schema, send, serve, spool, tail};
 use crate::config::{self, Loaded, Overrides};
 
@@ -162,8 +163,10 @@ pub(crate) enum Failure {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => {
-            let loaded = config::load(args.config.config.as_deref(), &args.overrides())?;
-            serve::run(loaded.settings)
+            let overrides = args.overrides();
+            let loaded = config::load(args.config.config.as_deref(), &overrides)?;
+            let source = Source { file: args.config.config, overrides, config: loaded.config };
+            serve::run(loaded.settings, source)
         }
         Command::Check(args) => check::run(&load(&args.config)?, args.connect),
         Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),

@@ -12,7 +12,7 @@ pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     let mut directives = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log_level.clone());
     // async-nats logs every event of a connection; the bridge says each change of state itself, once.
     if !directives.contains("async_nats") {
-        directives.push_str(",async_nats=error");
+        directives.push_str(",async_nats=off");
     }
     let filter = EnvFilter::try_new(&directives)
         .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("log.level {directives:?}: {e}")))?;

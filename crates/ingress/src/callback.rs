@@ -1,7 +1,7 @@
 //! The story of a callback: bytes, parse, normalise, route, publish, respond.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Unavailable};
@@ -16,7 +16,8 @@ use crate::trace::Traceparent;
 
 /// Takes callbacks and answers them.
 pub struct Ingress {
-    pub(crate) endpoints: Vec<Arc<Endpoint>>,
+    /// Replaced as a whole: a request sees the old ones or the new ones.
+    endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     publisher: Publisher,
@@ -35,12 +36,22 @@ impl Ingress {
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
         Self {
-            endpoints,
+            endpoints: RwLock::new(endpoints),
             limits,
             metrics: Metrics::register(registry),
             publisher,
             closing: AtomicBool::new(false),
         }
+    }
+
+    /// Replaces all endpoints; requests in flight finish with the one that they came to.
+    pub fn replace_endpoints(&self, endpoints: Vec<Endpoint>) {
+        let endpoints = endpoints.into_iter().map(Arc::new).collect();
+        *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = endpoints;
+    }
+
+    pub(crate) fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
+        Arc::clone(&self.endpoints.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// From now on each answer is the last of its connection.

@@ -70,7 +70,8 @@ impl Ingress {
     /// The endpoint that takes the request, decided from its head alone.
     fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
         let uri = request.uri();
-        let mut matching = self.endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
+        let endpoints = self.endpoints();
+        let mut matching = endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
         let (endpoint, token) = matching.next().ok_or(Answer::NoSuchPath)?;
         if request.method() != Method::POST {
             return Err(Answer::MethodNotAllowed);

@@ -3,7 +3,7 @@
 //! Three witnesses, none sufficient alone: the connection's state, acknowledgements (a frozen broker keeps its
 //! connections), and the streams themselves.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -56,12 +56,16 @@ struct Known {
     streams: Vec<StreamState>,
     /// The server has said that it is about to go.
     lame_duck: bool,
+    /// What may be published to, with the stream that must take it.
+    patterns: Arc<[(String, String)]>,
 }
 
 impl Broker {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(patterns: Vec<(String, String)>) -> Self {
         let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
-        Self { known: Mutex::default(), changed: Notify::new(), readiness: watch::Sender::new(starting) }
+        let known =
+            Known { disconnected_since: Some(Instant::now()), patterns: patterns.into(), ..Known::default() };
+        Self { known: Mutex::new(known), changed: Notify::new(), readiness: watch::Sender::new(starting) }
     }
 
     pub(crate) fn acknowledged(&self) {
@@ -118,6 +122,15 @@ impl Broker {
     pub(crate) fn complained(&self, complaint: String) {
         self.known().complaint = Some(complaint);
         self.changed.notify_one();
+    }
+
+    pub(crate) fn set_patterns(&self, patterns: Vec<(String, String)>) {
+        self.known().patterns = patterns.into();
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn patterns(&self) -> Arc<[(String, String)]> {
+        Arc::clone(&self.known().patterns)
     }
 
     pub(crate) fn lame_duck(&self) {

@@ -1,12 +1,13 @@
 //! Publishes what the spool holds, oldest first, beside live traffic.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
 use tokio::time::{sleep, timeout};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::nats::Failure;
 use crate::publisher::Shared;
@@ -22,20 +23,26 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Runs for the life of the publisher.
 pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
+    let mut at_work = false;
+    let stuck = Stuck::default();
     loop {
         if spool.is_empty() {
+            if std::mem::take(&mut at_work) {
+                info!("the spool is empty again");
+            }
             let _ = timeout(IDLE, spool.level().filled.notified()).await;
         } else if shared.may_probe() {
-            let before = spool.len();
-            info!(
-                messages = before,
-                oldest_seconds = spool.oldest_age().as_secs(),
-                "publishing what the spool holds"
-            );
-            shared.warn_of_short_window(spool.oldest_age());
-            match pass(&shared, &spool).await {
-                0 => info!(messages = before, "the spool is empty again"),
-                _ => sleep(PAUSE).await,
+            if !std::mem::replace(&mut at_work, true) {
+                let oldest = spool.oldest_age();
+                info!(
+                    messages = spool.len(),
+                    oldest_seconds = oldest.as_secs(),
+                    "publishing what the spool holds"
+                );
+                shared.warn_of_short_window(oldest);
+            }
+            if pass(&shared, &spool, &stuck).await > 0 {
+                sleep(PAUSE).await;
             }
         } else {
             sleep(PAUSE).await;
@@ -43,9 +50,12 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
     }
 }
 
+/// The places of messages that nothing takes as things are; each is told of once.
+type Stuck = Mutex<BTreeSet<u64>>;
+
 /// One way through the spool; gives the number of messages that were not taken. Ends early when the first of a
 /// window are not: then the broker is away, and the messages wait for it.
-async fn pass(shared: &Shared, spool: &Spool) -> usize {
+async fn pass(shared: &Shared, spool: &Spool, stuck: &Stuck) -> usize {
     let mut left = 0;
     let mut after = None;
     loop {
@@ -55,7 +65,8 @@ async fn pass(shared: &Shared, spool: &Spool) -> usize {
         let Some(last) = messages.last() else { return left };
         after = Some(last.place);
         let count = messages.len();
-        let published = stream::iter(messages).map(|spooled| publish(shared, spooled)).buffered(WINDOW);
+        let published =
+            stream::iter(messages).map(|spooled| publish(shared, spooled, stuck)).buffered(WINDOW);
         let done: Vec<_> = published.filter_map(std::future::ready).collect().await;
         spool.remove(&done).await;
         left += count - done.len();
@@ -66,29 +77,32 @@ async fn pass(shared: &Shared, spool: &Spool) -> usize {
 }
 
 /// Publishes one message; gives it back when the spool can forget it.
-async fn publish(shared: &Shared, spooled: Spooled) -> Option<Spooled> {
+async fn publish(shared: &Shared, spooled: Spooled, stuck: &Stuck) -> Option<Spooled> {
     let message = &spooled.message;
     match shared.attempt(message).await {
         Ok(receipt) => {
             shared.drained(message, &receipt);
             Some(spooled)
         }
-        Err(failure) if failure.is_permanent() => set_aside(shared, spooled, &failure).await,
+        Err(failure) if failure.is_permanent() => set_aside(shared, spooled, &failure, stuck).await,
         Err(_) => None,
     }
 }
 
-/// What JetStream will never take goes to quarantine with the reason, instead of round and round.
-async fn set_aside(shared: &Shared, spooled: Spooled, failure: &Failure) -> Option<Spooled> {
+/// What JetStream will never take goes to quarantine with the reason, instead of round and round. What is too large
+/// for the server is too large for quarantine as well: it waits until the server takes it.
+async fn set_aside(shared: &Shared, spooled: Spooled, failure: &Failure, stuck: &Stuck) -> Option<Spooled> {
     let message = &spooled.message;
-    let refused = shared.quarantine.refused(message, &failure.to_string());
+    let refused = shared.quarantine().refused(message, &failure.to_string());
     match shared.attempt(&refused).await {
         Ok(_) => {
             error!(subject = %message.subject, id = %message.id, %failure, "refused for good: kept in quarantine");
             Some(spooled)
         }
         Err(again) => {
-            warn!(id = %message.id, %failure, %again, "refused for good, and quarantine does not take it either: it waits");
+            if stuck.lock().unwrap_or_else(PoisonError::into_inner).insert(spooled.place) {
+                error!(id = %message.id, %failure, %again, "neither its stream nor quarantine takes it: it waits in the spool");
+            }
             None
         }
     }

@@ -27,8 +27,6 @@ pub(crate) struct Monitor {
     pub(crate) servers: String,
     /// Empty in core delivery, which needs no stream.
     pub(crate) streams: Vec<StreamSpec>,
-    /// What may be published to, with the stream that must take it.
-    pub(crate) patterns: Vec<(String, String)>,
     pub(crate) spool: Option<Spool>,
 }
 
@@ -127,7 +125,8 @@ impl Monitor {
             let advice = "delete what was processed, or raise its limits";
             return Check::failed("streams", format!("stream {} is full: {advice}", full.name));
         }
-        let uncovered = self.patterns.iter().find(|(pattern, stream)| {
+        let patterns = self.broker.patterns();
+        let uncovered = patterns.iter().find(|(pattern, stream)| {
             let state = states.iter().find(|state| state.name == *stream);
             state.is_some_and(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
         });

@@ -1,7 +1,7 @@
 //! From messages to receipts: publish, wait for what makes them durable, never longer than allowed.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     broker: Arc<Broker>,
     metrics: Arc<Metrics>,
     spool: Option<Spool>,
-    pub(crate) quarantine: Router,
+    quarantine: RwLock<Arc<Router>>,
 }
 
 /// The publisher's own tasks; they end when this is dropped.
@@ -124,7 +124,7 @@ impl Publisher {
             }
             _ => None,
         };
-        let broker = Arc::new(Broker::new());
+        let broker = Arc::new(Broker::new(config.patterns));
         let mut running = JoinSet::new();
         let (link, take_answers) = {
             let (broker, metrics) = (Arc::clone(&broker), Arc::clone(&metrics));
@@ -141,11 +141,11 @@ impl Publisher {
             metrics: Arc::clone(&metrics),
             servers: config.connection.servers_without_credentials(),
             streams: if config.delivery == Delivery::Core { Vec::new() } else { config.streams },
-            patterns: config.patterns,
             spool: spool.clone(),
         };
         running.spawn(monitor.run());
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+        let quarantine = RwLock::new(Arc::new(quarantine));
         let shared = Shared { delivery, ack_timeout, retry_for, link, broker, metrics, spool, quarantine };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
@@ -188,6 +188,12 @@ impl Publisher {
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
         self.shared.broker.readiness.subscribe()
+    }
+
+    /// Takes new routes into account: what readiness checks, and where refused messages go.
+    pub fn replace_routes(&self, patterns: Vec<(String, String)>, quarantine: Router) {
+        self.shared.broker.set_patterns(patterns);
+        *self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(quarantine);
     }
 
     /// Messages that wait in the spool.
@@ -268,6 +274,11 @@ impl Shared {
             }
         }
         Ok(results.into_iter().map(|result| result.unwrap_or(Receipt::Spooled)).collect())
+    }
+
+    /// Knows where refused messages go.
+    pub(crate) fn quarantine(&self) -> Arc<Router> {
+        Arc::clone(&self.quarantine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether callbacks should not wait for NATS: it is known to be away.

@@ -130,11 +130,11 @@ impl Router {
         }
     }
 
-    /// The message that keeps, in quarantine, a message that JetStream refuses for good. What is too large for NATS is
-    /// kept by its beginning.
+    /// The message that keeps, in quarantine, a message that JetStream refuses for good.
     #[must_use]
     pub fn refused(&self, message: &Message, why: &str) -> Message {
-        let payload = message.payload.slice(..message.payload.len().min(KEPT_OF_REFUSED));
+        // Whole: the callback was answered 200, and this may be all that is left of it.
+        let payload = message.payload.clone();
         let id = message.id.in_quarantine();
         let kind = MessageKind::Quarantine;
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
@@ -182,9 +182,6 @@ impl Router {
         (headers, payload)
     }
 }
-
-/// Bytes of a refused message that are kept in quarantine.
-const KEPT_OF_REFUSED: usize = 64 * 1024;
 
 /// The placeholders that a task's subject can hold.
 const TASK_FIELDS: [Field; 11] = [

@@ -76,7 +76,7 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) -> io::Result<()> {
-    let bridge = Bridge::start(settings).await?;
+    let bridge = Bridge::start(settings, None).await?;
     let url = format!("http://{}/ci/callback", bridge.listen);
     let mut readiness = bridge.readiness();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -5,6 +5,7 @@ pub(crate) mod demo;
 mod post;
 mod printer;
 pub(crate) mod quarantine;
+pub(crate) mod reload;
 pub(crate) mod render;
 mod samples;
 pub(crate) mod schema;

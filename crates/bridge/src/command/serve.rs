@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::reload::{Reloader, Source};
 use crate::cli::Failure;
 use crate::config::Settings;
 use crate::telemetry;
@@ -24,10 +25,10 @@ use crate::telemetry;
 /// Of `drain_timeout`, what is left for NATS after the last answer.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
 
-pub(crate) fn run(settings: Settings) -> Result<ExitCode, Failure> {
+pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failure> {
     telemetry::start(&settings)?;
     super::runtime()?.block_on(async {
-        let bridge = Bridge::start(settings).await?;
+        let bridge = Bridge::start(settings, Some(source)).await?;
         announce(&bridge)?;
         bridge.run_until(terminated()?).await;
         Ok(ExitCode::SUCCESS)
@@ -45,11 +46,22 @@ pub(crate) struct Bridge {
     publisher: Publisher,
     drain_timeout: Duration,
     tasks: Tasks,
+    _reloading: Option<AbortOnDrop>,
+}
+
+/// A task that ends with its owner.
+struct AbortOnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Bridge {
     /// Binds both listeners and starts towards NATS, which need not be there yet.
-    pub(crate) async fn start(settings: Settings) -> io::Result<Self> {
+    /// With a `source`, it is reloaded when that changes.
+    pub(crate) async fn start(settings: Settings, source: Option<Source>) -> io::Result<Self> {
         let callbacks = bind(settings.listen, "ingress.listen").await?;
         let health = bind(settings.admin_listen, "admin.listen").await?;
         if settings.publisher.delivery == Delivery::Core {
@@ -58,17 +70,26 @@ impl Bridge {
         let mut registry = Registry::with_prefix("ci_bridge");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
-        let ingress = Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry);
+        let ingress =
+            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
+        let reloading = match source {
+            Some(source) => {
+                let reloader = Reloader::new(source, Arc::clone(&ingress), publisher.clone(), &mut registry)?;
+                Some(AbortOnDrop(tokio::spawn(reloader.run())))
+            }
+            None => None,
+        };
         Ok(Self {
             listen: callbacks.local_addr()?,
             admin_listen: health.local_addr()?,
             callbacks,
             health,
-            ingress: Arc::new(ingress),
+            ingress,
             admin: Arc::new(Admin::new(publisher.readiness(), registry)),
             publisher,
             drain_timeout: settings.drain_timeout,
             tasks,
+            _reloading: reloading,
         })
     }
 

@@ -49,6 +49,17 @@ pub struct Config {
     pub log: Log,
 }
 
+impl Config {
+    /// What a running bridge cannot change: everything but endpoints, rules, subjects and the form of messages.
+    #[must_use]
+    pub fn fixed_at_start(&self) -> Self {
+        let mut fixed = Self { rules: Vec::new(), subjects: Subjects::default(), ..self.clone() };
+        fixed.messages = Messages::default();
+        fixed.ingress.endpoints = Vec::new();
+        fixed
+    }
+}
+
 /// `[ingress]`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -218,8 +218,8 @@ impl Writer {
     fn fail(&mut self, error: &SpoolError) {
         if self.store.take().is_some() {
             warn!(%error, "the spool takes no messages");
+            self.next_reopen = Instant::now() + REOPEN_INTERVAL;
         }
-        self.next_reopen = Instant::now() + REOPEN_INTERVAL;
         self.level.set_trouble(Some(error.to_string()));
     }
 

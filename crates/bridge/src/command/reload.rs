@@ -1,0 +1,113 @@
+//! Reloading: endpoints, rules and subjects of a changed configuration, all of them or none.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use ci_bridge_ingress::Ingress;
+use ci_bridge_publisher::Publisher;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+use crate::config::{self, Config, Overrides};
+
+/// How often files are looked at: a token that was replaced is accepted this soon.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Where a configuration came from, so that it can be read again.
+pub(crate) struct Source {
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) overrides: Overrides,
+    /// As it is in effect.
+    pub(crate) config: Config,
+}
+
+/// Reads the configuration again when told to (SIGHUP) or when a file of it has changed.
+pub(crate) struct Reloader {
+    source: Source,
+    hangup: Signal,
+    ingress: Arc<Ingress>,
+    publisher: Publisher,
+    reloads: Family<Outcome, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// What tells one version of a file from the next; `None` when it is not there.
+type Version = Option<(SystemTime, u64)>;
+
+impl Reloader {
+    pub(crate) fn new(
+        source: Source,
+        ingress: Arc<Ingress>,
+        publisher: Publisher,
+        registry: &mut Registry,
+    ) -> std::io::Result<Self> {
+        let reloads = Family::default();
+        registry.register("reloads", "Times the configuration was read again", reloads.clone());
+        Ok(Self { source, hangup: signal(SignalKind::hangup())?, ingress, publisher, reloads })
+    }
+
+    /// Runs until it is dropped.
+    pub(crate) async fn run(mut self) {
+        let mut seen = self.versions();
+        loop {
+            let told = timeout(LOOK_INTERVAL, self.hangup.recv()).await.is_ok();
+            let now = self.versions();
+            if told || now != seen {
+                seen = now;
+                self.reload();
+            }
+        }
+    }
+
+    fn reload(&mut self) {
+        let outcome = match self.try_reload() {
+            Ok(()) => {
+                info!("configuration reloaded: endpoints, rules, subjects");
+                "applied"
+            }
+            Err(why) => {
+                error!(why, "configuration not reloaded: the one before stays in effect");
+                "refused"
+            }
+        };
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    fn try_reload(&mut self) -> Result<(), String> {
+        let loaded =
+            config::load(self.source.file.as_deref(), &self.source.overrides).map_err(|e| e.to_string())?;
+        if loaded.config.fixed_at_start() != self.source.config.fixed_at_start() {
+            return Err(
+                "only endpoints, rules, subjects and messages can change while it runs; restart for the rest"
+                    .to_owned(),
+            );
+        }
+        let settings = loaded.settings;
+        self.publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
+        self.ingress.replace_endpoints(settings.endpoints);
+        self.source.config = loaded.config;
+        Ok(())
+    }
+
+    fn versions(&self) -> BTreeMap<PathBuf, Version> {
+        let tokens = self.source.config.ingress.endpoints.iter().map(|endpoint| endpoint.tokens_file.clone());
+        let files = tokens.filter(|path| !path.as_os_str().is_empty()).chain(self.source.file.clone());
+        let version = |path: &PathBuf| {
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.modified().ok()?, metadata.len()))
+        };
+        files.map(|path| (path.clone(), version(&path))).collect()
+    }
+}
