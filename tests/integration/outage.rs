@@ -111,6 +111,7 @@ fn a_full_spool_is_503_until_there_is_room() {
     };
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains("the spool is full"), "{refused:?}");
+    eventually("the reason", || bridge.get("/readyz").text().contains("the spool is full").then_some(()));
     assert!(kept > 5, "{kept}");
     nats.restart(None).unwrap();
     wait_until_drained(&bridge);

@@ -37,6 +37,9 @@ impl Monitor {
             if self.broker.take_lame_duck() {
                 self.link.leave_server().await;
             }
+            if let Some(spool) = &self.spool {
+                let _ = timeout(QUESTION_TIMEOUT, spool.probe()).await;
+            }
             let readiness = self.look(&mut described).await;
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);

@@ -31,20 +31,12 @@ pub struct Position {
 impl ParseError {
     /// Not well-formed at the byte `offset` of `text`.
     pub(crate) fn syntax(text: &[u8], offset: usize, message: impl Into<String>) -> Self {
-        Self {
-            reason: Reason::Syntax,
-            position: Some(Position::of(text, offset)),
-            message: message.into(),
-        }
+        Self { reason: Reason::Syntax, position: Some(Position::of(text, offset)), message: message.into() }
     }
 
     /// Well-formed, but not ours.
     pub(crate) fn shape(message: impl Into<String>) -> Self {
-        Self {
-            reason: Reason::Shape,
-            position: None,
-            message: message.into(),
-        }
+        Self { reason: Reason::Shape, position: None, message: message.into() }
     }
 
     /// What the caller does next.
@@ -93,10 +85,7 @@ impl Position {
         let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
         // A byte that continues a character (10xxxxxx) is not a column of its own.
         let column = 1 + before[line_start..].iter().filter(|&&b| b & 0xC0 != 0x80).count();
-        Self {
-            line: saturate(line),
-            column: saturate(column),
-        }
+        Self { line: saturate(line), column: saturate(column) }
     }
 }
 
@@ -112,11 +101,7 @@ mod tests {
     fn positions_count_lines_and_characters_from_one() {
         let text = "ab\n数据x".as_bytes();
         for (offset, line, column) in [(0, 1, 1), (2, 1, 3), (3, 2, 1), (9, 2, 3), (99, 2, 4)] {
-            assert_eq!(
-                Position::of(text, offset),
-                Position { line, column },
-                "offset {offset}"
-            );
+            assert_eq!(Position::of(text, offset), Position { line, column }, "offset {offset}");
         }
     }
 }

@@ -60,11 +60,7 @@ pub struct Facts<'e> {
 
 impl<'a> Event<'a> {
     pub(crate) fn new(family: Family, name: Option<Cow<'a, str>>, element: Object<'a>) -> Self {
-        Self {
-            family,
-            name,
-            element,
-        }
+        Self { family, name, element }
     }
 
     /// What the event is about.

@@ -35,9 +35,7 @@ impl Event<'_> {
             state,
             event: self.name.as_deref(),
             verdict: verdict(result, state == Some("Failed") || code_failed),
-            bucket: result
-                .scalar(&["BucketId"])
-                .or(url.as_ref().map(|url| url.bucket)),
+            bucket: result.scalar(&["BucketId"]).or(url.as_ref().map(|url| url.bucket)),
             object: result
                 .scalar(&["Object"])
                 .map(Cow::Borrowed)
@@ -56,11 +54,7 @@ fn task<'e>(job: &'e Object<'_>) -> Facts<'e> {
         state: job.scalar(&["State"]),
         tag: job.scalar(&["Tag"]),
         // Tts has no Input, DocProcess one without a bucket: the output stands in.
-        bucket: first(&[
-            &["Input", "BucketId"],
-            &["Input", "Bucket"],
-            &["Operation", "Output", "Bucket"],
-        ]),
+        bucket: first(&[&["Input", "BucketId"], &["Input", "Bucket"], &["Operation", "Output", "Bucket"]]),
         object: first(&[&["Input", "Object"], &["Operation", "Output", "Object"]]).map(Cow::Borrowed),
         region: first(&[&["Input", "Region"], &["Operation", "Output", "Region"]]),
         queue_id: job.scalar(&["QueueId"]),
@@ -91,9 +85,7 @@ fn verdict<'e>(result: &'e Object<'_>, failed: bool) -> Option<&'e str> {
     if failed {
         return Some("failed");
     }
-    let number = result
-        .scalar(&["Result"])
-        .or_else(|| result.scalar(&["Suggestion"]))?;
+    let number = result.scalar(&["Result"]).or_else(|| result.scalar(&["Suggestion"]))?;
     Some(match number {
         "0" => "normal",
         "1" => "violation",
@@ -112,9 +104,7 @@ fn last_task_end<'e>(run: &'e Object<'_>) -> Option<&'e str> {
     let Some(Node::Array(tasks)) = run.get("Tasks") else {
         return None;
     };
-    let ends = tasks
-        .iter()
-        .filter_map(|task| task.object()?.scalar(&["EndTime"]));
+    let ends = tasks.iter().filter_map(|task| task.object()?.scalar(&["EndTime"]));
     ends.filter_map(|end| Some((timestamp::instant(end)?, end)))
         .max_by_key(|(instant, _)| *instant)
         .map(|(_, end)| end)

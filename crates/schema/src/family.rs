@@ -39,12 +39,7 @@ pub(crate) fn recognise<'a>(root: Object<'a>, limits: &Limits) -> Result<Callbac
         workflow(root)
     } else if named("Review") && root.contains("JobsDetail") {
         let elements = elements(&mut root, "JobsDetail", limits)?;
-        Ok(Callback {
-            family: Family::ModerationDetail,
-            event,
-            error: None,
-            elements,
-        })
+        Ok(Callback { family: Family::ModerationDetail, event, error: None, elements })
     } else if root.contains("WorkflowExecution") {
         workflow(root)
     } else if root.contains("JobsDetail") {
@@ -60,26 +55,13 @@ pub(crate) fn recognise<'a>(root: Object<'a>, limits: &Limits) -> Result<Callbac
 
 fn task<'a>(mut root: Object<'a>, limits: &Limits) -> Result<Callback<'a>, ParseError> {
     let elements = elements(&mut root, "JobsDetail", limits)?;
-    Ok(Callback {
-        family: Family::Task,
-        event: None,
-        error: None,
-        elements,
-    })
+    Ok(Callback { family: Family::Task, event: None, error: None, elements })
 }
 
 fn workflow(mut root: Object<'_>) -> Result<Callback<'_>, ParseError> {
-    let one = Limits {
-        max_jobs: 1,
-        ..Limits::default()
-    };
+    let one = Limits { max_jobs: 1, ..Limits::default() };
     let elements = elements(&mut root, "WorkflowExecution", &one)?;
-    Ok(Callback {
-        family: Family::Workflow,
-        event: None,
-        error: None,
-        elements,
-    })
+    Ok(Callback { family: Family::Workflow, event: None, error: None, elements })
 }
 
 fn simple_moderation<'a>(
@@ -89,25 +71,14 @@ fn simple_moderation<'a>(
 ) -> Result<Callback<'a>, ParseError> {
     let elements = elements(&mut root, "data", limits)?;
     let [data] = elements.as_slice() else {
-        return Err(ParseError::shape(
-            "data is a list: a moderation callback holds one result",
-        ));
+        return Err(ParseError::shape("data is a list: a moderation callback holds one result"));
     };
     let is_probe = data.scalar(&["trace_id"]) == Some(PROBE_TRACE_ID);
-    let family = if is_probe {
-        Family::Probe
-    } else {
-        Family::ModerationSimple
-    };
+    let family = if is_probe { Family::Probe } else { Family::ModerationSimple };
     let event = event.or_else(|| data.scalar(&["event"]).map(|name| Cow::Owned(name.to_owned())));
     let failed = root.scalar(&["code"]).is_some_and(|code| code != "0");
     let error = failed.then(|| (root.take("code"), root.take("message")));
-    Ok(Callback {
-        family,
-        event,
-        error,
-        elements,
-    })
+    Ok(Callback { family, event, error, elements })
 }
 
 /// The published elements: one object, or a list of them.
@@ -121,11 +92,7 @@ fn elements<'a>(root: &mut Object<'a>, name: &str, limits: &Limits) -> Result<Ve
         return Err(ParseError::shape(format!("{name} is an empty list")));
     }
     if elements.len() > limits.max_jobs {
-        let message = format!(
-            "{} elements of {name}, more than {}",
-            elements.len(),
-            limits.max_jobs
-        );
+        let message = format!("{} elements of {name}, more than {}", elements.len(), limits.max_jobs);
         return Err(ParseError::shape(message));
     }
     elements.into_iter().map(|node| element(node, name)).collect()

@@ -13,12 +13,7 @@ use crate::tree::{Member, Node, Object};
 
 /// Reads one JSON value that fills the text.
 pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Node<'a>, ParseError> {
-    let mut reader = Reader {
-        text,
-        at: 0,
-        nodes: 0,
-        limits,
-    };
+    let mut reader = Reader { text, at: 0, nodes: 0, limits };
     let node = reader.value(0)?;
     reader.skip_white_space();
     match reader.at == text.len() {
@@ -97,10 +92,9 @@ impl<'a> Reader<'a, '_> {
     /// Steps over the bracket that opens a container.
     fn open(&mut self, depth: usize) -> Result<(), ParseError> {
         if depth > self.limits.max_depth {
-            return Err(self.error(
-                self.at,
-                format!("arrays and objects nest deeper than {}", self.limits.max_depth),
-            ));
+            return Err(
+                self.error(self.at, format!("arrays and objects nest deeper than {}", self.limits.max_depth))
+            );
         }
         self.at += 1;
         Ok(())
@@ -133,10 +127,7 @@ impl<'a> Reader<'a, '_> {
     fn plain_characters(&mut self) -> &'a str {
         let start = self.at;
         let rest = &self.text.as_bytes()[start..];
-        let length = rest
-            .iter()
-            .position(|&b| matches!(b, b'"' | b'\\' | 0..=0x1F))
-            .unwrap_or(rest.len());
+        let length = rest.iter().position(|&b| matches!(b, b'"' | b'\\' | 0..=0x1F)).unwrap_or(rest.len());
         self.at += length;
         &self.text[start..self.at]
     }
@@ -179,9 +170,7 @@ impl<'a> Reader<'a, '_> {
 
     fn four_hex_digits(&mut self, start: usize) -> Result<u32, ParseError> {
         let digits = self.text.as_bytes().get(self.at..self.at + 4).unwrap_or_default();
-        let value = digits
-            .iter()
-            .try_fold(0, |value, &b| Some(value << 4 | char::from(b).to_digit(16)?));
+        let value = digits.iter().try_fold(0, |value, &b| Some(value << 4 | char::from(b).to_digit(16)?));
         match value {
             Some(value) if digits.len() == 4 => {
                 self.at += 4;

@@ -62,12 +62,9 @@ mod tests {
 
     #[test]
     fn snake_case_becomes_pascal_case() {
-        for (snake, pascal) in [
-            ("porn_info", "PornInfo"),
-            ("url", "Url"),
-            ("data_id", "DataId"),
-            ("OCR_x", "OCRX"),
-        ] {
+        for (snake, pascal) in
+            [("porn_info", "PornInfo"), ("url", "Url"), ("data_id", "DataId"), ("OCR_x", "OCRX")]
+        {
             assert_eq!(pascal_case(snake), pascal);
         }
     }

@@ -25,12 +25,7 @@ pub enum Normalised<'a> {
 /// Turns a callback into events in the canonical shape.
 #[must_use]
 pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
-    let Callback {
-        family,
-        event,
-        error,
-        elements,
-    } = callback;
+    let Callback { family, event, error, elements } = callback;
     let place = match family {
         Family::Probe => return Normalised::Probe,
         Family::Task => Place::Job,
@@ -51,11 +46,7 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
 fn tidy_object(object: Object<'_>, place: Place) -> Object<'_> {
     let members = object.into_members();
     let respelled = members.iter().any(|(name, _)| place.spelling(name).is_some());
-    let members = if respelled {
-        respell(members, place)
-    } else {
-        members
-    };
+    let members = if respelled { respell(members, place) } else { members };
     let tidy = members.into_iter().filter_map(|(name, node)| {
         let (shape, inner) = place.member(&name);
         tidy(node, shape, inner).map(|node| (name, node))
@@ -117,10 +108,8 @@ fn cos_headers(object: Object<'_>) -> Option<Node<'_>> {
         true => vec![Node::Object(tidy_object(object, Place::Elsewhere))],
         false => object.into_members().into_iter().map(entry).collect(),
     };
-    let entries: Vec<_> = entries
-        .into_iter()
-        .filter(|node| !matches!(node, Node::Object(o) if o.is_empty()))
-        .collect();
+    let entries: Vec<_> =
+        entries.into_iter().filter(|node| !matches!(node, Node::Object(o) if o.is_empty())).collect();
     (!entries.is_empty()).then_some(Node::Array(entries))
 }
 
@@ -131,12 +120,10 @@ fn entry<'a>((key, value): Member<'a>) -> Node<'a> {
 }
 
 fn respell<'a>(members: Vec<Member<'a>>, place: Place) -> Vec<Member<'a>> {
-    let respelled = members
-        .into_iter()
-        .map(|(name, node)| match place.spelling(&name) {
-            Some(name) => (Cow::Borrowed(name), node),
-            None => (name, node),
-        });
+    let respelled = members.into_iter().map(|(name, node)| match place.spelling(&name) {
+        Some(name) => (Cow::Borrowed(name), node),
+        None => (name, node),
+    });
     Object::gather(respelled.collect()).into_members()
 }
 

@@ -40,11 +40,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            max_depth: 64,
-            max_nodes: 100_000,
-            max_jobs: 1_000,
-        }
+        Self { max_depth: 64, max_nodes: 100_000, max_jobs: 1_000 }
     }
 }
 
@@ -98,11 +94,7 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
     let format = Format::sniff(body);
     let body = without_bom(body);
     let text = std::str::from_utf8(body).map_err(|e| {
-        ParseError::syntax(
-            body,
-            e.valid_up_to(),
-            "not UTF-8, the only encoding that Tencent CI sends",
-        )
+        ParseError::syntax(body, e.valid_up_to(), "not UTF-8, the only encoding that Tencent CI sends")
     })?;
     let root = match format {
         Format::Xml => xml::read(text, limits)?,
@@ -118,11 +110,7 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
         }
         Format::Unknown => {
             let at = text.len() - text.trim_start().len();
-            return Err(ParseError::syntax(
-                body,
-                at,
-                "neither XML nor JSON: expected '<' or '{'",
-            ));
+            return Err(ParseError::syntax(body, at, "neither XML nor JSON: expected '<' or '{'"));
         }
     };
     family::recognise(root, limits)
@@ -144,8 +132,6 @@ fn is_form(body: &[u8]) -> bool {
     let body = body.trim_ascii();
     let name_end = body.iter().position(|&b| b == b'=').unwrap_or(0);
     name_end > 0
-        && body[..name_end]
-            .iter()
-            .all(|b| b.is_ascii_alphanumeric() || b"_-.%+[]".contains(b))
+        && body[..name_end].iter().all(|b| b.is_ascii_alphanumeric() || b"_-.%+[]".contains(b))
         && body.iter().all(u8::is_ascii_graphic)
 }

@@ -91,9 +91,7 @@ impl<'a> Object<'a> {
     }
 
     fn index_of(&self, name: &str) -> Option<usize> {
-        self.members
-            .binary_search_by(|(have, _)| have.as_ref().cmp(name))
-            .ok()
+        self.members.binary_search_by(|(have, _)| have.as_ref().cmp(name)).ok()
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ci_bridge_publisher::Delivery;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Config;
 use super::endpoints::Problems;
@@ -29,8 +30,11 @@ impl Problems {
                 self.add(key, "must be at least 1");
             }
         }
-        if let Err(e) = EnvFilter::try_new(&config.log.level) {
-            self.add("log.level", format!("use error, warn, info, debug or trace: {e}"));
+        let level = config.log.level.as_str();
+        // EnvFilter would take a misspelt level for the name of a module.
+        let is_word = !level.contains(['=', ',', '[']);
+        if EnvFilter::try_new(level).is_err() || is_word && level.parse::<LevelFilter>().is_err() {
+            self.add("log.level", format!("{level:?} is no level: use error, warn, info, debug or trace"));
         }
         if ingress.max_depth > DEEPEST {
             self.add("ingress.max_depth", format!("must be at most {DEEPEST}"));

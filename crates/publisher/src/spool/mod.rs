@@ -65,6 +65,8 @@ pub(crate) struct Spooled {
 pub(crate) struct Level {
     messages: AtomicU64,
     bytes: AtomicU64,
+    /// The bytes of the last append, if they did not fit.
+    refused: AtomicU64,
     /// Seconds since the epoch; 0 when the spool is empty.
     oldest: AtomicU64,
     trouble: std::sync::Mutex<Option<String>>,
@@ -99,7 +101,9 @@ impl Spool {
         let now = SystemTime::now();
         let records: Vec<_> = messages.iter().map(|message| record::encode(message, now)).collect();
         let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
-        if self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes {
+        let full = self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes;
+        self.level.refused.store(if full { bytes } else { 0 }, Ordering::Relaxed);
+        if full {
             return Err(SpoolError::Full(self.max_bytes));
         }
         let (done, result) = oneshot::channel();
@@ -128,6 +132,17 @@ impl Spool {
         let places = messages.iter().map(|spooled| (spooled.place, spooled.bytes)).collect();
         if self.requests.send(Request::Remove { places, done }).await.is_ok() {
             let _ = removed.await;
+        }
+    }
+
+    /// After the disk failed: finds out whether it takes writes again. Without trouble, nothing is written.
+    pub(crate) async fn probe(&self) {
+        if self.trouble().is_none() {
+            return;
+        }
+        let (done, probed) = oneshot::channel();
+        if self.requests.send(Request::Probe { done }).await.is_ok() {
+            let _ = probed.await;
         }
     }
 
@@ -175,7 +190,7 @@ impl Spool {
 
     /// Why the spool would not take a message now.
     pub(crate) fn trouble(&self) -> Option<String> {
-        if self.bytes() >= self.max_bytes {
+        if self.bytes() + self.level.refused.load(Ordering::Relaxed) >= self.max_bytes {
             return Some(SpoolError::Full(self.max_bytes).to_string());
         }
         self.level.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()

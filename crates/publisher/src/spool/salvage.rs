@@ -4,11 +4,72 @@
 //! not: the place is found by halving.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::store::Store;
+
+/// What the journals held before the store was opened: fjall cuts a journal at the first entry that makes no sense,
+/// which is right for a torn tail, and silent loss for damage in front of sound messages.
+pub(super) struct Before(Vec<(PathBuf, Vec<u8>)>);
+
+/// What ends a batch in fjall's journal, version 3.
+const END_OF_BATCH: &[u8] = b"FJL\x03";
+/// fjall allocates a journal ahead; behind so many zeros nothing was ever written.
+const ZEROS: usize = 1 << 20;
+
+impl Before {
+    pub(super) fn look(dir: &Path) -> io::Result<Self> {
+        let journals = journals(dir)?.into_iter().map(|path| Ok((path.clone(), written(&path)?)));
+        journals.collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Keeps aside what was cut although it had been written whole; gives where it is.
+    pub(super) fn keep_what_was_cut(&self, dir: &Path) -> io::Result<Option<PathBuf>> {
+        let mut aside = None;
+        for (path, bytes) in &self.0 {
+            let end = bytes.windows(END_OF_BATCH.len()).rposition(|window| window == END_OF_BATCH);
+            let Some(end) = end else { continue };
+            let mut now = [0; END_OF_BATCH.len()];
+            let still_there = match fs::File::open(path) {
+                Ok(file) => read_at(file, end as u64, &mut now).is_ok() && now == END_OF_BATCH,
+                // Written out into a table, and gone in order.
+                Err(error) => error.kind() == io::ErrorKind::NotFound,
+            };
+            if !still_there {
+                let folder = aside.get_or_insert_with(|| beside(dir, "damaged"));
+                fs::create_dir_all(&*folder)?;
+                fs::write(folder.join(path.file_name().unwrap_or_default()), bytes)?;
+            }
+        }
+        Ok(aside)
+    }
+}
+
+fn read_at(mut file: fs::File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    file.seek(io::SeekFrom::Start(at))?;
+    file.read_exact(buffer)
+}
+
+/// The bytes of a journal in front of its zeros.
+fn written(journal: &Path) -> io::Result<Vec<u8>> {
+    let mut file = fs::File::open(journal)?;
+    let (mut bytes, mut zeros) = (Vec::new(), 0);
+    let mut chunk = vec![0; 64 * 1024];
+    while zeros < ZEROS {
+        let count = file.read(&mut chunk)?;
+        if count == 0 {
+            break;
+        }
+        let chunk = &chunk[..count];
+        zeros = if chunk.iter().all(|&byte| byte == 0) { zeros + count } else { 0 };
+        bytes.extend_from_slice(chunk);
+    }
+    let length = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    bytes.truncate(length);
+    Ok(bytes)
+}
 
 /// Moves the folder aside and puts in its place what can be read of it. Gives where the damaged files are.
 pub(super) fn replace(dir: &Path) -> io::Result<PathBuf> {
@@ -32,10 +93,7 @@ fn sound_length(aside: &Path, scratch: &Path) -> io::Result<Option<u64>> {
         fs::remove_dir_all(scratch)?;
         Ok(opens)
     };
-    // fjall allocates a journal ahead, in zeros.
-    let bytes = fs::read(journal)?;
-    let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-    let (mut sound, mut damaged) = (0, written + 1);
+    let (mut sound, mut damaged) = (0, written(&journal)?.len() as u64 + 1);
     if !opens(sound)? {
         return Ok(None);
     }
@@ -78,6 +136,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 /// The journal that is written to: of several, the one with the highest number.
 fn journal(dir: &Path) -> io::Result<Option<PathBuf>> {
+    let number = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
+    Ok(journals(dir)?.into_iter().max_by_key(number))
+}
+
+fn journals(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut journals = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -85,8 +148,7 @@ fn journal(dir: &Path) -> io::Result<Option<PathBuf>> {
             journals.push(path);
         }
     }
-    let number = |path: &PathBuf| path.file_stem().and_then(|stem| stem.to_str()?.parse::<u64>().ok());
-    Ok(journals.into_iter().max_by_key(number))
+    Ok(journals)
 }
 
 fn beside(dir: &Path, what: &str) -> PathBuf {

@@ -23,6 +23,11 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The smallest that fjall allows.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
+/// A place that no message will ever have.
+const PROBE: u64 = u64::MAX;
+/// About three messages.
+const PROBE_BYTES: usize = 4096;
+
 pub(super) struct Store {
     database: Database,
     records: Keyspace,
@@ -32,16 +37,24 @@ impl Store {
     /// Opens the store. One that is damaged is moved aside, and what stands before the damage is taken over;
     /// `on_damage` learns of that.
     pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Self, SpoolError> {
-        std::fs::create_dir_all(dir).map_err(|e| SpoolError::Disk(format!("{}: {e}", dir.display())))?;
+        let explain = |e: io::Error| SpoolError::Disk(format!("{}: {e}", dir.display()));
+        std::fs::create_dir_all(dir).map_err(explain)?;
+        let before = salvage::Before::look(dir).map_err(explain)?;
         match Self::open_as_it_is(dir) {
+            Ok(store) => {
+                if let Some(aside) = before.keep_what_was_cut(dir).map_err(explain)? {
+                    on_damage();
+                    error!(kept = %aside.display(), "the spool's journal is damaged: what stood behind is kept aside");
+                }
+                Ok(store)
+            }
             Err(OpenError::Damaged(what)) => {
                 on_damage();
-                let aside =
-                    salvage::replace(dir).map_err(|e| SpoolError::Disk(format!("{}: {e}", dir.display())))?;
+                let aside = salvage::replace(dir).map_err(explain)?;
                 error!(what, kept = %aside.display(), "the spool is damaged: kept aside, what could be read goes on");
                 Ok(Self::open_as_it_is(dir)?)
             }
-            result => Ok(result?),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -83,9 +96,15 @@ impl Store {
         batch.commit().map_err(|e| disk(&e))
     }
 
+    /// Writes something and forgets it: whether the disk takes writes.
+    pub(super) fn probe(&self) -> Result<(), SpoolError> {
+        self.write(&[(PROBE, vec![0; PROBE_BYTES])], &[], true)?;
+        self.write(&[], &[PROBE], false)
+    }
+
     /// The records from a place on, oldest first.
     pub(super) fn from(&self, place: u64) -> impl Iterator<Item = Result<(u64, Bytes), SpoolError>> {
-        self.records.range(place.to_be_bytes()..).map(|guard| {
+        self.records.range(place.to_be_bytes()..PROBE.to_be_bytes()).map(|guard| {
             let (key, value) = guard.into_inner().map_err(|e| disk(&e))?;
             let place = key
                 .as_ref()

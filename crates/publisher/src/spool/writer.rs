@@ -22,6 +22,7 @@ pub(super) enum Request {
     Append { records: Vec<Vec<u8>>, done: oneshot::Sender<Result<(), SpoolError>> },
     Remove { places: Vec<(u64, u64)>, done: oneshot::Sender<()> },
     Read { after: Option<u64>, limit: usize, done: oneshot::Sender<Vec<Spooled>> },
+    Probe { done: oneshot::Sender<()> },
     Close { done: oneshot::Sender<()> },
 }
 
@@ -92,6 +93,14 @@ impl Writer {
         match request {
             Request::Read { after, limit, done } => {
                 let _ = done.send(self.read(after, limit));
+                None
+            }
+            Request::Probe { done } => {
+                match self.reopened().and_then(Store::probe) {
+                    Ok(()) => self.level.set_trouble(None),
+                    Err(error) => self.fail(&error),
+                }
+                let _ = done.send(());
                 None
             }
             write => self.write(write, waiting),

@@ -86,8 +86,6 @@ impl WorkflowEvent {
 
     /// The tasks that failed.
     pub fn failed_tasks(&self) -> impl Iterator<Item = &WorkflowTask> {
-        self.tasks
-            .iter()
-            .filter(|task| task.state.as_deref() == Some("Failed"))
+        self.tasks.iter().filter(|task| task.state.as_deref() == Some("Failed"))
     }
 }
