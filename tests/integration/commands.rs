@@ -57,7 +57,7 @@ fn render_prints_the_good_and_names_the_bad() {
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 1);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(stderr.contains("bad.xml: syntax: line 3, column 1: </Job> closes <JobsDetail>"), "{stderr}");
-    assert_eq!(run(&["render", "/nowhere"], b"").status.code(), Some(1));
+    assert_eq!(run(&["render", "/nowhere"], b"").status.code(), Some(65));
 }
 
 #[test]

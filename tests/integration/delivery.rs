@@ -120,6 +120,10 @@ fn endpoints_have_subjects_of_their_own() {
         name = \"a\"
         path = \"/a\"
         [[ingress.endpoints]]
+        name = \"outer\"
+        path = \"/a/b\"
+        tokens = [\"s3cret\"]
+        [[ingress.endpoints]]
         name = \"b\"
         path = \"/b\"
         subjects = { task = \"ci.{endpoint}.{tag}\" }";

@@ -16,12 +16,20 @@ fn requests_that_are_no_callbacks_are_told_why() {
     let body = body.as_bytes();
     let large = vec![b' '; 3000];
     type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
-    let rows: [Row<'_>; 9] = [
+    let rows: [Row<'_>; 10] = [
         ("POST", "/", &[], body, 404, "no endpoint"),
         ("POST", "/ci/callback/x", &[], body, 404, "no endpoint"),
         ("GET", "/ci/callback", &[], b"", 405, "POST"),
         ("PUT", "/ci/callback", &[], body, 405, "POST"),
         ("POST", "/ci/callback", &[("Content-Encoding", "gzip")], body, 415, "gzip"),
+        (
+            "POST",
+            "/ci/callback",
+            &[("Content-Encoding", "identity"), ("Content-Encoding", "br")],
+            body,
+            415,
+            "br",
+        ),
         ("POST", "/ci/callback", &[], &large, 413, "max_body"),
         ("POST", "/ci/callback", &[], b"", 400, "empty"),
         ("POST", "/ci/callback", &[], b"{\"a\":1}", 422, "not a callback"),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
 
-use crate::support::{Bridge, LocalNats, Streams, eventually, nats, signal, task};
+use crate::support::{Bridge, Connection, LocalNats, Streams, eventually, nats, signal, task, task_with};
 
 /// A nats-server that has a port, but does not run.
 fn stopped_nats() -> LocalNats {
@@ -85,7 +85,7 @@ fn without_a_spool_the_sender_is_told_to_come_again() {
 #[test]
 fn a_short_restart_of_nats_is_waited_for() {
     let mut nats = nats();
-    let bridge = Bridge::start(&nats, "[spool]\nenabled = false\n");
+    let bridge = Bridge::start(&nats, "[ingress]\ndeadline = \"20s\"\n[spool]\nenabled = false\n");
     nats.kill().unwrap();
     let answer = std::thread::scope(|scope| {
         let posting = scope.spawn(|| bridge.post(task("j1")));
@@ -272,4 +272,80 @@ fn a_stream_that_forgets_ids_too_soon_is_warned_of() {
     let (_, log) = bridge.terminate();
     assert!(log.contains("forgets message ids sooner"), "{log}");
     assert!(log.contains("durability: one copy"), "{log}");
+}
+
+#[test]
+fn a_subject_that_nats_forbids_does_not_hold_up_the_rest() {
+    let denied = "permissions: { publish: { deny: \"ci.task.Poison.>\" } }";
+    let nats =
+        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
+            .unwrap();
+    let bridge = Bridge::start_towards(&nats.url().replace("nats://", "nats://b:p@"), "");
+    bridge.wait_until_ready();
+    assert_eq!(bridge.post(task_with("poison", "Poison", "Success")).json()["outcome"], "spooled");
+    for job in ["j1", "j2", "j3"] {
+        assert_eq!(bridge.post(task(job)).status, 200);
+    }
+    eventually("all but one are stored", || (bridge.metric("ci_bridge_spool_messages") == 1.0).then_some(()));
+    eventually("the reason", || bridge.get("/readyz").text().contains("ermissions").then_some(()));
+    let (_, log) = bridge.terminate();
+    assert!(log.contains("NATS forbids something"), "{log}");
+}
+
+#[test]
+fn the_stream_of_a_rule_must_be_there() {
+    let nats = nats();
+    let configuration =
+        "[[rules]]\nmatch = { tag = \"NoiseReduction\" }\nsubject = \"alerts.{tag}\"\nstream = \"ALERTS\"\n";
+    let bridge = Bridge::start_towards(&nats.url(), configuration);
+    eventually("the reason", || {
+        bridge.get("/readyz").text().contains("stream ALERTS does not exist").then_some(())
+    });
+    assert_eq!(bridge.post(task("j1")).json()["outcome"], "spooled");
+    let streams = Streams::of(&nats);
+    streams.create(Config { name: "ALERTS".into(), subjects: vec!["alerts.>".into()], ..Config::default() });
+    wait_until_drained(&bridge);
+    assert_eq!(streams.subjects("ALERTS"), ["alerts.NoiseReduction"]);
+}
+
+#[test]
+fn a_message_that_nats_will_never_take_is_not_promised_while_it_is_away() {
+    let nats = stopped_nats();
+    let bridge = Bridge::start_towards(&nats.url(), "[ingress]\nmax_body = \"2MiB\"\n");
+    let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(1_100_000));
+    let answer = bridge.post(task("large").replace("</JobsDetail>", &note));
+    assert_eq!(answer.status, 413, "{answer:?}");
+}
+
+#[test]
+fn core_delivery_recovers_from_a_frozen_server() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "delivery = \"core\"\n");
+    signal("STOP", nats.id());
+    assert_eq!(bridge.post(task("j1")).status, 503);
+    signal("CONT", nats.id());
+    eventually("it is answered again", || (bridge.post(task("j2")).status == 200).then_some(()));
+    bridge.wait_until_ready();
+}
+
+#[test]
+fn senders_that_hang_up_keep_their_place_until_their_callback_is_done() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nmax_in_flight = 4\n[spool]\nenabled = false\n");
+    signal("STOP", nats.id());
+    for number in 0..40 {
+        let body = task(&format!("j{number}"));
+        let mut connection = Connection::open(bridge.address);
+        let head = format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        connection.write(format!("{head}{body}").as_bytes());
+        drop(connection);
+    }
+    eventually("all have come", || {
+        (bridge.metric("ci_bridge_callbacks_received_total") >= 40.0).then_some(())
+    });
+    assert!(bridge.metric("ci_bridge_in_flight") <= 4.0);
+    signal("CONT", nats.id());
+    eventually("none is left", || (bridge.metric("ci_bridge_in_flight") == 0.0).then_some(()));
+    assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"rejected\"}"), 0.0);
+    bridge.assert_every_callback_is_accounted_for();
 }

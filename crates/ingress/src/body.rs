@@ -14,11 +14,19 @@ use crate::answer::Answer;
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_millis(250);
 
-/// The whole body, or the answer to give instead.
-pub(crate) async fn read(mut body: Incoming, max_bytes: usize, within: Duration) -> Result<Bytes, Answer> {
+/// The whole body, or the answer to give instead. A sender that `waits_for_leave` (`Expect: 100-continue`) is told
+/// no without being asked for a byte.
+pub(crate) async fn read(
+    mut body: Incoming,
+    max_bytes: usize,
+    within: Duration,
+    waits_for_leave: bool,
+) -> Result<Bytes, Answer> {
     let announced = body.size_hint().lower();
     if announced > max_bytes as u64 {
-        linger(&mut body).await;
+        if !waits_for_leave {
+            linger(&mut body).await;
+        }
         return Err(Answer::BodyTooLarge { limit: max_bytes });
     }
     let result = timeout(within, collect(&mut body, max_bytes)).await.unwrap_or(Err(Answer::BodyTooSlow));
@@ -43,7 +51,8 @@ async fn collect(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Answer>
     Ok(collected.into_bytes())
 }
 
-async fn linger(body: &mut Incoming) {
+/// Reads on for a moment, so that the sender can read the answer.
+pub(crate) async fn linger(body: &mut Incoming) {
     let throw_away = async {
         let mut bytes = 0;
         while let Some(Ok(frame)) = body.frame().await {

@@ -39,7 +39,7 @@ pub(crate) struct Metrics {
     by_outcome: [Counter; Outcome::ALL.len()],
     rejections: Family<ReasonLabel, Counter>,
     answer: Histogram,
-    pub(crate) in_flight: Arc<Gauge>,
+    in_flight: Arc<Gauge>,
     pub(crate) connections: Arc<Gauge>,
 }
 
@@ -85,6 +85,7 @@ impl Metrics {
 
     pub(crate) fn received(&self) -> Received<'_> {
         self.received.inc();
+        self.in_flight.inc();
         Received { metrics: self, since: std::time::Instant::now(), answered: false }
     }
 
@@ -107,6 +108,7 @@ impl Received<'_> {
 
 impl Drop for Received<'_> {
     fn drop(&mut self) {
+        self.metrics.in_flight.dec();
         if !self.answered {
             self.metrics.count(Outcome::Rejected);
             self.metrics.rejected("sender_left");

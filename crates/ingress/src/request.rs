@@ -27,12 +27,10 @@ impl Ingress {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Response<Full<bytes::Bytes>> {
         let received = self.metrics.received();
-        self.metrics.in_flight.inc();
         let answer = match permit {
             Some(_) => self.handle(request, peer).await,
             None => Answer::Overloaded("requests in flight (max_in_flight)"),
         };
-        self.metrics.in_flight.dec();
         if let Some(reason) = answer.rejection() {
             debug!(%peer, reason, "request rejected");
             self.metrics.rejected(reason);
@@ -46,12 +44,25 @@ impl Ingress {
     }
 
     async fn handle(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Answer {
+        let waits_for_leave = request.headers().contains_key(header::EXPECT);
         let endpoint = match self.admit(&request, peer) {
             Ok(endpoint) => endpoint,
-            Err(answer) => return answer,
+            Err(answer) => {
+                if !waits_for_leave {
+                    body::linger(&mut request.into_body()).await;
+                }
+                return answer;
+            }
         };
         let trace = Traceparent::read(request.headers());
-        let body = match body::read(request.into_body(), self.limits.max_body, self.limits.body_timeout).await
+        let limits = &self.limits;
+        let body = match body::read(
+            request.into_body(),
+            limits.max_body,
+            limits.body_timeout,
+            waits_for_leave,
+        )
+        .await
         {
             Ok(body) => body,
             Err(answer) => return answer,
@@ -71,8 +82,10 @@ impl Ingress {
     fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
         let uri = request.uri();
         let endpoints = self.endpoints();
-        let mut matching = endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
-        let (endpoint, token) = matching.next().ok_or(Answer::NoSuchPath)?;
+        let matching = endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
+        // Of `/ci` with a token and `/ci/callback`, the path itself is meant.
+        let longest = matching.max_by_key(|(endpoint, _)| endpoint.path.len());
+        let (endpoint, token) = longest.ok_or(Answer::NoSuchPath)?;
         if request.method() != Method::POST {
             return Err(Answer::MethodNotAllowed);
         }
@@ -98,9 +111,10 @@ impl Ingress {
     }
 }
 
-/// A content coding other than none.
+/// The first content coding other than none.
 fn content_coding(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(header::CONTENT_ENCODING)?;
-    let coding = value.to_str().unwrap_or("?").trim().to_owned();
-    (!coding.is_empty() && !coding.eq_ignore_ascii_case("identity")).then_some(coding)
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings = values.flat_map(|value| value.to_str().unwrap_or("?").split(',')).map(str::trim);
+    let mut other = codings.filter(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"));
+    other.next().map(str::to_owned)
 }

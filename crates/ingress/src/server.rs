@@ -136,7 +136,9 @@ fn serve_connection(
     let _ = stream.set_nodelay(true);
     let limits = &ingress.limits;
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
+    // A sender that closes its half, or hangs up, still has its callback finished and counted in its place.
+    http.half_close(true)
+        .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
         .max_headers(limits.max_headers)
         .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));

@@ -23,7 +23,7 @@ pub struct Readiness {
 /// One reason to be ready or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// `nats`, `streams`, `writes`.
+    /// `nats`, `streams`, `writes`, `spool`, `shutdown`.
     pub name: &'static str,
     /// Whether it holds.
     pub ok: bool,
@@ -87,8 +87,8 @@ impl Broker {
                     self.changed.notify_one();
                 }
             }
-            // That a message is too large says nothing of the broker.
-            Failure::Disconnected | Failure::Away | Failure::TooLarge(_) => {}
+            // That a message is too large, or a copy of it on its way, says nothing of the broker.
+            Failure::Disconnected | Failure::Away | Failure::TooLarge(_) | Failure::InFlight => {}
             other => {
                 let refusal = other.to_string();
                 let is_news = known.refusal.as_ref().is_none_or(|(_, before)| *before != refusal);

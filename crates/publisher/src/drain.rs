@@ -24,6 +24,7 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Runs for the life of the publisher.
 pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
     let mut at_work = false;
+    let mut after = None;
     let stuck = Stuck::default();
     loop {
         if spool.is_empty() {
@@ -41,7 +42,8 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
                 );
                 shared.warn_of_short_window(oldest);
             }
-            if pass(&shared, &spool, &stuck).await > 0 {
+            after = pass(&shared, &spool, after, &stuck).await;
+            if !spool.is_empty() {
                 sleep(PAUSE).await;
             }
         } else {
@@ -53,25 +55,25 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
 /// The places of messages that nothing takes as things are; each is told of once.
 type Stuck = Mutex<BTreeSet<u64>>;
 
-/// One way through the spool; gives the number of messages that were not taken. Ends early when the first of a
-/// window are not: then the broker is away, and the messages wait for it.
-async fn pass(shared: &Shared, spool: &Spool, stuck: &Stuck) -> usize {
-    let mut left = 0;
-    let mut after = None;
+/// Goes through the spool behind the place `after`, until nothing is taken; gives the place to go on from. A message
+/// that nothing takes (a subject that NATS forbids, a stream that is not there) must not hold up those behind it:
+/// the next pass begins behind it, and comes to it again when it has been through.
+async fn pass(shared: &Shared, spool: &Spool, mut after: Option<u64>, stuck: &Stuck) -> Option<u64> {
     loop {
         // While the broker has not answered for a while, one message finds out.
         let window = if shared.is_away() { 1 } else { WINDOW };
         let messages = spool.read(after, window).await;
-        let Some(last) = messages.last() else { return left };
-        after = Some(last.place);
-        let count = messages.len();
+        after = Some(messages.last()?.place);
         let published =
             stream::iter(messages).map(|spooled| publish(shared, spooled, stuck)).buffered(WINDOW);
         let done: Vec<_> = published.filter_map(std::future::ready).collect().await;
         spool.remove(&done).await;
-        left += count - done.len();
+        if !shared.may_probe() {
+            // The connection went: none of these is to blame, and the oldest comes first again.
+            return None;
+        }
         if done.is_empty() || shared.is_away() {
-            return left.max(1);
+            return after;
         }
     }
 }

@@ -52,7 +52,11 @@ impl Metrics {
             drained: Counter::default(),
             duplicate_window_shortfall: Gauge::default(),
         };
-        registry.register("messages", "Messages by what became of them", metrics.messages.clone());
+        registry.register(
+            "messages",
+            "Messages by what became of them; a spooled one counts again when it is published",
+            metrics.messages.clone(),
+        );
         registry.register_with_unit(
             "acknowledgement",
             "Time from publish to JetStream's acknowledgement",

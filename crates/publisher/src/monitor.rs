@@ -59,7 +59,12 @@ impl Monitor {
             return Readiness::of(checks.chain(self.spool()).collect());
         }
         let mut checks = vec![Check::passed("nats", "connected")];
-        if !self.streams.is_empty() {
+        if self.streams.is_empty() {
+            // Core delivery has no drain that would find out whether the server answers again.
+            if let Ok(Ok(())) = timeout(QUESTION_TIMEOUT, self.link.round_trip()).await {
+                self.broker.responded();
+            }
+        } else {
             checks.push(match self.streams().await {
                 Ok(states) => {
                     let check = self.coverage(&states);
@@ -90,7 +95,7 @@ impl Monitor {
         }
         // With messages in the spool, a publish of the drain is the better witness: JetStream may answer questions
         // and yet take no writes.
-        if self.spool.as_ref().is_none_or(Spool::is_empty) {
+        if self.spool.as_ref().is_none_or(|spool| spool.is_empty() || spool.trouble().is_some()) {
             self.broker.responded();
         }
         Ok(states)
@@ -131,7 +136,7 @@ impl Monitor {
         let patterns = self.broker.patterns();
         let uncovered = patterns.iter().find(|(pattern, stream)| {
             let state = states.iter().find(|state| state.name == *stream);
-            state.is_some_and(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
+            state.is_none_or(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
         });
         match uncovered {
             None => {
@@ -153,7 +158,12 @@ impl Monitor {
     fn writes(&self) -> Check {
         match (self.broker.unresponsive_for(), self.broker.refusal()) {
             (Some(silence), _) => {
-                Check::failed("writes", format!("no publish acknowledged for {:.1} s", silence.as_secs_f64()))
+                let why = self.broker.complaint().map(|complaint| format!("; NATS says: {complaint}"));
+                let silence = silence.as_secs_f64();
+                Check::failed(
+                    "writes",
+                    format!("no publish acknowledged for {silence:.1} s{}", why.unwrap_or_default()),
+                )
             }
             (None, Some(refusal)) => Check::failed("writes", refusal),
             (None, None) => Check::passed("writes", "acknowledged"),

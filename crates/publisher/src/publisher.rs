@@ -236,7 +236,7 @@ impl Shared {
         loop {
             let result = match self.is_away() {
                 // Whoever finds out that it is back is the monitor or the drain.
-                true => Err(Failure::Away),
+                true => Err(self.link.too_large(message).unwrap_or(Failure::Away)),
                 false => self.attempt(message).await,
             };
             let failure = match result {
@@ -259,19 +259,21 @@ impl Shared {
         messages: &[Message],
         results: Vec<Result<Receipt, Failure>>,
     ) -> Result<Vec<Receipt>, Unavailable> {
-        let left = messages.iter().zip(&results).filter(|(_, result)| result.is_err());
-        let (left, failures): (Vec<_>, Vec<_>) = left.map(|(m, result)| (m, result.as_ref().err())).unzip();
-        let failures = failures.into_iter().flatten();
-        let Some(worst) = failures.max_by_key(|failure| matches!(failure, Failure::TooLarge(_))) else {
-            return Ok(results.into_iter().flatten().collect());
-        };
-        match (worst, &self.spool) {
-            (Failure::TooLarge(_), _) => return Err(Unavailable::TooLarge(worst.clone())),
-            (_, None) => return Err(Unavailable::Later(worst.to_string())),
-            (_, Some(spool)) => {
-                let full = |error| Unavailable::Later(format!("{worst}, and {error}"));
-                spool.append(&left).await.map_err(full)?;
-            }
+        let failed = messages
+            .iter()
+            .zip(&results)
+            .filter_map(|(message, result)| Some((message, result.as_ref().err()?)));
+        let (too_large, waiting): (Vec<_>, Vec<_>) =
+            failed.partition(|(_, failure)| matches!(failure, Failure::TooLarge(_)));
+        // What only has to wait is made durable first: that another is too large must not cost it.
+        if let Some((_, why)) = waiting.first() {
+            let Some(spool) = &self.spool else { return Err(Unavailable::Later(why.to_string())) };
+            let waiting: Vec<_> = waiting.iter().map(|(message, _)| *message).collect();
+            let refused = |error| Unavailable::Later(format!("{why}, and {error}"));
+            spool.append(&waiting).await.map_err(refused)?;
+        }
+        if let Some((_, why)) = too_large.first() {
+            return Err(Unavailable::TooLarge((*why).clone()));
         }
         Ok(results.into_iter().map(|result| result.unwrap_or(Receipt::Spooled)).collect())
     }
@@ -369,7 +371,11 @@ fn on_link_event(event: &LinkEvent, broker: &Broker, metrics: &Metrics) {
             broker.lame_duck();
         }
         LinkEvent::Complaint(complaint) => {
-            debug!(complaint, "NATS complains");
+            match complaint.contains("ermissions") {
+                // A publish that is not allowed looks like one that is not answered: this is the only trace of it.
+                true => warn!(complaint, "NATS forbids something: compare the user's permissions"),
+                false => debug!(complaint, "NATS complains"),
+            }
             broker.complained(complaint.clone());
         }
     }

@@ -12,6 +12,8 @@ pub struct Event<'a> {
     pub(crate) family: Family,
     /// `EventName` of the callback it came in.
     pub(crate) name: Option<Cow<'a, str>>,
+    /// It is a Simple moderation whose code is not 0.
+    pub(crate) failed: bool,
     pub(crate) element: Object<'a>,
 }
 
@@ -59,10 +61,6 @@ pub struct Facts<'e> {
 }
 
 impl<'a> Event<'a> {
-    pub(crate) fn new(family: Family, name: Option<Cow<'a, str>>, element: Object<'a>) -> Self {
-        Self { family, name, element }
-    }
-
     /// What the event is about.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -23,10 +23,9 @@ impl Event<'_> {
     fn moderation(&self) -> Facts<'_> {
         let result = &self.element;
         let is_simple = self.family == Family::ModerationSimple;
-        let code_failed = is_simple && result.contains("Code");
         let state = match is_simple {
             // Simple has no State; its code says the same.
-            true => Some(if code_failed { "Failed" } else { "Success" }),
+            true => Some(if self.failed { "Failed" } else { "Success" }),
             false => result.scalar(&["State"]),
         };
         let url = result.scalar(&["Url"]).and_then(CosUrl::read);
@@ -34,7 +33,7 @@ impl Event<'_> {
             id: result.scalar(&["JobId"]),
             state,
             event: self.name.as_deref(),
-            verdict: verdict(result, state == Some("Failed") || code_failed),
+            verdict: verdict(result, state == Some("Failed") || self.failed),
             bucket: result.scalar(&["BucketId"]).or(url.as_ref().map(|url| url.bucket)),
             object: result
                 .scalar(&["Object"])

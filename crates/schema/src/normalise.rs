@@ -32,13 +32,14 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
         Family::Workflow => Place::Workflow,
         Family::ModerationDetail | Family::ModerationSimple => Place::Moderation,
     };
+    let failed = error.is_some();
     let mut error = error;
     let events = elements.into_iter().map(|element| {
         let element = match family {
             Family::ModerationSimple => moderation::in_detail_names(element, error.take()),
             _ => element,
         };
-        Event::new(family, event.clone(), tidy_object(element, place))
+        Event { family, name: event.clone(), failed, element: tidy_object(element, place) }
     });
     Normalised::Events(events.collect())
 }

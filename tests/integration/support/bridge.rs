@@ -147,6 +147,11 @@ impl Bridge {
         self.log.lock().unwrap().clone()
     }
 
+    /// Waits until it has ended by itself; gives its exit code.
+    pub(crate) fn wait_for_end(mut self) -> Option<i32> {
+        eventually("the end", || self.child.try_wait().expect("its state can be asked for")).code()
+    }
+
     /// Asks it to stop, and waits until it has.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         signal("TERM", self.child.id());

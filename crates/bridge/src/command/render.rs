@@ -25,7 +25,13 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
     let mut unreadable = Vec::new();
     let mut stdout = io::BufWriter::new(io::stdout().lock());
     for file in files {
-        let body = read(file)?;
+        let body = match read(file) {
+            Ok(body) => body,
+            Err(error) => {
+                unreadable.push(error.to_string());
+                continue;
+            }
+        };
         match messages(settings, body_of_capture(&body)) {
             Ok(messages) => messages.iter().try_for_each(|message| print(message, &mut stdout))?,
             Err(error) => {

@@ -126,7 +126,12 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         discard_new: false,
         ..events.clone()
     };
-    vec![events, quarantine]
+    // A stream that a rule names is somebody else's: it must be there, and is not made.
+    let others: BTreeSet<_> = config.rules.iter().filter_map(|rule| rule.stream.clone()).collect();
+    let others = others.into_iter().filter(|name| *name != events.name && *name != quarantine.name);
+    let others: Vec<_> =
+        others.map(|name| StreamSpec { name, missing: Missing::Wait, ..events.clone() }).collect();
+    [events, quarantine].into_iter().chain(others).collect()
 }
 
 /// Reads a secret from a file: its first line.

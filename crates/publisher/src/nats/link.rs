@@ -96,6 +96,20 @@ impl Link {
         }
     }
 
+    /// Whether a message is larger than the server takes, as far as is known: the limit of the last connection, or
+    /// NATS's default before the first.
+    pub(crate) fn too_large(&self, message: &Message) -> Option<Failure> {
+        // As the wire has them: `name: value` and a line's end each, and a first and a last line.
+        let headers: usize =
+            message.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let own = message.id.as_str().len()
+            + message.stream.len()
+            + "Nats-Msg-Id: Nats-Expected-Stream: ".len()
+            + 18;
+        let limit = self.client.max_payload();
+        (message.payload.len() + headers + own > limit).then(|| too_large(limit))
+    }
+
     /// Publishes to JetStream and waits for the acknowledgement of the message's stream, without a limit in time.
     pub(crate) async fn publish(&self, message: &Message) -> Result<Stored, Failure> {
         let mut headers = headers(message);
@@ -152,9 +166,7 @@ impl Link {
             None => self.client.publish_with_headers(subject, headers, payload).await,
         };
         sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => {
-                Failure::TooLarge(format!("the server takes {} bytes", self.client.max_payload()))
-            }
+            PublishErrorKind::MaxPayloadExceeded => too_large(self.client.max_payload()),
             PublishErrorKind::InvalidSubject => {
                 Failure::Refused(format!("invalid subject {}", message.subject))
             }
@@ -165,6 +177,10 @@ impl Link {
     fn reply_subject(&self, waiter: &Waiter<'_>) -> String {
         format!("{}.{}", self.inbox, waiter.number)
     }
+}
+
+fn too_large(limit: usize) -> Failure {
+    Failure::TooLarge(format!("the server takes {limit} bytes"))
 }
 
 impl Pending {

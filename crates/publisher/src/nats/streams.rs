@@ -103,7 +103,7 @@ impl StreamSpec {
             Missing::Create => self.create(link).await,
             Missing::Assume => Ok(state(self.config(), Origin::Assumed)),
             Missing::Wait => Err(Failure::Refused(format!(
-                "stream {} does not exist, and provision = \"require\" says not to create it",
+                "stream {} does not exist, and is not to be created by the bridge",
                 self.name
             ))),
         }

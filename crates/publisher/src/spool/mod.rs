@@ -84,7 +84,8 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// When the folder cannot be used. Damage is no error: what can be read is kept, the rest is moved aside.
+    /// When the folder cannot be used. Damage is no error: the damaged files are kept aside, and what can be read
+    /// of them goes on.
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let level = Arc::new(Level::default());
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
@@ -204,8 +205,13 @@ impl Level {
     }
 
     fn removed(&self, messages: u64, bytes: u64) {
-        self.messages.fetch_sub(messages, Ordering::Relaxed);
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        // A store that was opened again meanwhile may have been counted without them.
+        let less = |counter: &AtomicU64, by: u64| {
+            let _ =
+                counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| Some(n.saturating_sub(by)));
+        };
+        less(&self.messages, messages);
+        less(&self.bytes, bytes);
     }
 
     fn set_oldest(&self, oldest: Option<SystemTime>) {

@@ -74,14 +74,29 @@ fn written(journal: &Path) -> io::Result<Vec<u8>> {
 /// Moves the folder aside and puts in its place what can be read of it. Gives where the damaged files are.
 pub(super) fn replace(dir: &Path) -> io::Result<PathBuf> {
     let aside = beside(dir, "damaged");
-    fs::rename(dir, &aside)?;
     let scratch = beside(dir, "salvage");
-    let sound = quietly(|| sound_length(&aside, &scratch));
-    fs::create_dir_all(dir)?;
-    if let Some(length) = sound? {
-        copy_cut(&aside, dir, length)?;
+    fs::rename(dir, &aside)?;
+    let saved = quietly(|| sound_length(&aside, &scratch)).and_then(|sound| match sound {
+        Some(length) => copy_cut(&aside, dir, length),
+        None => fs::create_dir_all(dir),
+    });
+    if let Err(error) = saved {
+        // As it was, so that the next attempt finds everything.
+        let _ = fs::remove_dir_all(&scratch);
+        let _ = fs::remove_dir_all(dir);
+        fs::rename(&aside, dir)?;
+        return Err(error);
     }
+    sync_folder(dir.parent())?;
     Ok(aside)
+}
+
+/// Makes what was created or renamed in a folder survive a power failure.
+pub(super) fn sync_folder(folder: Option<&Path>) -> io::Result<()> {
+    match folder {
+        Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
+        _ => fs::File::open(".")?.sync_all(),
+    }
 }
 
 /// The longest beginning of the journal that opens; `None` when the damage is elsewhere.
@@ -128,10 +143,11 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
         if entry.file_type()?.is_dir() {
             copy(&entry.path(), &target)?;
         } else {
-            fs::copy(entry.path(), target)?;
+            fs::copy(entry.path(), &target)?;
+            fs::File::open(target)?.sync_all()?;
         }
     }
-    Ok(())
+    sync_folder(Some(to))
 }
 
 /// The journal that is written to: of several, the one with the highest number.

@@ -39,6 +39,7 @@ impl Store {
     pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Self, SpoolError> {
         let explain = |e: io::Error| SpoolError::Disk(format!("{}: {e}", dir.display()));
         std::fs::create_dir_all(dir).map_err(explain)?;
+        salvage::sync_folder(dir.parent()).map_err(explain)?;
         let before = salvage::Before::look(dir).map_err(explain)?;
         match Self::open_as_it_is(dir) {
             Ok(store) => {
@@ -112,6 +113,12 @@ impl Store {
                 .map_err(|_| SpoolError::Disk("a key of another length".to_owned()))?;
             Ok((u64::from_be_bytes(place), Bytes::copy_from_slice(&value)))
         })
+    }
+
+    /// The place of the newest record, readable or not.
+    pub(super) fn last(&self) -> Option<u64> {
+        let key = self.records.last_key_value()?.key().ok()?;
+        key.as_ref().try_into().ok().map(u64::from_be_bytes)
     }
 
     pub(super) fn sync(&self) {

@@ -32,6 +32,8 @@ struct Writer {
     /// `None` while the disk does not work.
     store: Option<Store>,
     next_reopen: Instant,
+    /// What the disk said when it failed.
+    cause: String,
     /// The place of the next message.
     next: u64,
     /// No message has a lower place: spares a look through what was removed.
@@ -58,7 +60,15 @@ pub(super) fn start(
     let store = Store::open(&dir, || {
         level.damaged.inc();
     })?;
-    let mut writer = Writer { dir, level, store: None, next_reopen: Instant::now(), next: 0, floor: 0 };
+    let mut writer = Writer {
+        dir,
+        level,
+        store: None,
+        next_reopen: Instant::now(),
+        cause: String::new(),
+        next: 0,
+        floor: 0,
+    };
     writer.adopt(store);
     let messages = writer.level.messages.load(Relaxed);
     if messages > 0 {
@@ -212,7 +222,7 @@ impl Writer {
     fn reopened(&mut self) -> Result<&Store, SpoolError> {
         if self.store.is_none() {
             if Instant::now() < self.next_reopen {
-                return Err(SpoolError::Disk("an earlier write failed".to_owned()));
+                return Err(SpoolError::Disk(self.cause.clone()));
             }
             self.next_reopen = Instant::now() + REOPEN_INTERVAL;
             let store = Store::open(Path::new(&self.dir), || {
@@ -228,21 +238,24 @@ impl Writer {
         if self.store.take().is_some() {
             warn!(%error, "the spool takes no messages");
             self.next_reopen = Instant::now() + REOPEN_INTERVAL;
+            self.cause = match error {
+                SpoolError::Disk(cause) => cause.clone(),
+                other => other.to_string(),
+            };
         }
         self.level.set_trouble(Some(error.to_string()));
     }
 
     /// Takes a store into use: counts what is in it.
     fn adopt(&mut self, store: Store) {
-        let (mut messages, mut bytes, mut first, mut last) = (0, 0, None, None);
-        for (place, record) in store.from(0).map_while(Result::ok) {
+        let (mut messages, mut bytes, mut first) = (0, 0, None);
+        for (place, record) in store.from(0).filter_map(Result::ok) {
             messages += 1;
             bytes += record.len() as u64;
             first = first.or_else(|| Some((place, record::since(&record))));
-            last = Some(place);
         }
         // A failed write may have used places that nobody was promised.
-        self.next = self.next.max(last.map_or(0, |place| place + 1));
+        self.next = self.next.max(store.last().map_or(0, |place| place.saturating_add(1)));
         self.floor = first.map_or(self.next, |(place, _)| place);
         self.level.messages.store(messages, Relaxed);
         self.level.bytes.store(bytes, Relaxed);
