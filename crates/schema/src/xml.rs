@@ -15,6 +15,9 @@ use crate::tree::{Member, Node, Object, is_blank};
 /// Attributes on one element. Checking that none repeats costs the square of their number.
 const MAX_ATTRIBUTES: usize = 64;
 
+/// What one allocation should hold of an element's children.
+const TYPICAL_CHILDREN: usize = 8;
+
 /// The name under which text beside child elements is kept, as common XML to JSON converters call it.
 const MIXED_TEXT: &str = "#text";
 
@@ -107,7 +110,12 @@ impl<'a> Document<'a, '_> {
         let Some(element) = self.open.pop() else { return };
         let (name, node) = (element.name, element.into_node());
         match self.open.last_mut() {
-            Some(parent) => parent.children.push((Cow::Borrowed(name), node)),
+            Some(parent) => {
+                if parent.children.is_empty() {
+                    parent.children.reserve(TYPICAL_CHILDREN);
+                }
+                parent.children.push((Cow::Borrowed(name), node));
+            }
             None => self.root = Some((name, node)),
         }
     }
@@ -115,6 +123,8 @@ impl<'a> Document<'a, '_> {
     fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {
         match self.open.last_mut() {
             Some(element) if element.text.is_empty() => element.text = text,
+            // The line breaks between pretty-printed children.
+            Some(element) if !element.children.is_empty() && is_blank(&text) && is_blank(&element.text) => {}
             Some(element) => element.text.to_mut().push_str(&text),
             None if is_blank(&text) => {}
             None => {
