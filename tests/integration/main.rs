@@ -8,6 +8,7 @@
 )]
 
 mod answers;
+mod architecture;
 mod cluster;
 mod commands;
 mod configuration;

@@ -9,8 +9,8 @@ use futures_util::stream;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
+use crate::delivery::Shared;
 use crate::nats::Failure;
-use crate::publisher::Shared;
 use crate::spool::{Spool, Spooled};
 
 /// Messages read and published at a time. JetStream's throughput rises up to about 256 in flight; half of that

@@ -11,6 +11,7 @@
 
 mod broker;
 mod cloudevents;
+mod delivery;
 mod drain;
 mod glob;
 mod id;

@@ -8,10 +8,11 @@ use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use crate::broker::{Broker, Readiness};
+use crate::delivery::Shared;
 use crate::drain;
 use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
@@ -87,25 +88,11 @@ pub struct Publisher {
     shared: Arc<Shared>,
 }
 
-pub(crate) struct Shared {
-    delivery: Delivery,
-    ack_timeout: Duration,
-    retry_for: Duration,
-    link: Arc<Link>,
-    broker: Arc<Broker>,
-    metrics: Arc<Metrics>,
-    spool: Option<Spool>,
-    quarantine: RwLock<Arc<Router>>,
-}
-
 /// The publisher's own tasks; they end when this is dropped.
 #[derive(Debug)]
 pub struct Tasks {
     running: JoinSet<()>,
 }
-
-/// A short wait before the next attempt: an election takes seconds, a leader's answer milliseconds.
-const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Publisher {
     /// Starts publishing. NATS need not be there yet.
@@ -227,131 +214,6 @@ impl Publisher {
                 "NATS or the spool's disk did not answer at shutdown; nothing that was answered 200 is lost"
             );
         }
-    }
-}
-
-impl Shared {
-    /// Publishes one message; without a spool to fall back to, again and again until the deadline.
-    async fn store(&self, message: &Message, deadline: Instant) -> Result<Receipt, Failure> {
-        loop {
-            let result = match self.is_away() {
-                // Whoever finds out that it is back is the monitor or the drain.
-                true => Err(self.link.too_large(message).unwrap_or(Failure::Away)),
-                false => self.attempt(message).await,
-            };
-            let failure = match result {
-                Ok(receipt) => return Ok(receipt),
-                Err(failure) => failure,
-            };
-            debug!(subject = %message.subject, id = %message.id, %failure, "publish failed");
-            let again =
-                self.spool.is_none() && !failure.is_permanent() && self.broker.away_for() < self.retry_for;
-            if !again || Instant::now() + RETRY_INTERVAL >= deadline {
-                return Err(failure);
-            }
-            sleep(RETRY_INTERVAL).await;
-        }
-    }
-
-    /// Puts into the spool what no stream took.
-    async fn settle(
-        &self,
-        messages: &[Message],
-        results: Vec<Result<Receipt, Failure>>,
-    ) -> Result<Vec<Receipt>, Unavailable> {
-        let failed = messages
-            .iter()
-            .zip(&results)
-            .filter_map(|(message, result)| Some((message, result.as_ref().err()?)));
-        let (too_large, waiting): (Vec<_>, Vec<_>) =
-            failed.partition(|(_, failure)| matches!(failure, Failure::TooLarge(_)));
-        // What only has to wait is made durable first: that another is too large must not cost it.
-        if let Some((_, why)) = waiting.first() {
-            let Some(spool) = &self.spool else { return Err(Unavailable::Later(why.to_string())) };
-            let waiting: Vec<_> = waiting.iter().map(|(message, _)| *message).collect();
-            let refused = |error| Unavailable::Later(format!("{why}, and {error}"));
-            spool.append(&waiting).await.map_err(refused)?;
-        }
-        if let Some((_, why)) = too_large.first() {
-            return Err(Unavailable::TooLarge((*why).clone()));
-        }
-        Ok(results.into_iter().map(|result| result.unwrap_or(Receipt::Spooled)).collect())
-    }
-
-    /// Knows where refused messages go.
-    pub(crate) fn quarantine(&self) -> Arc<Router> {
-        Arc::clone(&self.quarantine.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Whether callbacks should not wait for NATS: it is known to be away.
-    pub(crate) fn is_away(&self) -> bool {
-        !self.link.is_connected() || self.broker.unresponsive_for().is_some()
-    }
-
-    /// Whether it makes sense to try a publish: at least the connection stands.
-    pub(crate) fn may_probe(&self) -> bool {
-        self.link.is_connected()
-    }
-
-    /// Publishes one message once. Says what it saw to the broker's record.
-    pub(crate) async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
-        let started = std::time::Instant::now();
-        let publishing = async {
-            match self.delivery {
-                Delivery::Jetstream => self.publish_to_stream(message).await,
-                Delivery::Core => self.publish_core(message).await,
-            }
-        };
-        let result = timeout(self.ack_timeout, publishing).await.unwrap_or(Err(Failure::Unanswered));
-        match &result {
-            Ok(_) => {
-                self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
-                self.broker.acknowledged();
-            }
-            Err(failure) => self.broker.failed(started, failure),
-        }
-        result
-    }
-
-    /// Counts a message that has left the spool for its stream.
-    pub(crate) fn drained(&self, message: &Message, receipt: &Receipt) {
-        self.metrics.drained.inc();
-        self.count(message, receipt);
-    }
-
-    /// A message that has waited longer than its stream remembers ids may be stored twice, if its first publish was
-    /// not lost after all.
-    pub(crate) fn warn_of_short_window(&self, age: Duration) {
-        if let Some((stream, window)) = self.broker.shortest_duplicate_window()
-            && age > window
-        {
-            warn!(
-                stream,
-                duplicate_window_seconds = window.as_secs(),
-                oldest_seconds = age.as_secs(),
-                "messages waited longer than the stream remembers ids: some may be stored twice; raise duplicate_window"
-            );
-        }
-    }
-
-    async fn publish_to_stream(&self, message: &Message) -> Result<Receipt, Failure> {
-        let stored = self.link.publish(message).await?;
-        Ok(Receipt::Stored { stream: stored.stream, sequence: stored.sequence, duplicate: stored.duplicate })
-    }
-
-    async fn publish_core(&self, message: &Message) -> Result<Receipt, Failure> {
-        self.link.publish_core(message).await?;
-        self.link.round_trip().await?;
-        Ok(Receipt::Sent)
-    }
-
-    fn count(&self, message: &Message, receipt: &Receipt) {
-        let outcome = match receipt {
-            Receipt::Stored { duplicate: true, .. } => MessageOutcome::Duplicate,
-            Receipt::Stored { .. } | Receipt::Sent => MessageOutcome::Published,
-            Receipt::Spooled => MessageOutcome::Spooled,
-        };
-        self.metrics.message(message.kind, outcome);
     }
 }
 
