@@ -56,6 +56,20 @@ fn sigterm_and_sigint_end_it_with_code_0() {
 }
 
 #[test]
+fn nats_micro_finds_it() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let streams = crate::support::Streams::of(&nats);
+    let found = crate::support::eventually("an answer", || streams.request("$SRV.PING.ci-bridge"));
+    assert_eq!(found["name"], "ci-bridge");
+    assert_eq!(found["type"], "io.nats.micro.v1.ping_response");
+    drop(bridge);
+    let hidden = Bridge::start(&nats, "[nats]\nmicro = false\n");
+    assert_eq!(hidden.post(task("j1")).status, 200);
+    assert_eq!(streams.request("$SRV.PING.ci-bridge"), None);
+}
+
+#[test]
 fn rolling_restarts_under_load_reset_no_request_and_lose_nothing() {
     let nats = nats();
     let mut answered = 0;

@@ -17,7 +17,7 @@ use crate::drain;
 use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::Monitor;
-use crate::nats::{Connection, Failure, Link, LinkEvent, StreamSpec};
+use crate::nats::{self, Connection, Failure, Link, LinkEvent, StreamSpec};
 use crate::route::Router;
 use crate::spool::{self, Spool};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub spool: Option<spool::Settings>,
     /// Knows where refused messages go.
     pub quarantine: Router,
+    /// Whether `nats micro ls` finds the bridge.
+    pub micro: bool,
 }
 
 /// What an answer of 200 promises.
@@ -131,6 +133,9 @@ impl Publisher {
             spool: spool.clone(),
         };
         running.spawn(monitor.run());
+        if config.micro {
+            running.spawn(nats::be_found(link.client().clone()));
+        }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
         let quarantine = RwLock::new(Arc::new(quarantine));
         let shared = Shared { delivery, ack_timeout, retry_for, link, broker, metrics, spool, quarantine };

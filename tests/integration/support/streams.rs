@@ -10,6 +10,7 @@ use super::LocalNats;
 /// A look into JetStream.
 pub(crate) struct Streams {
     runtime: Runtime,
+    client: async_nats::Client,
     context: jetstream::Context,
 }
 
@@ -26,8 +27,8 @@ impl Streams {
         let runtime = Runtime::new().expect("a runtime");
         let client =
             runtime.block_on(async_nats::connect(nats.url())).expect("nats-server takes connections");
-        let context = runtime.block_on(async { jetstream::new(client) });
-        Self { runtime, context }
+        let context = runtime.block_on(async { jetstream::new(client.clone()) });
+        Self { runtime, client, context }
     }
 
     /// Everything in a stream, in its order.
@@ -64,6 +65,12 @@ impl Streams {
     pub(crate) fn config(&self, stream: &str) -> Option<Config> {
         let stream = self.runtime.block_on(self.context.get_stream(stream)).ok()?;
         Some(stream.cached_info().config.clone())
+    }
+
+    /// Asks whoever listens on a subject; `None` when nobody does.
+    pub(crate) fn request(&self, subject: &'static str) -> Option<Value> {
+        let answer = self.runtime.block_on(self.client.request(subject, "".into())).ok()?;
+        serde_json::from_slice(&answer.payload).ok()
     }
 
     /// The server that leads the stream.

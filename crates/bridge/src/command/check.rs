@@ -46,6 +46,8 @@ async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     let mut config = settings.publisher.clone();
     // A running bridge has it.
     config.spool = None;
+    // A look, not a service.
+    config.micro = false;
     for stream in &mut config.streams {
         if stream.missing == Missing::Create {
             stream.missing = Missing::Assume;

@@ -135,6 +135,7 @@ pub struct Nats {
     pub nkey_file: PathBuf,
     pub context: String,
     pub inbox_prefix: String,
+    pub micro: bool,
     pub tls: NatsTls,
 }
 
@@ -323,6 +324,7 @@ impl Default for Nats {
             nkey_file: PathBuf::new(),
             context: String::new(),
             inbox_prefix: String::new(),
+            micro: true,
             tls: NatsTls::default(),
         }
     }

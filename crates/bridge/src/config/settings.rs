@@ -69,6 +69,7 @@ impl Settings {
                     max_bytes: config.spool.max_bytes.bytes(),
                 }),
                 quarantine,
+                micro: config.nats.micro,
             },
             log_format: config.log.format,
             log_level: config.log.level.clone(),

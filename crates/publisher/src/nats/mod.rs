@@ -3,9 +3,11 @@
 mod acknowledgement;
 mod connection;
 mod link;
+mod micro;
 mod streams;
 
 pub use acknowledgement::Failure;
 pub use connection::{Authentication, Connection, Tls, connect};
 pub(crate) use link::{Link, LinkEvent};
+pub(crate) use micro::be_found;
 pub use streams::{Missing, Origin, StreamSpec, StreamState, covers};
