@@ -93,6 +93,7 @@ fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
         ("[log]\nlevel = \"chatty\"", "log.level: \"chatty\" is no level: use error, warn"),
         ("[nats]\nservers = [\"foo bar\"]", "nats: server 1 is not a NATS URL"),
         ("[nats]\ncreds_file = \"/nowhere/x.creds\"", "cannot read /nowhere/x.creds"),
+        ("[ingress.tls]\ncert = \"c.pem\"", "ingress.tls: the listener does not speak TLS yet"),
         ("delivery = \"maybe\"", "delivery: write one of jetstream, core"),
         ("[nats]\ntoken = \"s3cret", "line 2"),
         ("[nats]\npassword = [\"s3cret\"]", "nats.password"),

@@ -80,6 +80,25 @@ pub struct Ingress {
     pub max_jobs: usize,
     pub allow_unauthenticated: bool,
     pub endpoints: Vec<Endpoint>,
+    pub tls: IngressTls,
+}
+
+/// `[ingress.tls]`: the keys have their names already, so that a configuration for a later version is refused with
+/// the reason instead of being taken for a mistake.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "not available yet")]
+pub struct IngressTls {
+    #[serde(skip_serializing_if = "is_not_given")]
+    pub cert: PathBuf,
+    #[serde(skip_serializing_if = "is_not_given")]
+    pub key: PathBuf,
+    #[serde(skip_serializing_if = "is_not_given")]
+    pub client_ca: PathBuf,
+}
+
+fn is_not_given(path: &std::path::Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 /// `[[ingress.endpoints]]`
@@ -283,6 +302,7 @@ impl Default for Ingress {
             max_jobs: parse.max_jobs,
             allow_unauthenticated: false,
             endpoints: vec![Endpoint::default()],
+            tls: IngressTls::default(),
         }
     }
 }

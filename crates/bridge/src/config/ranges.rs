@@ -7,9 +7,9 @@ use ci_bridge_publisher::Delivery;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::Config;
 use super::endpoints::Problems;
 use super::settings::ANSWER_TIME;
+use super::{Config, IngressTls};
 
 /// Parsing recurses once a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
@@ -29,6 +29,12 @@ impl Problems {
             if value == 0 {
                 self.add(key, "must be at least 1");
             }
+        }
+        if ingress.tls != IngressTls::default() {
+            self.add(
+                "ingress.tls",
+                "the listener does not speak TLS yet: let a proxy in front do that, and leave this out",
+            );
         }
         let level = config.log.level.as_str();
         // EnvFilter would take a misspelt level for the name of a module.
