@@ -31,6 +31,34 @@ fn the_demo_shows_the_main_job() {
 }
 
 #[test]
+fn a_demo_that_is_stopped_leaves_nothing_behind() {
+    for name in ["INT", "TERM"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut demo = ci_bridge();
+        demo.args(["demo", "--keep"]).env("TMPDIR", folder.path()).stdout(Stdio::piped());
+        let mut demo = demo.spawn().unwrap();
+        let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().contains("Ctrl-C ends it")));
+        let config =
+            std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path().join("nats.conf");
+        let serving = || {
+            std::fs::read_dir("/proc").is_ok_and(|mut all| all.any(|process| runs_with(&process, &config)))
+        };
+        assert!(serving() || !Path::new("/proc/self").exists());
+        crate::support::signal(name, demo.id());
+        assert_eq!(demo.wait().unwrap().code(), Some(0), "{name}");
+        assert!(!serving(), "{name}: nats-server goes with it");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{name}: so does its folder");
+    }
+}
+
+fn runs_with(process: &std::io::Result<std::fs::DirEntry>, config: &Path) -> bool {
+    let Ok(process) = process else { return false };
+    let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).contains(&*config.to_string_lossy())
+}
+
+#[test]
 fn render_reads_files_standard_input_and_captured_requests() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("callback.xml");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream;
+use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
 use tracing::{error, info};
 
@@ -66,7 +67,8 @@ async fn pass(shared: &Shared, spool: &Spool, mut after: Option<u64>, stuck: &St
         after = Some(messages.last()?.place);
         let published =
             stream::iter(messages).map(|spooled| publish(shared, spooled, stuck)).buffered(WINDOW);
-        let done: Vec<_> = published.filter_map(std::future::ready).collect().await;
+        // Without tokio's budget: when it ran out within a window, the rest would go out in another order.
+        let done: Vec<_> = unconstrained(published.filter_map(std::future::ready).collect()).await;
         spool.remove(&done).await;
         if !shared.may_probe() {
             // The connection went: none of these is to blame, and the oldest comes first again.

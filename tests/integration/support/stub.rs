@@ -60,7 +60,8 @@ fn serve(
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["PING"] => write!(stream, "PONG\r\n").ok()?,
-            ["SUB", _, id] => sid = (*id).to_owned(),
+            // Acknowledgements go to the inbox; the bridge listens elsewhere as well.
+            ["SUB", subject, id] if subject.starts_with("_INBOX.") => sid = (*id).to_owned(),
             ["PUB", subject, reply, size] => {
                 read_payload(&mut reader, size)?;
                 answer(&mut stream, reply, &sid, &stream_info(subject))?;

@@ -13,6 +13,7 @@ use futures_util::stream::{BoxStream, select};
 use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
+use super::StopSignals;
 use super::post::{Answered, post};
 use super::printer::{Place, Printer};
 use super::samples::{SAMPLES, Sample};
@@ -66,9 +67,10 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
     ];
     let loaded = config::load(None, &Overrides(overrides.into()))?;
     super::runtime()?.block_on(async {
+        let mut signals = StopSignals::listen()?;
         tokio::select! {
             result = show(args, &nats, loaded.settings) => result,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            () = signals.next() => Ok(()),
         }
     })?;
     // `nats` goes here, and with it the server and its files.

@@ -12,11 +12,11 @@ use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
 
+use super::StopSignals;
 use super::reload::{Reloader, Source};
 use crate::cli::Failure;
 use crate::config::Settings;
@@ -140,19 +140,11 @@ fn announce(bridge: &Bridge) -> io::Result<()> {
 
 /// SIGTERM or SIGINT; a second one ends the process at once.
 fn terminated() -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = StopSignals::listen()?;
     Ok(async move {
-        let again = async move |terminate: &mut tokio::signal::unix::Signal,
-                                interrupt: &mut tokio::signal::unix::Signal| {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        again(&mut terminate, &mut interrupt).await;
+        signals.next().await;
         tokio::spawn(async move {
-            again(&mut terminate, &mut interrupt).await;
+            signals.next().await;
             warn!("second signal: leaving at once");
             std::process::exit(130);
         });

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use ci_bridge_publisher::nats::connect;
 use futures_util::StreamExt;
 
+use super::StopSignals;
 use super::printer::Printer;
 use crate::cli::Failure;
 use crate::config::Settings;
@@ -20,13 +21,14 @@ pub(crate) fn run(settings: &Settings, subject: String, json: bool) -> Result<Ex
         })
         .await?;
         let mut messages = client.subscribe(subject).await.map_err(io::Error::other)?;
+        let mut signals = StopSignals::listen()?;
         loop {
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) => printer.message(&message, None)?,
                     None => return Ok(ExitCode::SUCCESS),
                 },
-                _ = tokio::signal::ctrl_c() => return Ok(ExitCode::SUCCESS),
+                () = signals.next() => return Ok(ExitCode::SUCCESS),
             }
         }
     })
