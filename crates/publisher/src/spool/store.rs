@@ -18,8 +18,9 @@ use super::salvage;
 
 /// Cached blocks. The drain reads each message once: a cache would only cost memory.
 const CACHE_BYTES: u64 = 1 << 20;
-/// Messages that are in memory as well as in the journal, before they are written out sorted.
-const MEMTABLE_BYTES: u64 = 2 << 20;
+/// Messages that are in memory as well as in the journal, before they are written out sorted. With 2 MiB the process
+/// is 12 MiB smaller under load, but appends wait for tables to be written: p99 390 ms instead of 10 ms.
+const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The smallest that fjall allows.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
