@@ -173,8 +173,9 @@ impl Broker {
         known.refusal.as_ref().filter(|(at, _)| at.elapsed() < REFUSAL_MEMORY).map(|(_, why)| why.clone())
     }
 
-    pub(crate) fn set_streams(&self, streams: Vec<StreamState>) {
-        self.known().streams = streams;
+    /// Takes the streams as they are now; gives them as they were.
+    pub(crate) fn replace_streams(&self, streams: Vec<StreamState>) -> Vec<StreamState> {
+        std::mem::replace(&mut self.known().streams, streams)
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

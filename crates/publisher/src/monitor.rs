@@ -32,7 +32,6 @@ pub(crate) struct Monitor {
 
 impl Monitor {
     pub(crate) async fn run(self) {
-        let mut described: Vec<StreamState> = Vec::new();
         loop {
             if self.broker.take_lame_duck() {
                 self.link.leave_server().await;
@@ -40,7 +39,7 @@ impl Monitor {
             if let Some(spool) = &self.spool {
                 let _ = timeout(QUESTION_TIMEOUT, spool.probe()).await;
             }
-            let readiness = self.look(&mut described).await;
+            let readiness = self.look().await;
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);
             // Either is a reason to look again.
@@ -48,7 +47,7 @@ impl Monitor {
         }
     }
 
-    async fn look(&self, described: &mut Vec<StreamState>) -> Readiness {
+    async fn look(&self) -> Readiness {
         let connected = self.link.is_connected();
         self.metrics.connected.set(i64::from(connected));
         if !connected {
@@ -67,11 +66,9 @@ impl Monitor {
         } else {
             checks.push(match self.streams().await {
                 Ok(states) => {
-                    let check = self.coverage(&states);
-                    self.describe_changes(&states, described);
-                    self.broker.set_streams(states.clone());
-                    *described = states;
-                    check
+                    let before = self.broker.replace_streams(states.clone());
+                    self.describe_changes(&states, &before);
+                    self.coverage(&states)
                 }
                 Err(failure) => Check::failed("streams", failure),
             });

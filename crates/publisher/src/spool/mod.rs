@@ -136,9 +136,9 @@ impl Spool {
         }
     }
 
-    /// After the disk failed: finds out whether it takes writes again. Without trouble, nothing is written.
+    /// After the disk failed: finds out whether it takes writes again. A spool that is merely full is not written to.
     pub(crate) async fn probe(&self) {
-        if self.trouble().is_none() {
+        if self.level.trouble().is_none() {
             return;
         }
         let (done, probed) = oneshot::channel();
@@ -194,7 +194,7 @@ impl Spool {
         if self.bytes() + self.level.refused.load(Ordering::Relaxed) >= self.max_bytes {
             return Some(SpoolError::Full(self.max_bytes).to_string());
         }
-        self.level.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.level.trouble()
     }
 }
 
@@ -217,6 +217,11 @@ impl Level {
     fn set_oldest(&self, oldest: Option<SystemTime>) {
         let seconds = oldest.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
         self.oldest.store(seconds.map_or(0, |since| since.as_secs().max(1)), Ordering::Relaxed);
+    }
+
+    /// What the disk last failed with, until it takes writes again.
+    fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
