@@ -15,6 +15,8 @@ mod configuration;
 mod delivery;
 mod fixtures;
 mod http;
+mod http2;
 mod operations;
 mod outage;
 mod support;
+mod tls;

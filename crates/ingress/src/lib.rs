@@ -8,10 +8,13 @@ mod answer;
 mod auth;
 mod body;
 pub mod callback;
+mod connection;
 mod endpoint;
 mod metrics;
+mod place;
 mod request;
 mod server;
+mod tls;
 mod trace;
 
 pub use admin::Admin;
@@ -19,3 +22,4 @@ pub use auth::{AllowFrom, Secret, Secrets};
 pub use callback::Ingress;
 pub use endpoint::Endpoint;
 pub use server::{Limits, serve_admin, serve_callbacks};
+pub use tls::{Tls, TlsIdentity, TlsProblem};

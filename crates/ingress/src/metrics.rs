@@ -38,6 +38,7 @@ pub(crate) struct Metrics {
     /// In the order of [`Outcome::ALL`].
     by_outcome: [Counter; Outcome::ALL.len()],
     rejections: Family<ReasonLabel, Counter>,
+    failed_handshakes: Family<ReasonLabel, Counter>,
     answer: Histogram,
     in_flight: Arc<Gauge>,
     pub(crate) connections: Arc<Gauge>,
@@ -61,6 +62,7 @@ impl Metrics {
             received: Counter::default(),
             by_outcome,
             rejections: Family::default(),
+            failed_handshakes: Family::default(),
             answer: Histogram::new(LATENCY_BUCKETS),
             in_flight: Arc::default(),
             connections: Arc::default(),
@@ -72,6 +74,11 @@ impl Metrics {
         );
         registry.register("callbacks", "Callbacks by what became of them", outcomes);
         registry.register("rejections", "Rejected requests by reason", metrics.rejections.clone());
+        registry.register(
+            "failed_handshakes",
+            "TLS handshakes that came to nothing, by reason",
+            metrics.failed_handshakes.clone(),
+        );
         registry.register_with_unit(
             "answer",
             "Time to answer a callback",
@@ -91,6 +98,10 @@ impl Metrics {
 
     pub(crate) fn rejected(&self, reason: &'static str) {
         self.rejections.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(crate) fn handshake_failed(&self, reason: &'static str) {
+        self.failed_handshakes.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     fn count(&self, outcome: Outcome) {

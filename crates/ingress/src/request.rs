@@ -80,6 +80,10 @@ impl Ingress {
 
     /// The endpoint that takes the request, decided from its head alone.
     fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
+        // In HTTP/2 nothing else counts them.
+        if request.headers().len() > self.limits.max_headers {
+            return Err(Answer::TooManyHeaders);
+        }
         let uri = request.uri();
         let endpoints = self.endpoints();
         let matching = endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));

@@ -9,15 +9,15 @@ use ci_bridge_schema as schema;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
-use tracing::{debug, warn};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tracing::warn;
 
 use crate::admin::Admin;
 use crate::callback::Ingress;
+use crate::connection::{Connection, Shared, turn_away};
+use crate::place::Place;
+use crate::tls::Tls;
 
 /// What senders may take of the bridge.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,12 +28,16 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// From the end of a body to the answer.
     pub deadline: Duration,
+    /// From a connection's start to the end of its TLS handshake.
+    pub handshake_timeout: Duration,
     /// From a connection's start, or its last answer, to the end of the next request's head.
     pub header_timeout: Duration,
     /// Connections open at once.
     pub max_connections: usize,
     /// Requests being read or answered at once.
     pub max_in_flight: usize,
+    /// Requests at once of one HTTP/2 connection.
+    pub max_streams: u32,
     /// Header fields of a request.
     pub max_headers: usize,
     /// Bytes of a request's head.
@@ -42,12 +46,8 @@ pub struct Limits {
     pub parse: schema::Limits,
 }
 
-/// hyper's smallest read buffer.
-const MIN_HEADER_BYTES: usize = 8192;
 /// Connections over the limit that are told so at a time; more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
-/// How long telling a connection that there is no room may take.
-const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(250);
 /// After `accept` failed, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// After shutdown has begun, how long connections may still bring a request before they are closed.
@@ -55,21 +55,30 @@ const GOODBYE_TIME: Duration = Duration::from_millis(500);
 /// Health checks and scrapes of one admin listener at once.
 const MAX_ADMIN_CONNECTIONS: usize = 64;
 
-const NO_ROOM: &str = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections at once (max_connections)"}"#;
-
 /// Takes callbacks until `shutdown`, then finishes what is in flight: every request that was received is answered.
+/// With `tls`, nothing else is spoken.
 pub async fn serve_callbacks(
     listener: TcpListener,
     ingress: Arc<Ingress>,
+    tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) {
     let connections = Arc::new(Semaphore::new(ingress.limits.max_connections));
     let in_flight = Arc::new(Semaphore::new(ingress.limits.max_in_flight));
     let turning_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
-    let open = GracefulShutdown::new();
+    let shared = Arc::new(Shared { ingress: Arc::clone(&ingress), tls, in_flight });
+    let (stop, stopping) = watch::channel(false);
     let mut on_connection = |stream, peer| match Arc::clone(&connections).try_acquire_owned() {
-        Ok(permit) => serve_connection(stream, peer, &ingress, &in_flight, permit, &open),
-        Err(_) => turn_away(stream, &turning_away),
+        Ok(permit) => {
+            let connection = Connection {
+                shared: Arc::clone(&shared),
+                peer,
+                place: Arc::new(Place::new()),
+                stopping: stopping.clone(),
+            };
+            spawn(connection, stream, permit);
+        }
+        Err(_) => tell_no_room(stream, &turning_away),
     };
     accept(&listener, shutdown, &mut on_connection).await;
     // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
@@ -77,7 +86,29 @@ pub async fn serve_callbacks(
     ingress.say_goodbye();
     accept(&listener, tokio::time::sleep(GOODBYE_TIME), &mut on_connection).await;
     drop(listener);
-    open.shutdown().await;
+    drop(stopping);
+    let _ = stop.send(true);
+    // Each connection has a receiver until its end.
+    stop.closed().await;
+}
+
+fn spawn(connection: Connection, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    let gauge = Arc::clone(&connection.shared.ingress.metrics.connections);
+    gauge.inc();
+    tokio::spawn(async move {
+        connection.serve(stream).await;
+        gauge.dec();
+        drop(permit);
+    });
+}
+
+fn tell_no_room(stream: TcpStream, turning_away: &Arc<Semaphore>) {
+    if let Ok(permit) = Arc::clone(turning_away).try_acquire_owned() {
+        tokio::spawn(async move {
+            turn_away(stream).await;
+            drop(permit);
+        });
+    }
 }
 
 /// Answers health checks and scrapes until `shutdown`.
@@ -122,60 +153,4 @@ async fn accept(
             () = &mut shutdown => return,
         }
     }
-}
-
-fn serve_connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    ingress: &Arc<Ingress>,
-    in_flight: &Arc<Semaphore>,
-    permit: OwnedSemaphorePermit,
-    open: &GracefulShutdown,
-) {
-    // Answers are one small write: waiting for more to send would only delay them.
-    let _ = stream.set_nodelay(true);
-    let limits = &ingress.limits;
-    let mut http = http1::Builder::new();
-    // A sender that closes its half, or hangs up, still has its callback finished and counted in its place.
-    http.half_close(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_headers(limits.max_headers)
-        .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));
-    let service = {
-        let (ingress, in_flight) = (Arc::clone(ingress), Arc::clone(in_flight));
-        service_fn(move |request| {
-            let place = Arc::clone(&in_flight).try_acquire_owned().ok();
-            let answer = Arc::clone(&ingress).answer(request, peer.ip(), place);
-            async move { Ok::<_, std::convert::Infallible>(answer.await) }
-        })
-    };
-    let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
-    let gauge = Arc::clone(&ingress.metrics.connections);
-    gauge.inc();
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            debug!(%peer, %error, "connection ended");
-        }
-        gauge.dec();
-        drop(permit);
-    });
-}
-
-/// Says that there is no room, without reading what the sender wants.
-fn turn_away(mut stream: TcpStream, turning_away: &Arc<Semaphore>) {
-    let Ok(permit) = Arc::clone(turning_away).try_acquire_owned() else {
-        return;
-    };
-    tokio::spawn(async move {
-        let telling = async {
-            let head = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n\
-                Content-Type: application/problem+json\r\n";
-            let answer = format!("{head}Content-Length: {}\r\n\r\n{NO_ROOM}", NO_ROOM.len());
-            stream.write_all(answer.as_bytes()).await?;
-            stream.shutdown().await
-        };
-        let _ = timeout(TURN_AWAY_TIMEOUT, telling).await;
-        drop(permit);
-    });
 }

@@ -90,7 +90,7 @@ impl Bridge {
         let stdout = child.stdout.take().expect("stdout is piped");
         BufReader::new(stdout).read_line(&mut line).expect("the ready line");
         let mut addresses = line
-            .split("http://")
+            .split("://")
             .skip(1)
             .filter_map(|text| text.split([',', ' ', '\n']).next()?.parse::<SocketAddr>().ok());
         let (Some(address), Some(admin)) = (addresses.next(), addresses.next()) else {

@@ -1,9 +1,12 @@
 //! HTTP down to its bytes: what a test sends is what goes over the wire.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::PATIENCE;
 
@@ -16,7 +19,16 @@ pub(crate) struct Answer {
 }
 
 /// A connection over which a test writes what it likes.
-pub(crate) struct Connection(TcpStream);
+pub(crate) struct Connection(Wire);
+
+trait ReadWrite: Read + Write {}
+
+impl<T: Read + Write> ReadWrite for T {}
+
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
 
 /// One request over one connection.
 pub(crate) fn request(
@@ -40,30 +52,83 @@ impl Connection {
     pub(crate) fn open(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).expect("the bridge accepts connections");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
-        Self(stream)
+        Self(Wire::Plain(stream))
+    }
+
+    /// Over TLS; the handshake happens with the first bytes.
+    pub(crate) fn open_tls(to: SocketAddr, config: Arc<ClientConfig>) -> Self {
+        let Self(Wire::Plain(stream)) = Self::open(to) else { unreachable!() };
+        let client = ClientConnection::new(config, to.ip().into()).expect("a client");
+        Self(Wire::Tls(Box::new(StreamOwned::new(client, stream))))
+    }
+
+    /// The certificate that the bridge has shown.
+    pub(crate) fn certificate(&self) -> CertificateDer<'static> {
+        let Wire::Tls(stream) = &self.0 else { panic!("this one is plain") };
+        stream.conn.peer_certificates().expect("after the handshake")[0].clone()
+    }
+
+    /// Posts a callback over this connection, which stays open; `None` when it ends instead.
+    pub(crate) fn post(&mut self, body: &str) -> Option<Answer> {
+        let length = body.len();
+        let head = format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+        self.write(format!("{head}{body}").as_bytes());
+        self.try_read_answer().ok()
+    }
+
+    fn wire(&mut self) -> &mut dyn ReadWrite {
+        match &mut self.0 {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => stream,
+        }
     }
 
     /// Writes; a peer that has closed already is seen by what it answered.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let _ = self.0.write_all(bytes);
+        let _ = self.wire().write_all(bytes);
     }
 
     pub(crate) fn close_write(&mut self) {
-        let _ = self.0.shutdown(Shutdown::Write);
+        let stream = match &self.0 {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => &stream.sock,
+        };
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+
+    /// All that comes until the other side closes, or resets.
+    pub(crate) fn read_to_end(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            match self.wire().read(&mut buffer) {
+                Ok(count @ 1..) => bytes.extend_from_slice(&buffer[..count]),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    panic!("still open after {PATIENCE:?}")
+                }
+                _ => return bytes,
+            }
+        }
     }
 
     /// Reads one answer with its announced length.
     pub(crate) fn read_answer(&mut self) -> Answer {
+        self.try_read_answer().unwrap_or_else(|ended| panic!("{ended}"))
+    }
+
+    fn try_read_answer(&mut self) -> Result<Answer, String> {
         let mut bytes = Vec::new();
         let mut buffer = [0; 8192];
         loop {
             if let Some(answer) = Answer::parse(&bytes) {
-                return answer;
+                return Ok(answer);
             }
-            match self.0.read(&mut buffer) {
-                Ok(0) => panic!("the connection ended after {:?}", String::from_utf8_lossy(&bytes)),
+            match self.wire().read(&mut buffer) {
+                Ok(0) => {
+                    return Err(format!("the connection ended after {:?}", String::from_utf8_lossy(&bytes)));
+                }
                 Ok(count) => bytes.extend_from_slice(&buffer[..count]),
-                Err(e) => panic!("{e} after {:?}", String::from_utf8_lossy(&bytes)),
+                Err(e) => return Err(format!("{e} after {:?}", String::from_utf8_lossy(&bytes))),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Starts the programs under test, and looks at them from outside.
 
 mod bridge;
+mod certificates;
 mod http;
 mod streams;
 mod stub;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub(crate) use bridge::{Bridge, ci_bridge, run};
+pub(crate) use certificates::Authority;
 pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
 pub(crate) use streams::Streams;
@@ -16,7 +18,7 @@ pub(crate) use stub::Stub;
 
 /// Long enough for a busy machine; what takes this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-const POLL_INTERVAL: Duration = Duration::from_millis(10);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A nats-server of the test's own.
 pub(crate) fn nats() -> LocalNats {

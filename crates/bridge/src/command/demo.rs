@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use super::StopSignals;
-use super::post::{Answered, post};
+use super::post::{Answered, Target};
 use super::printer::{Place, Printer};
 use super::samples::{SAMPLES, Sample};
 use super::serve::Bridge;
@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
 
 async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) -> io::Result<()> {
     let bridge = Bridge::start(settings, None).await?;
-    let url = format!("http://{}/ci/callback", bridge.listen);
+    let target = Target::at(format!("http://{}/ci/callback", bridge.listen));
     let mut readiness = bridge.readiness();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = tokio::spawn(bridge.run_until(async move {
@@ -90,16 +90,20 @@ async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) ->
         return Err(io::Error::other("the bridge did not become ready"));
     }
     drop(ready);
-    let mut stage =
-        Stage { printer: Printer::new(args.json), quiet: args.json, messages: subscribe(nats).await?, url };
+    let mut stage = Stage {
+        printer: Printer::new(args.json),
+        quiet: args.json,
+        messages: subscribe(nats).await?,
+        target,
+    };
     stage.say(&format!("{} on {}, streams in a folder that goes with it", nats.version()?, nats.url()))?;
-    stage.say(&format!("ci-bridge on {}", stage.url))?;
+    stage.say(&format!("ci-bridge on {}", stage.target.url))?;
     for sample in &SAMPLES {
         stage.play(sample).await?;
     }
     stage.say("\nThat was every message. Subscribe to just what concerns you: `ci.task.*.failed`, `ci.workflow.>`, …")?;
     if args.keep {
-        stage.say(&format!("Still running. In another terminal:\n  ci-bridge send --sample batch --url {}\n  NATS_URL={} ci-bridge tail\nCtrl-C ends it.", stage.url, nats.url()))?;
+        stage.say(&format!("Still running. In another terminal:\n  ci-bridge send --sample batch --url {}\n  NATS_URL={} ci-bridge tail\nCtrl-C ends it.", stage.target.url, nats.url()))?;
         std::future::pending::<()>().await;
     }
     let _ = stop.send(());
@@ -110,7 +114,7 @@ struct Stage {
     printer: Printer,
     quiet: bool,
     messages: Messages,
-    url: String,
+    target: Target,
 }
 
 impl Stage {
@@ -125,7 +129,7 @@ impl Stage {
             sample.about
         ))?;
         let started = Instant::now();
-        let answered = post(&self.url, None, Bytes::from_static(sample.body.as_bytes())).await?;
+        let answered = self.target.post(Bytes::from_static(sample.body.as_bytes())).await?;
         let took = started.elapsed().as_secs_f64() * 1000.0;
         let expected = self.explain(&answered, took)?;
         for _ in 0..expected {

@@ -13,6 +13,7 @@ pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod spool;
 pub(crate) mod tail;
+mod trust;
 
 use std::io;
 

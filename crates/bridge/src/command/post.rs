@@ -1,17 +1,42 @@
-//! A small HTTP client, for `send` and `demo`: one request, one connection.
+//! A small HTTP client, for `send`, `demo` and `quarantine replay`: one request, one connection.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Uri, header};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::trust;
+
 /// The bridge answers within its deadline, 3 s unless configured otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where to post, and as whom.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Target {
+    /// Where to; the token of an endpoint may be its last segment
+    #[arg(long, default_value = "http://127.0.0.1:8080/ci/callback")]
+    pub(super) url: String,
+    /// The endpoint's token, sent as a bearer
+    #[arg(long, env = "CI_BRIDGE_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// For https: the authority of the bridge's certificate (PEM), in place of the system's
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// For https: a client certificate to show (PEM)
+    #[arg(long, value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The key of the client certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
+}
 
 /// An answer of the bridge.
 pub(super) struct Answered {
@@ -19,37 +44,75 @@ pub(super) struct Answered {
     pub(super) body: Bytes,
 }
 
-/// Posts a body as the vendor does, with the content type that it sends over XML and JSON alike.
-pub(super) async fn post(url: &str, token: Option<&str>, body: Bytes) -> io::Result<Answered> {
-    let uri: Uri = url.parse().map_err(|e| invalid(format!("{url:?} is no URL: {e}")))?;
-    if uri.scheme_str() != Some("http") {
-        return Err(invalid(format!("{url:?}: only http:// can be sent to")));
+impl Target {
+    pub(super) fn at(url: String) -> Self {
+        Self { url, ..Self::default() }
     }
-    let authority = uri.authority().ok_or_else(|| invalid(format!("{url:?} has no host")))?.clone();
-    let address = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(80));
-    let stream = TcpStream::connect(address).await.map_err(|e| {
-        io::Error::new(e.kind(), format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running?"))
-    })?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    let connection = tokio::spawn(connection);
-    let mut request = Request::post(uri.path_and_query().map_or("/", |path| path.as_str()))
-        .header(header::HOST, authority.as_str())
-        .header(header::USER_AGENT, "Go-http-client/1.1")
-        .header(header::CONTENT_TYPE, "application/xml");
-    if let Some(token) = token {
-        request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+
+    /// Posts a body as the vendor does, with the content type that it sends over XML and JSON alike.
+    pub(super) async fn post(&self, body: Bytes) -> io::Result<Answered> {
+        timeout(ANSWER_TIMEOUT, self.exchange(body))
+            .await
+            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 30 s")))
     }
-    let request = request.body(Full::new(body)).map_err(io::Error::other)?;
-    let exchange = async {
-        let response = sender.send_request(request).await.map_err(io::Error::other)?;
+
+    async fn exchange(&self, body: Bytes) -> io::Result<Answered> {
+        let url = &self.url;
+        let uri: Uri = url.parse().map_err(|e| invalid(format!("{url:?} is no URL: {e}")))?;
+        let default_port = match uri.scheme_str() {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return Err(invalid(format!("{url:?}: only http:// and https:// can be sent to"))),
+        };
+        let authority = uri.authority().ok_or_else(|| invalid(format!("{url:?} has no host")))?;
+        let host = authority.host().trim_matches(['[', ']']);
+        let address = (host, authority.port_u16().unwrap_or(default_port));
+        let stream = TcpStream::connect(address).await.map_err(|e| {
+            io::Error::new(
+                e.kind(),
+                format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running?"),
+            )
+        })?;
+        if default_port == 80 {
+            return self.over(stream, &uri, authority.as_str(), body).await;
+        }
+        let client = self.cert.as_deref().zip(self.key.as_deref());
+        let stream = trust::connect(stream, host, self.ca.as_deref(), client).await?;
+        self.over(stream, &uri, authority.as_str(), body).await
+    }
+
+    async fn over(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        uri: &Uri,
+        host: &str,
+        body: Bytes,
+    ) -> io::Result<Answered> {
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        let mut request = Request::post(uri.path_and_query().map_or("/", |path| path.as_str()))
+            .header(header::HOST, host)
+            .header(header::USER_AGENT, "Go-http-client/1.1")
+            .header(header::CONTENT_TYPE, "application/xml");
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = request.body(Full::new(body)).map_err(io::Error::other)?;
+        // It ends when `sender` is dropped, or with an error that the exchange gets as well.
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.map_err(with_cause)?;
         let status = response.status().as_u16();
-        let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+        let body = response.into_body().collect().await.map_err(with_cause)?.to_bytes();
         Ok(Answered { status, body })
-    };
-    let answered = timeout(ANSWER_TIMEOUT, exchange).await;
-    connection.abort();
-    answered.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "no answer within 30 s")))
+    }
+}
+
+/// hyper says "connection error"; its cause says which, such as a client certificate that is asked for.
+fn with_cause(error: hyper::Error) -> io::Error {
+    match std::error::Error::source(&error) {
+        Some(cause) => io::Error::other(format!("{error}: {cause}")),
+        None => io::Error::other(error),
+    }
 }
 
 fn invalid(message: String) -> io::Error {

@@ -9,7 +9,7 @@ use ci_bridge_publisher::nats::connect;
 use clap::Subcommand;
 use tokio::time::timeout;
 
-use super::post::post;
+use super::post::Target;
 use crate::cli::Failure;
 use crate::config::{Config, Settings};
 
@@ -26,12 +26,8 @@ pub(crate) enum Action {
     Replay {
         /// Their numbers in the list; none means all
         numbers: Vec<u64>,
-        /// Where to
-        #[arg(long, default_value = "http://127.0.0.1:8080/ci/callback")]
-        url: String,
-        /// The endpoint's token, sent as a bearer
-        #[arg(long, env = "CI_BRIDGE_TOKEN", hide_env_values = true)]
-        token: Option<String>,
+        #[command(flatten)]
+        target: Target,
         /// Keep them in quarantine as well
         #[arg(long)]
         keep: bool,
@@ -53,9 +49,7 @@ pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Resul
                 io::stdout().lock().write_all(&get(&stream, number).await?.payload)?;
                 Ok(ExitCode::SUCCESS)
             }
-            Action::Replay { numbers, url, token, keep } => {
-                replay(stream, numbers, &url, token.as_deref(), keep).await
-            }
+            Action::Replay { numbers, target, keep } => replay(stream, numbers, &target, keep).await,
         }
     })
 }
@@ -85,8 +79,7 @@ async fn list(stream: Stream<Info>) -> Result<ExitCode, Failure> {
 async fn replay(
     stream: Stream<Info>,
     numbers: Vec<u64>,
-    url: &str,
-    token: Option<&str>,
+    target: &Target,
     keep: bool,
 ) -> Result<ExitCode, Failure> {
     let state = &stream.cached_info().state;
@@ -99,7 +92,7 @@ async fn replay(
             None if all => continue,
             None => return Err(missing(number).into()),
         };
-        let answered = post(url, token, message.payload).await?;
+        let answered = target.post(message.payload).await?;
         writeln!(
             io::stdout().lock(),
             "{number}: {} {}",

@@ -1,4 +1,4 @@
-//! Reloading: endpoints, rules and subjects of a changed configuration, all of them or none.
+//! Reloading: endpoints, rules, subjects and certificates of a changed configuration, all of them or none.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ci_bridge_ingress::Ingress;
+use ci_bridge_ingress::{Ingress, Tls};
 use ci_bridge_publisher::Publisher;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -33,9 +33,15 @@ pub(crate) struct Source {
 pub(crate) struct Reloader {
     source: Source,
     hangup: Signal,
-    ingress: Arc<Ingress>,
-    publisher: Publisher,
+    replaces: Replaces,
     reloads: Family<Outcome, Counter>,
+}
+
+/// Whom a reload tells.
+pub(crate) struct Replaces {
+    pub(crate) ingress: Arc<Ingress>,
+    pub(crate) publisher: Publisher,
+    pub(crate) tls: Option<Arc<Tls>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,15 +53,10 @@ struct Outcome {
 type Version = Option<(SystemTime, u64)>;
 
 impl Reloader {
-    pub(crate) fn new(
-        source: Source,
-        ingress: Arc<Ingress>,
-        publisher: Publisher,
-        registry: &mut Registry,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(source: Source, replaces: Replaces, registry: &mut Registry) -> std::io::Result<Self> {
         let reloads = Family::default();
         registry.register("reloads", "Times the configuration was read again", reloads.clone());
-        Ok(Self { source, hangup: signal(SignalKind::hangup())?, ingress, publisher, reloads })
+        Ok(Self { source, hangup: signal(SignalKind::hangup())?, replaces, reloads })
     }
 
     /// Runs until it is dropped.
@@ -74,7 +75,7 @@ impl Reloader {
     fn reload(&mut self) {
         let outcome = match self.try_reload() {
             Ok(()) => {
-                info!("configuration reloaded: endpoints, rules, subjects");
+                info!("configuration reloaded: endpoints, rules, subjects, certificates");
                 "applied"
             }
             Err(why) => {
@@ -90,24 +91,38 @@ impl Reloader {
             config::load(self.source.file.as_deref(), &self.source.overrides).map_err(|e| e.to_string())?;
         if loaded.config.fixed_at_start() != self.source.config.fixed_at_start() {
             return Err(
-                "only endpoints, rules, subjects and messages can change while it runs; restart for the rest"
+                "only endpoints, rules, subjects, messages and the files of TLS can change while it runs; restart for the rest"
                     .to_owned(),
             );
         }
         let settings = loaded.settings;
-        self.publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
-        self.ingress.replace_endpoints(settings.endpoints);
+        let Replaces { ingress, publisher, tls } = &self.replaces;
+        match (tls, settings.tls) {
+            (Some(tls), Some(identity)) => tls.replace(identity),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(
+                    "TLS can be neither begun nor ended while it runs (ingress.tls); restart for that"
+                        .to_owned(),
+                );
+            }
+        }
+        publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
+        ingress.replace_endpoints(settings.endpoints);
         self.source.config = loaded.config;
         Ok(())
     }
 
     fn versions(&self) -> BTreeMap<PathBuf, Version> {
-        let tokens = self.source.config.ingress.endpoints.iter().map(|endpoint| endpoint.tokens_file.clone());
-        let files = tokens.filter(|path| !path.as_os_str().is_empty()).chain(self.source.file.clone());
+        let ingress = &self.source.config.ingress;
+        let tokens = ingress.endpoints.iter().map(|endpoint| &endpoint.tokens_file);
+        let tls = [&ingress.tls.cert, &ingress.tls.key, &ingress.tls.client_ca];
+        let named = tokens.chain(tls).filter(|path| !path.as_os_str().is_empty());
+        let files = named.chain(&self.source.file);
         let version = |path: &PathBuf| {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
         };
-        files.map(|path| (path.clone(), version(&path))).collect()
+        files.map(|path| (path.clone(), version(path))).collect()
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use clap::Args;
 
-use super::post::post;
+use super::post::Target;
 use super::render::body_of_capture;
 use super::samples::{SAMPLES, Sample};
 use crate::cli::Failure;
@@ -20,12 +20,8 @@ pub(crate) struct Arguments {
     /// A callback of our own making
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(SAMPLES.iter().map(Sample::help)))]
     sample: Option<String>,
-    /// Where to; the token of an endpoint may be its last segment
-    #[arg(long, default_value = "http://127.0.0.1:8080/ci/callback")]
-    url: String,
-    /// The endpoint's token, sent as a bearer
-    #[arg(long, env = "CI_BRIDGE_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    target: Target,
 }
 
 pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
@@ -40,7 +36,7 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
     let mut accepted = true;
     super::runtime()?.block_on(async {
         for (name, body) in bodies {
-            let answered = post(&args.url, args.token.as_deref(), body).await?;
+            let answered = args.target.post(body).await?;
             accepted &= answered.status == 200;
             let mut stdout = io::stdout().lock();
             writeln!(stdout, "{name}: {} {}", answered.status, String::from_utf8_lossy(&answered.body))?;

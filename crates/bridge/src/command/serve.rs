@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Admin, Ingress, serve_admin, serve_callbacks};
+use ci_bridge_ingress::{Admin, Ingress, Tls, serve_admin, serve_callbacks};
 use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::StopSignals;
-use super::reload::{Reloader, Source};
+use super::reload::{Reloader, Replaces, Source};
 use crate::cli::Failure;
 use crate::config::Settings;
 use crate::telemetry;
@@ -42,6 +42,7 @@ pub(crate) struct Bridge {
     callbacks: TcpListener,
     health: TcpListener,
     ingress: Arc<Ingress>,
+    tls: Option<Arc<Tls>>,
     admin: Arc<Admin>,
     publisher: Publisher,
     drain_timeout: Duration,
@@ -72,9 +73,15 @@ impl Bridge {
         let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
         let ingress =
             Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
+        let tls = settings.tls.map(|identity| Arc::new(Tls::new(identity)));
         let reloading = match source {
             Some(source) => {
-                let reloader = Reloader::new(source, Arc::clone(&ingress), publisher.clone(), &mut registry)?;
+                let replaces = Replaces {
+                    ingress: Arc::clone(&ingress),
+                    publisher: publisher.clone(),
+                    tls: tls.clone(),
+                };
+                let reloader = Reloader::new(source, replaces, &mut registry)?;
                 Some(AbortOnDrop(tokio::spawn(reloader.run())))
             }
             None => None,
@@ -85,6 +92,7 @@ impl Bridge {
             callbacks,
             health,
             ingress,
+            tls,
             admin: Arc::new(Admin::new(publisher.readiness(), registry)),
             publisher,
             drain_timeout: settings.drain_timeout,
@@ -106,7 +114,8 @@ impl Bridge {
         let until_stopped = async move {
             let _ = stopped.await;
         };
-        let callbacks = serve_callbacks(self.callbacks, Arc::clone(&self.ingress), until_stopped);
+        let callbacks =
+            serve_callbacks(self.callbacks, Arc::clone(&self.ingress), self.tls.clone(), until_stopped);
         let mut callbacks = tokio::spawn(callbacks);
         stop.await;
         info!("stopping: finishing what is in flight");
@@ -132,8 +141,10 @@ fn announce(bridge: &Bridge) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(
         stdout,
-        "ci-bridge ready: callbacks on http://{}, admin on http://{}",
-        bridge.listen, bridge.admin_listen
+        "ci-bridge ready: callbacks on {}://{}, admin on http://{}",
+        if bridge.tls.is_some() { "https" } else { "http" },
+        bridge.listen,
+        bridge.admin_listen
     )?;
     stdout.flush()
 }

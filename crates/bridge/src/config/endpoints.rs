@@ -77,14 +77,15 @@ impl Problems {
             let secrets = self.secrets(endpoint, &key);
             let open = endpoint.tokens.is_empty()
                 && endpoint.tokens_file.as_os_str().is_empty()
-                && endpoint.allow_from.is_empty();
+                && endpoint.allow_from.is_empty()
+                && !config.ingress.tls.asks_clients();
             let meant = endpoint.allow_unauthenticated || config.ingress.allow_unauthenticated;
             if open && !meant && !config.ingress.listen.ip().is_loopback() {
                 self.add(
                     key.clone(),
                     format!(
-                        "anybody who reaches {} could publish: set tokens, tokens_file or allow_from, listen on \
-                         127.0.0.1, or say allow_unauthenticated = true",
+                        "anybody who reaches {} could publish: set tokens, tokens_file, allow_from or \
+                         ingress.tls.client_ca, listen on 127.0.0.1, or say allow_unauthenticated = true",
                         config.ingress.listen
                     ),
                 );

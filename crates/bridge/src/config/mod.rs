@@ -8,6 +8,7 @@ mod layers;
 mod nats;
 mod ranges;
 mod settings;
+mod tls;
 mod units;
 
 use std::collections::BTreeMap;
@@ -50,12 +51,14 @@ pub struct Config {
 }
 
 impl Config {
-    /// What a running bridge cannot change: everything but endpoints, rules, subjects and the form of messages.
+    /// What a running bridge cannot change: everything but endpoints, rules, subjects, the form of messages and the
+    /// files of TLS.
     #[must_use]
     pub fn fixed_at_start(&self) -> Self {
         let mut fixed = Self { rules: Vec::new(), subjects: Subjects::default(), ..self.clone() };
         fixed.messages = Messages::default();
         fixed.ingress.endpoints = Vec::new();
+        fixed.ingress.tls = IngressTls::default();
         fixed
     }
 }
@@ -69,10 +72,12 @@ pub struct Ingress {
     pub max_body: ByteSize,
     pub body_timeout: Duration,
     pub deadline: Duration,
+    pub handshake_timeout: Duration,
     pub header_timeout: Duration,
     pub drain_timeout: Duration,
     pub max_connections: usize,
     pub max_in_flight: usize,
+    pub max_streams: u32,
     pub max_headers: usize,
     pub max_header_bytes: ByteSize,
     pub max_depth: usize,
@@ -83,22 +88,14 @@ pub struct Ingress {
     pub tls: IngressTls,
 }
 
-/// `[ingress.tls]`: the keys have their names already, so that a configuration for a later version is refused with
-/// the reason instead of being taken for a mistake.
+/// `[ingress.tls]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "not available yet")]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct IngressTls {
-    #[serde(skip_serializing_if = "is_not_given")]
     pub cert: PathBuf,
-    #[serde(skip_serializing_if = "is_not_given")]
     pub key: PathBuf,
-    #[serde(skip_serializing_if = "is_not_given")]
     pub client_ca: PathBuf,
-}
-
-fn is_not_given(path: &std::path::Path) -> bool {
-    path.as_os_str().is_empty()
 }
 
 /// `[[ingress.endpoints]]`
@@ -291,10 +288,12 @@ impl Default for Ingress {
             max_body: ByteSize::mib(1),
             body_timeout: Duration::seconds(5),
             deadline: Duration::seconds(3),
+            handshake_timeout: Duration::seconds(10),
             header_timeout: Duration::seconds(30),
             drain_timeout: Duration::seconds(10),
             max_connections: 1024,
             max_in_flight: 1024,
+            max_streams: 32,
             max_headers: 64,
             max_header_bytes: ByteSize::kib(16),
             max_depth: parse.max_depth,

@@ -7,9 +7,9 @@ use ci_bridge_publisher::Delivery;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::Config;
 use super::endpoints::Problems;
 use super::settings::ANSWER_TIME;
-use super::{Config, IngressTls};
 
 /// Parsing recurses once a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
@@ -30,11 +30,11 @@ impl Problems {
                 self.add(key, "must be at least 1");
             }
         }
-        if ingress.tls != IngressTls::default() {
-            self.add(
-                "ingress.tls",
-                "the listener does not speak TLS yet: let a proxy in front do that, and leave this out",
-            );
+        if ingress.max_streams == 0 {
+            self.add("ingress.max_streams", "must be at least 1");
+        }
+        if ingress.handshake_timeout.get().is_zero() {
+            self.add("ingress.handshake_timeout", "must be more than 0");
         }
         let level = config.log.level.as_str();
         // EnvFilter would take a misspelt level for the name of a module.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Endpoint, Limits};
+use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
 use ci_bridge_publisher::nats::{Connection, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, SpoolSettings};
 
@@ -24,6 +24,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// What senders may take of the bridge.
     pub limits: Limits,
+    /// With what the listener speaks TLS, if it does.
+    pub tls: Option<TlsIdentity>,
     /// Paths, and who may use them.
     pub endpoints: Vec<Endpoint>,
     /// How messages reach NATS.
@@ -46,6 +48,7 @@ impl Settings {
             Connection::default()
         });
         problems.ranges(config);
+        let tls = problems.tls(&config.ingress.tls);
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
@@ -56,6 +59,7 @@ impl Settings {
             admin_listen: config.admin.listen,
             drain_timeout: config.ingress.drain_timeout.get(),
             limits: limits(config),
+            tls,
             endpoints,
             publisher: publisher::Config {
                 delivery: config.delivery,
@@ -85,9 +89,11 @@ fn limits(config: &Config) -> Limits {
         max_body: bytes(ingress.max_body),
         body_timeout: ingress.body_timeout.get(),
         deadline: ingress.deadline.get(),
+        handshake_timeout: ingress.handshake_timeout.get(),
         header_timeout: ingress.header_timeout.get(),
         max_connections: ingress.max_connections,
         max_in_flight: ingress.max_in_flight,
+        max_streams: ingress.max_streams,
         max_headers: ingress.max_headers,
         max_header_bytes: bytes(ingress.max_header_bytes),
         parse: ci_bridge_schema::Limits {

@@ -1,0 +1,67 @@
+//! TLS towards a bridge: whom `send` trusts, and what it shows of itself.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+/// Shakes hands with `host`. It is trusted if `ca`, or the system's authorities, signed its certificate; `client` is
+/// the certificate and the key to show.
+pub(super) async fn connect(
+    stream: TcpStream,
+    host: &str,
+    ca: Option<&Path>,
+    client: Option<(&Path, &Path)>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots(ca)?);
+    let config = match client {
+        Some((cert, key)) => {
+            let private = PrivateKeyDer::from_pem_file(key).map_err(|e| explain(key, e))?;
+            let used = builder.with_client_auth_cert(certificates(cert)?, private);
+            used.map_err(|e| explain(cert, e))?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let explain = |e: io::Error| io::Error::new(e.kind(), format!("TLS with {host}: {e}"));
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(explain)
+}
+
+fn roots(ca: Option<&Path>) -> io::Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|e| explain(path, e))?;
+            }
+        }
+        // One that cannot be read is one authority less, and no reason to stop.
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
+    let found: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).map_err(|e| explain(path, e))?.collect();
+    match found.map_err(|e| explain(path, e))? {
+        found if found.is_empty() => Err(explain(path, "holds no certificate")),
+        found => Ok(found),
+    }
+}
+
+fn explain(path: &Path, error: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("{}: {error}", path.display()))
+}
