@@ -11,6 +11,7 @@ usage: cargo xtask <command>
   test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
   chaos [--faults N] [--seed S]
                   the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)
+  bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
   lint            rustfmt, clippy and rustdoc, with warnings as errors
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
@@ -24,6 +25,7 @@ pub(crate) enum Command {
     Demo { args: Vec<OsString> },
     Test { args: Vec<OsString> },
     Chaos(Chaos),
+    Bench { args: Vec<OsString> },
     Lint,
     Ci,
     NatsServer,
@@ -51,6 +53,7 @@ impl Command {
         let command = match name.to_str() {
             Some("demo") => return Ok(Self::Demo { args }),
             Some("test") => return Ok(Self::Test { args }),
+            Some("bench") => return Ok(Self::Bench { args }),
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
@@ -130,6 +133,7 @@ mod tests {
             ("test -- --nocapture", Command::Test { args: words("-- --nocapture") }),
             ("chaos", Command::Chaos(Chaos::default())),
             ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
+            ("bench --quick", Command::Bench { args: words("--quick") }),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for name in ["demo", "test", "chaos", "lint", "ci", "nats-server", "help"] {
+        for name in ["demo", "test", "chaos", "bench", "lint", "ci", "nats-server", "help"] {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

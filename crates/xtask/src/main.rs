@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `command.rs` | what can be typed, and the help text |
 //! | `task.rs` | what each command does |
+//! | `bench.rs` | building what `bench` measures, and handing over |
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
 //! | `nats_server/` | a real nats-server, found or fetched |
 
@@ -13,6 +14,7 @@
     reason = "xtask is a command-line program for developers: its output is its interface"
 )]
 
+mod bench;
 mod cargo;
 mod command;
 mod nats_server;

@@ -6,21 +6,23 @@ use std::io;
 use std::process::{self, ExitStatus};
 use std::time::SystemTime;
 
+use crate::bench;
 use crate::cargo::cargo;
 use crate::command::{Chaos, Command, HELP};
 use crate::nats_server;
 
 /// How the last step ended; an error when a step could not be started at all.
-type Outcome = Result<ExitStatus, Box<dyn Error>>;
+pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
 
 /// The environment variable that tells `ci-bridge demo` and the tests which server to start, as an absolute path.
-const NATS_SERVER: &str = "NATS_SERVER";
+pub(crate) const NATS_SERVER: &str = "NATS_SERVER";
 
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
         Command::Demo { args } => demo(&args),
         Command::Test { args } => test(&args),
         Command::Chaos(chaos) => run_chaos(&chaos),
+        Command::Bench { args } => bench::run(&args),
         Command::Lint => lint(),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
@@ -41,7 +43,14 @@ fn test(args: &[OsString]) -> Outcome {
     if !names_a_package(args) {
         test.arg("--workspace");
     }
-    Ok(test.args(args).env(NATS_SERVER, server).status()?)
+    let status = test.args(args).env(NATS_SERVER, server).status()?;
+    // Arguments are about the product.
+    if !status.success() || !args.is_empty() || !cfg!(target_os = "linux") {
+        return Ok(status);
+    }
+    let mut measuring = bench::of_bench(&["test", "--locked"]);
+    announce(&measuring);
+    Ok(measuring.status()?)
 }
 
 /// What a long run strikes with, unless told otherwise.
@@ -79,11 +88,17 @@ fn names_a_package(args: &[OsString]) -> bool {
 }
 
 fn lint() -> Outcome {
-    let mut steps = [
+    let mut steps = vec![
         cargo(&["fmt", "--all", "--check"]),
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
         cargo(&["doc", "--workspace", "--no-deps", "--locked"]),
+        bench::of_bench(&["fmt", "--check"]),
     ];
+    if cfg!(target_os = "linux") {
+        let mut clippy = bench::of_bench(&["clippy", "--all-targets", "--locked"]);
+        clippy.args(["--", "--deny", "warnings"]);
+        steps.push(clippy);
+    }
     for step in &mut steps {
         announce(step);
         let status = step.env("RUSTDOCFLAGS", "--deny warnings").status()?;
@@ -110,7 +125,7 @@ fn print_help() -> Outcome {
     Ok(ExitStatus::default())
 }
 
-fn announce(step: &process::Command) {
+pub(crate) fn announce(step: &process::Command) {
     let args: Vec<_> = step.get_args().map(|arg| arg.to_string_lossy()).collect();
     eprintln!("==> cargo {}", args.join(" "));
 }
@@ -118,7 +133,7 @@ fn announce(step: &process::Command) {
 /// Replaces this process, so that Ctrl-C, the exit code and the terminal are the child's own affair. Returns only when
 /// the child could not be started.
 #[cfg(unix)]
-fn become_child(child: &mut process::Command) -> Outcome {
+pub(crate) fn become_child(child: &mut process::Command) -> Outcome {
     use std::os::unix::process::CommandExt;
     let error: io::Error = child.exec();
     Err(error.into())
@@ -126,7 +141,7 @@ fn become_child(child: &mut process::Command) -> Outcome {
 
 /// Where a process cannot be replaced, it is waited for.
 #[cfg(not(unix))]
-fn become_child(child: &mut process::Command) -> Outcome {
+pub(crate) fn become_child(child: &mut process::Command) -> Outcome {
     let status: io::Result<ExitStatus> = child.status();
     Ok(status?)
 }

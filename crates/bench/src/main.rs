@@ -1,0 +1,59 @@
+//! The runner of `cargo xtask bench`: contenders in turn, several rounds, medians, each beside the floor of the same run.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `options.rs` | what can be typed |
+//! | `rounds.rs` | the order in which everything is measured |
+//! | `contender.rs`, `start.rs` | who is measured, and how each is started |
+//! | `nats.rs` | a nats-server and its streams, new for each contender |
+//! | `load.rs` | asking the load generator |
+//! | `outage.rs` | what the spool takes while NATS is away, and how it empties |
+//! | `peers.rs` | the bridges in Python and Node, installed when there is an interpreter |
+//! | `affinity.rs` | which core each process runs on |
+//! | `http.rs` | asking a contender whether it is ready |
+//! | `results.rs`, `aims.rs` | medians, and what they are held against |
+//! | `report.rs`, `chart.rs`, `machine.rs` | what is written |
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command-line program: its output is its interface"
+)]
+
+mod affinity;
+mod aims;
+mod chart;
+mod contender;
+mod http;
+mod load;
+mod machine;
+mod nats;
+mod options;
+mod outage;
+mod peers;
+mod report;
+mod results;
+mod rounds;
+mod start;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+use options::Options;
+
+/// Why a run came to nothing, for the person who started it.
+type Failure = Box<dyn Error>;
+
+fn main() -> ExitCode {
+    let run = Options::parse(std::env::args().skip(1)).and_then(|options| {
+        let results = rounds::run(&options)?;
+        report::write(&options, &results)
+    });
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What is written: a page of tables and a chart, under `target/bench/` always, in `docs/benchmarks/` when asked.
+
+use std::fmt::Write;
+use std::fs;
+
+use ci_bridge_bench::workload::Workload;
+
+use crate::chart::{self, Bar};
+use crate::contender::Contender;
+use crate::options::Options;
+use crate::results::{Results, Sample};
+use crate::{Failure, aims, machine};
+
+const MIB: f64 = 1024.0 * 1024.0;
+
+pub(crate) fn write(options: &Options, results: &Results) -> Result<(), Failure> {
+    let page = page(options, results);
+    println!("{page}");
+    let mut places = vec![options.work.clone()];
+    if options.write {
+        places.push(options.root.join("docs/benchmarks"));
+    }
+    for place in places {
+        fs::create_dir_all(&place)?;
+        fs::write(place.join("results.md"), &page)?;
+        fs::write(place.join("throughput.svg"), throughput(options, results))?;
+    }
+    Ok(())
+}
+
+fn page(options: &Options, results: &Results) -> String {
+    let mut page = format!(
+        "# Results\n\nWritten by `cargo xtask bench`; what the columns mean is in [performance.md](../performance.md).\n\
+         {}. Medians; rounds: {}, seconds each: {}.\n",
+        machine::describe(&options.nats_server),
+        options.rounds,
+        options.seconds
+    );
+    for workload in &options.workloads {
+        let _ = write!(page, "\n## {}\n\n{}", title(*workload), table(results, *workload));
+    }
+    page.push_str("\n## The programs\n\n");
+    page.push_str(&programs(results));
+    page.push_str(&spool(results).unwrap_or_default());
+    page.push_str("\n## Against the aims\n\n| figure | aim | measured | |\n|---|---|---:|---|\n");
+    for aim in aims::all(results) {
+        let verdict = if aim.met { "met" } else { "**not met**" };
+        let _ = writeln!(page, "| {} | {} | {} | {verdict} |", aim.figure, aim.aim, aim.measured);
+    }
+    page
+}
+
+fn title(workload: Workload) -> String {
+    let size = workload.body().len();
+    match workload {
+        Workload::Xml => format!("One job as XML, {size} bytes"),
+        Workload::Json => format!("The same as JSON, {size} bytes"),
+        Workload::Jobs(count) => {
+            format!("{count} jobs in a callback, as XML, {} bytes", grouped(size as f64))
+        }
+        Workload::Moderation(_) => format!("A video's moderation as JSON, {} bytes", grouped(size as f64)),
+        Workload::Subjects(count) => format!("One job as XML, on {count} subjects"),
+    }
+}
+
+fn table(results: &Results, workload: Workload) -> String {
+    let rate = results.rates.get(&workload).copied().unwrap_or_default();
+    let mut table = format!(
+        "| | callbacks/s | × floor | CPU s/100k | × floor | p50 / p99 / p999 ms, saturated | the same at {}/s | memory MiB |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|\n",
+        grouped(rate)
+    );
+    for contender in Contender::ALL {
+        let Some(row) = row(results, contender, workload) else { continue };
+        let _ = writeln!(table, "| {} | {row} |", contender.title());
+    }
+    if let (Workload::Jobs(count), Some(rate)) = (workload, results.rate(Contender::Bridge, workload)) {
+        let _ = writeln!(
+            table,
+            "\nci-bridge publishes {} messages a second here; the floors publish one a callback.",
+            grouped(rate * count as f64)
+        );
+    }
+    table
+}
+
+fn row(results: &Results, contender: Contender, workload: Workload) -> Option<String> {
+    let median = |figure: &dyn Fn(&Sample) -> Option<f64>| results.median(contender, workload, figure);
+    let (rate, cpu) = (results.rate(contender, workload)?, results.cpu(contender, workload)?);
+    let floor_rate = results.rate(Contender::Acknowledged, workload)?;
+    let floor_cpu = results.cpu(Contender::Acknowledged, workload)?;
+    let saturated = [
+        median(&|sample| Some(sample.saturated.latency.p50))?,
+        median(&|sample| Some(sample.saturated.latency.p99))?,
+        median(&|sample| Some(sample.saturated.latency.p999))?,
+    ];
+    let moderate = [
+        median(&|sample| Some(sample.moderate.as_ref()?.latency.p50)),
+        median(&|sample| Some(sample.moderate.as_ref()?.latency.p99)),
+        median(&|sample| Some(sample.moderate.as_ref()?.latency.p999)),
+    ];
+    let moderate = match moderate {
+        [Some(p50), Some(p99), Some(p999)] => latencies([p50, p99, p999]),
+        _ => "does not carry it".to_owned(),
+    };
+    Some(format!(
+        "{} | {:.2} | {cpu:.2} | {:.2} | {} | {moderate} | {:.0}",
+        grouped(rate),
+        rate / floor_rate,
+        cpu / floor_cpu,
+        latencies(saturated),
+        results.resident_at_load(contender, workload)? / MIB
+    ))
+}
+
+fn latencies(values: [f64; 3]) -> String {
+    values.map(|value| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }).join(" / ")
+}
+
+fn programs(results: &Results) -> String {
+    let mut table =
+        "| | start to ready ms | memory idle MiB | binary MB |\n|---|---:|---:|---:|\n".to_owned();
+    for contender in Contender::ALL {
+        let ready = results.start(contender, |start| start.ready_after.as_secs_f64() * 1e3);
+        let idle = results.start(contender, |start| start.resident as f64 / MIB);
+        let (Some(ready), Some(idle)) = (ready, idle) else { continue };
+        let binary = results.binary_bytes.get(&contender);
+        let binary = binary.map_or_else(|| "–".to_owned(), |bytes| format!("{:.1}", *bytes as f64 / 1e6));
+        let _ = writeln!(table, "| {} | {ready:.0} | {idle:.0} | {binary} |", contender.title());
+    }
+    table
+}
+
+fn spool(results: &Results) -> Option<String> {
+    let outage = |figure: &dyn Fn(&crate::outage::Outage) -> f64| results.outage(figure);
+    Some(format!(
+        "\n## The spool\n\n| | |\n|---|---:|\n\
+         | NATS away: callbacks/s into the spool, fsynced | {} |\n\
+         | its CPU s/100k | {:.2} |\n\
+         | NATS back: messages/s out of it | {} |\n\
+         | the same beside live callbacks | {} |\n\
+         | their p99, and without a drain, ms | {:.2} / {:.2} |\n",
+        grouped(outage(&|outage| outage.spooled.rate())?),
+        outage(&|outage| outage.spooled.cpu_per_100k())?,
+        grouped(outage(&|outage| outage.drained)?),
+        grouped(outage(&|outage| outage.drained_beside)?),
+        outage(&|outage| outage.live_p99)?,
+        outage(&|outage| outage.quiet_p99)?,
+    ))
+}
+
+fn throughput(options: &Options, results: &Results) -> String {
+    let mut bars: Vec<Bar> = Contender::ALL
+        .into_iter()
+        .filter(|contender| contender.publishes())
+        .filter_map(|contender| {
+            let value = results.rate(contender, Workload::Xml)?;
+            let (name, highlighted) = (contender.title().to_owned(), contender == Contender::Bridge);
+            Some(Bar { name, value, label: grouped(value), highlighted })
+        })
+        .collect();
+    bars.sort_by(|one, other| other.value.total_cmp(&one.value));
+    let note = format!(
+        "1 KB XML, every callback acknowledged by JetStream before its answer; median of rounds: {}",
+        options.rounds
+    );
+    chart::bars("Callbacks a second on one core", &note, &bars)
+}
+
+/// `43,700`
+pub(crate) fn grouped(number: f64) -> String {
+    let digits = format!("{number:.0}");
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        for (number, text) in [(0.4, "0"), (999.0, "999"), (43_700.0, "43,700"), (1_234_567.8, "1,234,568")] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+}
