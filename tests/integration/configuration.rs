@@ -93,6 +93,10 @@ fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
         ("[log]\nlevel = \"chatty\"", "log.level: \"chatty\" is no level: use error, warn"),
         ("[nats]\nservers = [\"foo bar\"]", "nats: server 1 is not a NATS URL"),
         ("[nats]\ncreds_file = \"/nowhere/x.creds\"", "cannot read /nowhere/x.creds"),
+        (
+            "[ingress]\nmax_bytes_in_flight = \"1KiB\"",
+            "ingress.max_bytes_in_flight: must hold at least one body",
+        ),
         ("[ingress]\nmax_streams = 0", "ingress.max_streams: must be at least 1"),
         ("[ingress]\nhandshake_timeout = \"0s\"", "ingress.handshake_timeout: must be more than 0"),
         ("delivery = \"maybe\"", "delivery: write one of jetstream, core"),

@@ -168,9 +168,13 @@ fn a_body_that_does_not_come_is_answered_in_time() {
 fn too_many_connections_are_told_to_come_again() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[ingress]\nmax_connections = 2\n");
-    let _held = [Connection::open(bridge.address), Connection::open(bridge.address)];
-    crate::support::eventually("both are counted", || {
-        (bridge.metric("ci_bridge_connections") >= 2.0).then_some(())
+    let held = [Connection::open(bridge.address), Connection::open(bridge.address)];
+    for mut connection in held {
+        connection.write(b"POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n");
+        std::mem::forget(connection);
+    }
+    crate::support::eventually("both are busy", || {
+        (bridge.metric("ci_bridge_in_flight") >= 2.0).then_some(())
     });
     let answer = Connection::open(bridge.address).read_answer();
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");

@@ -198,7 +198,11 @@ fn a_handshake_takes_a_place_among_the_connections() {
     ours.sign("bridge");
     let configuration = format!("[ingress]\nmax_connections = 1\n{}", ours.section("bridge"));
     let bridge = Bridge::start(&nats, &configuration);
-    let _silent = Connection::open(bridge.address);
-    eventually("counted", || (bridge.metric("ci_bridge_connections") >= 1.0).then_some(()));
-    assert_eq!(Connection::open(bridge.address).read_answer().status, 503);
+    let mut silent = Connection::open(bridge.address);
+    let answer = eventually("a place", || {
+        Connection::open_tls(bridge.address, ours.client(None, &[])).post(&task("j1"))
+    });
+    assert_eq!(answer.status, 200);
+    assert_eq!(silent.read_to_end(), b"", "closed for the other");
+    assert_eq!(bridge.metric("ci_bridge_connections_closed_total{reason=\"evicted\"}"), 1.0);
 }

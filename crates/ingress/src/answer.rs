@@ -7,6 +7,7 @@ use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use crate::fault::Fault;
 use crate::metrics::Outcome;
 
 /// How long a sender should wait before it comes again, in seconds.
@@ -22,7 +23,8 @@ pub(crate) enum Answer {
     BodyTooLarge { limit: usize },
     BodyTooSlow,
     BodyBroken,
-    TooManyHeaders,
+    TooManyBytes { limit: usize },
+    Malformed(Fault),
     NoSuchPath,
     MethodNotAllowed,
     ContentCoding(String),
@@ -110,7 +112,7 @@ impl Answer {
             Self::Published(_) => Outcome::Published,
             Self::Probe => Outcome::Probe,
             Self::Unreadable(_) | Self::MessageTooLarge(_) => Outcome::Quarantined,
-            Self::Overloaded(_) | Self::Unavailable(_) => Outcome::Unavailable,
+            Self::Overloaded(_) | Self::TooManyBytes { .. } | Self::Unavailable(_) => Outcome::Unavailable,
             _ => Outcome::Rejected,
         }
     }
@@ -121,7 +123,8 @@ impl Answer {
             Self::BodyTooLarge { .. } => Some("body_too_large"),
             Self::BodyTooSlow => Some("body_too_slow"),
             Self::BodyBroken => Some("body_broken"),
-            Self::TooManyHeaders => Some("too_many_headers"),
+            Self::TooManyBytes { .. } => Some("too_many_bytes"),
+            Self::Malformed(fault) => Some(fault.as_str()),
             Self::NoSuchPath => Some("no_such_path"),
             Self::MethodNotAllowed => Some("method_not_allowed"),
             Self::ContentCoding(_) => Some("content_coding"),
@@ -147,13 +150,16 @@ impl Answer {
             Self::MessageTooLarge(_) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
-            Self::TooManyHeaders => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Malformed(fault) if fault.is_excess() => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::NoSuchPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::ContentCoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::AddressNotAllowed | Self::BucketNotAllowed(_) => StatusCode::FORBIDDEN,
-            Self::Overloaded(_) | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded(_) | Self::TooManyBytes { .. } | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -166,7 +172,12 @@ impl Answer {
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
             Self::BodyTooSlow => "the body did not arrive within body_timeout".to_owned(),
             Self::BodyBroken => "the body ended before its announced length".to_owned(),
-            Self::TooManyHeaders => "more header fields than max_headers".to_owned(),
+            Self::TooManyBytes { limit } => {
+                format!(
+                    "the bodies of all requests at once are larger than {limit} bytes (max_bytes_in_flight)"
+                )
+            }
+            Self::Malformed(fault) => fault.detail().to_owned(),
             Self::NoSuchPath => "no endpoint has this path".to_owned(),
             Self::MethodNotAllowed => "callbacks are POSTed".to_owned(),
             Self::ContentCoding(coding) => {
@@ -219,8 +230,12 @@ impl Answer {
             Self::Unauthenticated(_) => headers
                 .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ci-bridge\"")),
             Self::Overloaded(_) | Self::Unavailable(_) => headers.insert(header::RETRY_AFTER, RETRY_AFTER),
+            Self::TooManyBytes { .. } => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER)
+            }
             // The rest of the body is not wanted, so the connection cannot be used again.
-            Self::BodyTooSlow | Self::BodyTooLarge { .. } | Self::BodyBroken => {
+            Self::BodyTooSlow | Self::BodyTooLarge { .. } | Self::BodyBroken | Self::Malformed(_) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"))
             }
             _ => None,

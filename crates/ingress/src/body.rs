@@ -1,4 +1,4 @@
-//! Reading a body: bounded in bytes, bounded in time.
+//! Reading a body: bounded in bytes, alone and with all others, and bounded in time.
 
 use std::time::Duration;
 
@@ -8,35 +8,44 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use crate::answer::Answer;
+use crate::budget::Share;
 
 /// After a refusal, this much more is read and thrown away, for at most [`LINGER_TIME`]: closing a connection
 /// while the sender still writes would reset it, and the sender would never read why.
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_millis(250);
 
+/// What one body may take.
+#[derive(Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) bytes: usize,
+    pub(crate) within: Duration,
+}
+
 /// The whole body, or the answer to give instead. A sender that `waits_for_leave` (`Expect: 100-continue`) is told
 /// no without being asked for a byte.
 pub(crate) async fn read(
     mut body: Incoming,
-    max_bytes: usize,
-    within: Duration,
+    limit: Limit,
+    share: &mut Share,
     waits_for_leave: bool,
 ) -> Result<Bytes, Answer> {
     let announced = body.size_hint().lower();
-    if announced > max_bytes as u64 {
+    if announced > limit.bytes as u64 {
         if !waits_for_leave {
             linger(&mut body).await;
         }
-        return Err(Answer::BodyTooLarge { limit: max_bytes });
+        return Err(Answer::BodyTooLarge { limit: limit.bytes });
     }
-    let result = timeout(within, collect(&mut body, max_bytes)).await.unwrap_or(Err(Answer::BodyTooSlow));
-    if let Err(Answer::BodyTooLarge { .. }) = result {
+    let collected = collect(&mut body, limit.bytes, share);
+    let result = timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow));
+    if let Err(Answer::BodyTooLarge { .. } | Answer::TooManyBytes { .. }) = result {
         linger(&mut body).await;
     }
     result
 }
 
-async fn collect(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Answer> {
+async fn collect(body: &mut Incoming, max_bytes: usize, share: &mut Share) -> Result<Bytes, Answer> {
     let mut collected = Collected::None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -45,6 +54,9 @@ async fn collect(body: &mut Incoming, max_bytes: usize) -> Result<Bytes, Answer>
         let Ok(data) = frame.into_data() else { continue };
         if collected.len() + data.len() > max_bytes {
             return Err(Answer::BodyTooLarge { limit: max_bytes });
+        }
+        if !share.take(data.len()) {
+            return Err(Answer::TooManyBytes { limit: share.most() });
         }
         collected.push(data);
     }

@@ -22,6 +22,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::debug;
 
 use crate::callback::Ingress;
+use crate::framing::HeadLimits;
+use crate::guard::Guard;
 use crate::place::Place;
 use crate::server::Limits;
 use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
@@ -73,16 +75,22 @@ impl Connection {
     pub(crate) async fn serve(self, stream: TcpStream) {
         // Answers are one small write: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        let ended = match &self.shared.tls {
+        tokio::select! {
+            ended = self.converse(stream) => if let Err(error) = ended {
+                debug!(peer = %self.peer, error = error.to_string(), "connection ended");
+            },
+            () = self.place.evicted() => debug!(peer = %self.peer, "connection closed for another"),
+        }
+    }
+
+    async fn converse(&self, stream: TcpStream) -> hyper::Result<()> {
+        match &self.shared.tls {
             None => self.http1(stream).await,
             Some(tls) => match self.shake_hands(tls, stream).await {
                 Some(stream) if stream.get_ref().1.alpn_protocol() == Some(H2) => self.http2(stream).await,
                 Some(stream) => self.http1(stream).await,
-                None => return,
+                None => Ok(()),
             },
-        };
-        if let Err(error) = ended {
-            debug!(peer = %self.peer, error = error.to_string(), "connection ended");
         }
     }
 
@@ -112,7 +120,9 @@ impl Connection {
             .header_read_timeout(limits.header_timeout)
             .max_headers(limits.max_headers)
             .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));
-        let connection = http.serve_connection(TokioIo::new(stream), self.service());
+        let head = HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes };
+        let stream = TokioIo::new(Guard::new(stream, head));
+        let connection = http.serve_connection(stream, self.service());
         // hyper ends what is idle by itself, after header_read_timeout.
         self.drive(connection, std::future::pending()).await
     }
@@ -146,10 +156,13 @@ impl Connection {
     > + use<> {
         let (shared, place, peer) = (Arc::clone(&self.shared), Arc::clone(&self.place), self.peer.ip());
         service_fn(move |request| {
-            let in_progress = place.begin();
+            let begun = place.begin();
             let permit = Arc::clone(&shared.in_flight).try_acquire_owned().ok();
             let answer = Arc::clone(&shared.ingress).answer(request, peer, permit);
             async move {
+                let Some(in_progress) = begun else {
+                    return std::future::pending().await;
+                };
                 let answer = answer.await;
                 drop(in_progress);
                 Ok(answer)

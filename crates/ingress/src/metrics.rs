@@ -39,9 +39,12 @@ pub(crate) struct Metrics {
     by_outcome: [Counter; Outcome::ALL.len()],
     rejections: Family<ReasonLabel, Counter>,
     failed_handshakes: Family<ReasonLabel, Counter>,
+    closed: Family<ReasonLabel, Counter>,
     answer: Histogram,
     in_flight: Arc<Gauge>,
     pub(crate) connections: Arc<Gauge>,
+    /// Counts what bodies hold, and is what they are held against.
+    pub(crate) bytes_in_flight: Gauge,
 }
 
 /// A callback that has been received and has no outcome yet. Dropped without one, its sender went away before the
@@ -63,9 +66,11 @@ impl Metrics {
             by_outcome,
             rejections: Family::default(),
             failed_handshakes: Family::default(),
+            closed: Family::default(),
             answer: Histogram::new(LATENCY_BUCKETS),
             in_flight: Arc::default(),
             connections: Arc::default(),
+            bytes_in_flight: Gauge::default(),
         };
         registry.register(
             "callbacks_received",
@@ -78,6 +83,16 @@ impl Metrics {
             "failed_handshakes",
             "TLS handshakes that came to nothing, by reason",
             metrics.failed_handshakes.clone(),
+        );
+        registry.register(
+            "connections_closed",
+            "Connections closed for want of room, by reason",
+            metrics.closed.clone(),
+        );
+        registry.register(
+            "bytes_in_flight",
+            "Bytes of bodies being read or answered",
+            metrics.bytes_in_flight.clone(),
         );
         registry.register_with_unit(
             "answer",
@@ -102,6 +117,10 @@ impl Metrics {
 
     pub(crate) fn handshake_failed(&self, reason: &'static str) {
         self.failed_handshakes.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    pub(crate) fn connection_closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&ReasonLabel { reason }).inc();
     }
 
     fn count(&self, outcome: Outcome) {

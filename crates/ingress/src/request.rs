@@ -14,8 +14,11 @@ use tracing::debug;
 use crate::answer::Answer;
 use crate::auth;
 use crate::body;
+use crate::budget::Share;
 use crate::callback::Ingress;
 use crate::endpoint::Endpoint;
+use crate::fault::Fault;
+use crate::framing;
 use crate::trace::Traceparent;
 
 impl Ingress {
@@ -27,6 +30,8 @@ impl Ingress {
         permit: Option<OwnedSemaphorePermit>,
     ) -> Response<Full<bytes::Bytes>> {
         let received = self.metrics.received();
+        // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
         let answer = match permit {
             Some(_) => self.handle(request, peer).await,
             None => Answer::Overloaded("requests in flight (max_in_flight)"),
@@ -37,7 +42,7 @@ impl Ingress {
         }
         received.answered(answer.outcome());
         let mut response = answer.into_response();
-        if self.is_closing() {
+        if is_last || self.is_closing() {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
@@ -56,14 +61,9 @@ impl Ingress {
         };
         let trace = Traceparent::read(request.headers());
         let limits = &self.limits;
-        let body = match body::read(
-            request.into_body(),
-            limits.max_body,
-            limits.body_timeout,
-            waits_for_leave,
-        )
-        .await
-        {
+        let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
+        let limit = body::Limit { bytes: limits.max_body, within: limits.body_timeout };
+        let body = match body::read(request.into_body(), limit, &mut share, waits_for_leave).await {
             Ok(body) => body,
             Err(answer) => return answer,
         };
@@ -71,6 +71,7 @@ impl Ingress {
         let ingress = Arc::clone(self);
         let story = async move {
             let receiving = ingress.receive(&endpoint, body, trace);
+            let _held_until_answered = share;
             let late = || Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             timeout(ingress.limits.deadline, receiving).await.unwrap_or_else(|_| late())
         };
@@ -82,7 +83,10 @@ impl Ingress {
     fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
         // In HTTP/2 nothing else counts them.
         if request.headers().len() > self.limits.max_headers {
-            return Err(Answer::TooManyHeaders);
+            return Err(Answer::Malformed(Fault::TooManyHeaders));
+        }
+        if let Some(fault) = framing::marked(request) {
+            return Err(Answer::Malformed(fault));
         }
         let uri = request.uri();
         let endpoints = self.endpoints();

@@ -10,13 +10,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::admin::Admin;
 use crate::callback::Ingress;
 use crate::connection::{Connection, Shared, turn_away};
-use crate::place::Place;
+use crate::place::Places;
 use crate::tls::Tls;
 
 /// What senders may take of the bridge.
@@ -36,6 +36,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Requests being read or answered at once.
     pub max_in_flight: usize,
+    /// Bytes of all bodies that are held at once, from their arrival to their answer.
+    pub max_bytes_in_flight: usize,
     /// Requests at once of one HTTP/2 connection.
     pub max_streams: u32,
     /// Header fields of a request.
@@ -63,22 +65,23 @@ pub async fn serve_callbacks(
     tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let connections = Arc::new(Semaphore::new(ingress.limits.max_connections));
+    let places = Arc::new(Places::new(ingress.limits.max_connections));
     let in_flight = Arc::new(Semaphore::new(ingress.limits.max_in_flight));
     let turning_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let shared = Arc::new(Shared { ingress: Arc::clone(&ingress), tls, in_flight });
     let (stop, stopping) = watch::channel(false);
-    let mut on_connection = |stream, peer| match Arc::clone(&connections).try_acquire_owned() {
-        Ok(permit) => {
-            let connection = Connection {
-                shared: Arc::clone(&shared),
-                peer,
-                place: Arc::new(Place::new()),
-                stopping: stopping.clone(),
-            };
-            spawn(connection, stream, permit);
+    let mut on_connection = |stream, peer| match places.take() {
+        Some((place, was_taken)) => {
+            if was_taken {
+                ingress.metrics.connection_closed("evicted");
+            }
+            let (shared, place, stopping) = (Arc::clone(&shared), Arc::new(place), stopping.clone());
+            spawn(Connection { shared, peer, place, stopping }, stream);
         }
-        Err(_) => tell_no_room(stream, &turning_away),
+        None => {
+            ingress.metrics.connection_closed("no_room");
+            tell_no_room(stream, &turning_away);
+        }
     };
     accept(&listener, shutdown, &mut on_connection).await;
     // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
@@ -92,13 +95,12 @@ pub async fn serve_callbacks(
     stop.closed().await;
 }
 
-fn spawn(connection: Connection, stream: TcpStream, permit: OwnedSemaphorePermit) {
+fn spawn(connection: Connection, stream: TcpStream) {
     let gauge = Arc::clone(&connection.shared.ingress.metrics.connections);
     gauge.inc();
     tokio::spawn(async move {
         connection.serve(stream).await;
         gauge.dec();
-        drop(permit);
     });
 }
 

@@ -57,14 +57,14 @@ impl Target {
     }
 
     async fn exchange(&self, body: Bytes) -> io::Result<Answered> {
-        let url = &self.url;
-        let uri: Uri = url.parse().map_err(|e| invalid(format!("{url:?} is no URL: {e}")))?;
+        // A URL may hold a token: it is not repeated.
+        let uri: Uri = self.url.parse().map_err(|e| invalid(format!("--url is no URL: {e}")))?;
         let default_port = match uri.scheme_str() {
             Some("http") => 80,
             Some("https") => 443,
-            _ => return Err(invalid(format!("{url:?}: only http:// and https:// can be sent to"))),
+            _ => return Err(invalid("--url: only http:// and https:// can be sent to".to_owned())),
         };
-        let authority = uri.authority().ok_or_else(|| invalid(format!("{url:?} has no host")))?;
+        let authority = uri.authority().ok_or_else(|| invalid("--url has no host".to_owned()))?;
         let host = authority.host().trim_matches(['[', ']']);
         let address = (host, authority.port_u16().unwrap_or(default_port));
         let stream = TcpStream::connect(address).await.map_err(|e| {

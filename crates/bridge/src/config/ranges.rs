@@ -33,6 +33,9 @@ impl Problems {
         if ingress.max_streams == 0 {
             self.add("ingress.max_streams", "must be at least 1");
         }
+        if ingress.max_bytes_in_flight < ingress.max_body {
+            self.add("ingress.max_bytes_in_flight", "must hold at least one body (ingress.max_body)");
+        }
         if ingress.handshake_timeout.get().is_zero() {
             self.add("ingress.handshake_timeout", "must be more than 0");
         }

@@ -93,6 +93,7 @@ fn limits(config: &Config) -> Limits {
         header_timeout: ingress.header_timeout.get(),
         max_connections: ingress.max_connections,
         max_in_flight: ingress.max_in_flight,
+        max_bytes_in_flight: bytes(ingress.max_bytes_in_flight),
         max_streams: ingress.max_streams,
         max_headers: ingress.max_headers,
         max_header_bytes: bytes(ingress.max_header_bytes),

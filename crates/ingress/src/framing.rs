@@ -1,0 +1,310 @@
+//! Where a request of HTTP/1.1 ends and the next begins, read more strictly than a parser must.
+//!
+//! A proxy in front and the bridge must agree on that, or a sender can hide a request in the body of another (request
+//! smuggling). So whatever two readers could read differently is a [`Fault`]: RFC 9112 lets a server refuse all of it.
+//! `guard.rs` holds connections to it; nothing here does I/O.
+
+use hyper::{Request, Uri, Version};
+use memchr::memchr;
+
+use crate::fault::Fault;
+
+/// The largest body that can be announced: more than any limit, and no number overflows.
+const LARGEST: u64 = 1 << 62;
+
+/// What a head may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HeadLimits {
+    /// Header fields.
+    pub(crate) fields: usize,
+    /// Bytes, from the request line to the empty line.
+    pub(crate) bytes: usize,
+}
+
+/// How far the requests of one connection have been read.
+#[derive(Debug)]
+pub(crate) struct Framing {
+    limits: HeadLimits,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Head(Head),
+    /// This many bytes of a body are still to come.
+    Body(u64),
+    /// Whatever comes belongs to the connection's last request: it is chunked, or faulty.
+    Last,
+}
+
+/// What is known of a head that is not complete. Offsets count from its first byte.
+#[derive(Debug, Default)]
+struct Head {
+    /// Where the line begins that is being read.
+    line: usize,
+    /// How far that line has been searched for its end.
+    searched: usize,
+    /// An empty line has come before the request line; RFC 9112, section 2.2, wants one to be forgiven.
+    forgiven: bool,
+    begun: bool,
+    http_1_0: bool,
+    fields: usize,
+    host: bool,
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Framing {
+    pub(crate) fn new(limits: HeadLimits) -> Self {
+        Self { limits, state: State::Head(Head::default()) }
+    }
+
+    /// How many of `bytes` may be passed on: whole heads, and bodies. The rest is to be shown again, with what follows
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// The fault of a head, and how many bytes before it may be passed on. Nothing that follows is a request.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, (usize, Fault)> {
+        let mut passed = 0;
+        while passed < bytes.len() {
+            let rest = &bytes[passed..];
+            match &mut self.state {
+                State::Last => return Ok(bytes.len()),
+                State::Body(left) => {
+                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
+                    *left -= here as u64;
+                    passed += here;
+                    if *left == 0 {
+                        self.state = State::Head(Head::default());
+                    }
+                }
+                State::Head(head) => match head.read(rest, self.limits) {
+                    Ok(None) => return Ok(passed),
+                    Ok(Some(end)) => {
+                        passed += end;
+                        self.state = match (head.chunked, head.length.unwrap_or(0)) {
+                            (true, _) => State::Last,
+                            (false, 0) => State::Head(Head::default()),
+                            (false, length) => State::Body(length),
+                        };
+                    }
+                    Err(fault) => {
+                        self.state = State::Last;
+                        return Err((passed, fault));
+                    }
+                },
+            }
+        }
+        Ok(passed)
+    }
+}
+
+impl Head {
+    /// Where the head ends, once it is complete.
+    fn read(&mut self, bytes: &[u8], limits: HeadLimits) -> Result<Option<usize>, Fault> {
+        // Binary protocols need no line end to be recognised.
+        if !self.begun && !matches!(bytes.first(), None | Some(b'\r' | b'\n' | b'A'..=b'Z' | b'a'..=b'z')) {
+            return Err(Fault::RequestLine);
+        }
+        while let Some(at) = memchr(b'\n', &bytes[self.searched..]) {
+            let end = self.searched + at;
+            let line = bytes[self.line..end].strip_suffix(b"\r").ok_or(Fault::BareLineFeed)?;
+            (self.line, self.searched) = (end + 1, end + 1);
+            if end >= limits.bytes {
+                return Err(Fault::HeadTooLarge);
+            }
+            if self.line(line, limits)? {
+                return self.complete().map(|()| Some(end + 1));
+            }
+        }
+        self.searched = bytes.len();
+        if bytes.len() >= limits.bytes { Err(Fault::HeadTooLarge) } else { Ok(None) }
+    }
+
+    /// Reads a line; true when it ends the head.
+    fn line(&mut self, line: &[u8], limits: HeadLimits) -> Result<bool, Fault> {
+        if line.is_empty() {
+            let ends = self.begun;
+            if !ends && std::mem::replace(&mut self.forgiven, true) {
+                return Err(Fault::RequestLine);
+            }
+            return Ok(ends);
+        }
+        if memchr(b'\r', line).is_some() {
+            return Err(Fault::BareCarriageReturn);
+        }
+        if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err(Fault::ControlCharacter);
+        }
+        if !self.begun {
+            self.begun = true;
+            self.http_1_0 = request_line(line)?;
+            return Ok(false);
+        }
+        self.fields += 1;
+        if self.fields > limits.fields {
+            return Err(Fault::TooManyHeaders);
+        }
+        self.field(line).map(|()| false)
+    }
+
+    fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
+        if matches!(line[0], b' ' | b'\t') {
+            return Err(Fault::FoldedHeader);
+        }
+        let colon = memchr(b':', line).ok_or(Fault::HeaderName)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+            return Err(Fault::HeaderName);
+        }
+        if name.eq_ignore_ascii_case(b"content-length") {
+            if self.length.replace(length(value)?).is_some() {
+                return Err(Fault::TwoLengths);
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err(Fault::TransferEncoding);
+            }
+            self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"host") && std::mem::replace(&mut self.host, true) {
+            return Err(Fault::Host);
+        }
+        Ok(())
+    }
+
+    /// What can be said only of a whole head.
+    fn complete(&self) -> Result<(), Fault> {
+        match self {
+            Self { chunked: true, length: Some(_), .. } => Err(Fault::LengthAndEncoding),
+            Self { chunked: true, http_1_0: true, .. } => Err(Fault::TransferEncoding),
+            Self { http_1_0: false, host: false, .. } => Err(Fault::Host),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether the line is one of HTTP/1.0.
+fn request_line(line: &[u8]) -> Result<bool, Fault> {
+    let mut parts = line.split(|byte| *byte == b' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Fault::RequestLine);
+    };
+    // Every method there is; `guard.rs` has one of its own for requests that are none.
+    if method.is_empty() || !method.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-') {
+        return Err(Fault::RequestLine);
+    }
+    if !is_target(target) {
+        return Err(Fault::Target);
+    }
+    match version {
+        b"HTTP/1.1" => Ok(false),
+        b"HTTP/1.0" => Ok(true),
+        _ if version.starts_with(b"HTTP/") => Err(Fault::Version),
+        _ => Err(Fault::RequestLine),
+    }
+}
+
+/// A path, or a whole URL as proxies are sent; also `*`, which no endpoint has.
+fn is_target(target: &[u8]) -> bool {
+    // What hyper cannot read it refuses without a word.
+    let is_readable = target.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"`#".contains(byte));
+    let is_known = match target {
+        [b'/', ..] | b"*" => true,
+        other => other.starts_with(b"http") && Uri::try_from(other).is_ok(),
+    };
+    is_readable && is_known
+}
+
+/// Digits and nothing else: some readers take `+5`, `5, 5` or `0x5` for a number.
+fn length(value: &[u8]) -> Result<u64, Fault> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Fault::Length);
+    }
+    let number = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
+    number.filter(|number| *number <= LARGEST).ok_or(Fault::Length)
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_!#$%&'*+.^`|~".contains(&byte)
+}
+
+/// The method of the request that stands in the place of a faulty one; [`request_line`] lets nobody else use it.
+const MARK: &str = "!";
+
+/// A request that says of itself that it is `fault`, with whatever the sender still writes for its body.
+pub(crate) fn mark(fault: Fault) -> String {
+    format!("{MARK} /{} HTTP/1.1\r\nContent-Length: {LARGEST}\r\n\r\n", fault.as_str())
+}
+
+/// The fault that a request stands for.
+pub(crate) fn marked<B>(request: &Request<B>) -> Option<Fault> {
+    if request.version() != Version::HTTP_11 || request.method().as_str() != MARK {
+        return None;
+    }
+    Fault::ALL.into_iter().find(|fault| request.uri().path().strip_prefix('/') == Some(fault.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: HeadLimits = HeadLimits { fields: 8, bytes: 200 };
+
+    /// What passes, and the fault, when `bytes` come in pieces of at most this size.
+    fn read(bytes: &[u8], piece: usize) -> (Vec<u8>, Option<Fault>) {
+        let mut framing = Framing::new(LIMITS);
+        let (mut passed, mut held) = (Vec::new(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            held.extend_from_slice(piece);
+            match framing.read(&held) {
+                Ok(count) => passed.extend(held.drain(..count)),
+                Err((count, fault)) => {
+                    passed.extend(held.drain(..count));
+                    return (passed, Some(fault));
+                }
+            }
+        }
+        (passed, None)
+    }
+
+    #[test]
+    fn it_does_not_matter_how_bytes_are_cut() {
+        let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n\r\n\n\r \r\n";
+        let long = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(LIMITS.bytes - 26));
+        let chunked =
+            format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n\r{post}");
+        let rows = [
+            (format!("{get}{post}{get}"), None),
+            (long.clone(), None),
+            (long.replace("Host: x", "Host: xx"), Some(Fault::HeadTooLarge)),
+            (chunked, None),
+            (format!("{get}{get}GET / HTTP/1.1\nHost: x\r\n\r\n"), Some(Fault::BareLineFeed)),
+            (format!("{post}GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"), Some(Fault::Host)),
+        ];
+        for (text, fault) in rows {
+            let whole = read(text.as_bytes(), text.len());
+            assert_eq!(whole.1, fault, "{text:?}");
+            assert!(fault.is_some() || whole.0 == text.as_bytes(), "{text:?}");
+            for piece in 1..text.len() {
+                assert_eq!(read(text.as_bytes(), piece), whole, "{text:?} in pieces of {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mark_is_read_back_and_cannot_be_sent() {
+        for fault in Fault::ALL {
+            let text = mark(fault);
+            let mut parts = text.split(' ');
+            let request = Request::builder().method(parts.next().unwrap()).uri(parts.next().unwrap());
+            assert_eq!(marked(&request.body(()).unwrap()), Some(fault));
+            let sent = text.replace("\r\n\r\n", "\r\nHost: x\r\n\r\n");
+            assert_eq!(read(sent.as_bytes(), sent.len()), (Vec::new(), Some(Fault::RequestLine)));
+        }
+    }
+}

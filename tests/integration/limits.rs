@@ -1,0 +1,132 @@
+//! Every limit has a name: over it, the sender is told the name, and the bridge goes on.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Answer, Bridge, Connection, Streams, eventually, nats, task};
+
+const HEAD: &[u8] = b"POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n";
+
+/// Opens a request that is in progress until its connection is dropped.
+fn hold(bridge: &Bridge, body: &[u8]) -> Connection {
+    let before = bridge.metric("ci_bridge_in_flight");
+    let mut connection = Connection::open(bridge.address);
+    connection.write(HEAD);
+    connection.write(body);
+    eventually("in flight", || (bridge.metric("ci_bridge_in_flight") > before).then_some(()));
+    connection
+}
+
+fn assert_overloaded(answer: &Answer, key: &str) {
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")), "{answer:?}");
+    assert!(answer.json()["detail"].as_str().unwrap().contains(key), "{answer:?}");
+}
+
+/// Whoever was cut off has been noticed, and every callback has its outcome.
+fn assert_at_rest(bridge: &Bridge) {
+    eventually("at rest", || (bridge.metric("ci_bridge_in_flight") == 0.0).then_some(()));
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn what_a_body_may_be_is_said_by_name() {
+    let nats = nats();
+    let configuration = "[ingress]\nmax_depth = 5\nmax_nodes = 50\nmax_jobs = 2\nmax_body = \"10KiB\"\n";
+    let bridge = Bridge::start(&nats, configuration);
+    let nested = "<a>".repeat(6);
+    let nested_json = format!("{{\"a\":{}", "[".repeat(6));
+    let wide = format!("<Response>{}</Response>", "<a/>".repeat(60));
+    let wide_json = format!("{{\"a\":[{}1]}}", "1,".repeat(60));
+    let job = "<JobsDetail><JobId>j</JobId><State>Success</State></JobsDetail>";
+    let jobs = format!("<Response><EventName>TaskFinish</EventName>{}</Response>", job.repeat(3));
+    let rows = [
+        (nested, 400, "deeper than 5"),
+        (nested_json, 400, "deeper than 5"),
+        (wide, 400, "more than 50"),
+        (wide_json, 400, "more than 50"),
+        (jobs, 422, "more than 2"),
+        (" ".repeat(11 * 1024), 413, "max_body"),
+    ];
+    for (body, status, detail) in rows {
+        let answer = bridge.post(&body);
+        assert_eq!(answer.status, status, "{body}: {answer:?}");
+        assert!(answer.json()["detail"].as_str().unwrap().contains(detail), "{body}: {answer:?}");
+        assert_eq!(bridge.post(task("j1")).status, 200, "after {detail}");
+    }
+    assert_eq!(Streams::of(&nats).messages("CI").len(), 1);
+    assert_at_rest(&bridge);
+}
+
+#[test]
+fn requests_over_max_in_flight_come_again() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nmax_in_flight = 1\n");
+    let held = hold(&bridge, b"");
+    assert_overloaded(&bridge.post(task("j1")), "max_in_flight");
+    drop(held);
+    eventually("room", || (bridge.post(task("j1")).status == 200).then_some(()));
+    assert_at_rest(&bridge);
+}
+
+#[test]
+fn bodies_are_bounded_together_by_what_has_arrived() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nmax_body = \"2KiB\"\nmax_bytes_in_flight = \"4KiB\"\n");
+    let announced: Vec<_> = (0..8).map(|_| hold(&bridge, b"")).collect();
+    assert_eq!(bridge.post(task("j1")).status, 200, "what is only announced takes nothing");
+    let bytes = |bytes: f64| {
+        eventually("held", || (bridge.metric("ci_bridge_bytes_in_flight") == bytes).then_some(()));
+    };
+    let arrived = [hold(&bridge, &[b' '; 1990]), hold(&bridge, &[b' '; 1990])];
+    bytes(3980.0);
+    let answer = bridge.post(task("j2"));
+    assert_overloaded(&answer, "max_bytes_in_flight");
+    assert_eq!(answer.header("connection"), Some("close"));
+    assert_eq!(bridge.metric("ci_bridge_rejections_total{reason=\"too_many_bytes\"}"), 1.0);
+    bytes(3980.0);
+    drop((announced, arrived));
+    bytes(0.0);
+    assert_eq!(bridge.post(task("j2")).status, 200);
+    assert_at_rest(&bridge);
+}
+
+#[test]
+fn a_head_that_does_not_come_is_cut() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nheader_timeout = \"300ms\"\n");
+    for beginning in [&b""[..], b"POST", b"POST /ci/callback HTTP/1.1\r\nHost: x\r\nX: "] {
+        let since = Instant::now();
+        let mut connection = Connection::open(bridge.address);
+        connection.write(beginning);
+        connection.read_to_end();
+        assert!(since.elapsed() >= Duration::from_millis(250), "{beginning:?}");
+        assert_eq!(bridge.post(task("j1")).status, 200);
+    }
+    assert_at_rest(&bridge);
+}
+
+#[test]
+fn who_waits_longest_makes_room_for_who_comes() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nmax_connections = 3\n");
+    let mut idle = Connection::open(bridge.address);
+    assert_eq!(idle.post(&task("j1")).unwrap().status, 200);
+    let mut silent = Connection::open(bridge.address);
+    let mut busy = hold(&bridge, b"");
+    eventually("all are taken", || (bridge.metric("ci_bridge_connections") == 3.0).then_some(()));
+    let evicted = || bridge.metric("ci_bridge_connections_closed_total{reason=\"evicted\"}");
+    for _ in 0..3 {
+        // Those that have not waited a second yet are left alone.
+        eventually("room", || (bridge.post(task("j1")).status == 200).then_some(()));
+    }
+    assert!(evicted() >= 1.0);
+    assert_eq!(idle.read_to_end(), b"", "it had waited longest");
+    // Two that keep posting, and the one in progress, are never closed for another.
+    let others: Vec<_> = (0..2).map(|_| hold(&bridge, b"")).collect();
+    assert_eq!(silent.read_to_end(), b"");
+    assert_overloaded(&Connection::open(bridge.address).read_answer(), "max_connections");
+    assert!(bridge.metric("ci_bridge_connections_closed_total{reason=\"no_room\"}") >= 1.0);
+    busy.write(&[b' '; 2000]);
+    assert_eq!(busy.read_answer().status, 400, "it was left in peace");
+    drop(others);
+    assert_at_rest(&bridge);
+}
