@@ -1,5 +1,6 @@
 //! Canonical JSON: compact, members sorted by name, UTF-8 as it is.
 
+use crate::scan;
 use crate::tree::{Node, Object};
 
 pub(crate) fn encode(object: &Object<'_>, capacity: usize) -> Vec<u8> {
@@ -38,12 +39,12 @@ fn write_object(object: &Object<'_>, json: &mut Vec<u8>) {
 }
 
 fn write_string(text: &str, json: &mut Vec<u8>) {
-    let needs_escape = |b: &u8| *b < b' ' || matches!(b, b'"' | b'\\');
-    if text.as_bytes().iter().any(needs_escape) {
+    if scan::json_plain(text.as_bytes()) < text.len() {
         // Writing a string to memory has no way to fail.
         let _ = serde_json::to_writer(json, text);
         return;
     }
+    json.reserve(text.len() + 2);
     json.push(b'"');
     json.extend_from_slice(text.as_bytes());
     json.push(b'"');

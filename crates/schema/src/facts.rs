@@ -95,7 +95,7 @@ fn verdict<'e>(result: &'e Object<'_>, failed: bool) -> Option<&'e str> {
 
 fn first_time<'e>(element: &'e Object<'_>, names: &[&str]) -> Option<&'e str> {
     let times = names.iter().filter_map(|name| element.scalar(&[name]));
-    times.into_iter().find(|time| timestamp::instant(time).is_some())
+    times.into_iter().find(|time| timestamp::is_time(time))
 }
 
 /// A workflow has no end of its own; it ends with its last task.

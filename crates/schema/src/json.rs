@@ -9,11 +9,12 @@ use std::borrow::Cow;
 
 use crate::error::ParseError;
 use crate::parse::Limits;
+use crate::scan;
 use crate::tree::{Member, Node, Object};
 
 /// Reads one JSON value that fills the text.
 pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Node<'a>, ParseError> {
-    let mut reader = Reader { text, at: 0, nodes: 0, limits };
+    let mut reader = Reader { text, at: 0, nodes: 0, limits, members: Vec::with_capacity(TYPICAL_MEMBERS) };
     let node = reader.value(0)?;
     reader.skip_white_space();
     match reader.at == text.len() {
@@ -32,7 +33,12 @@ struct Reader<'a, 'l> {
     at: usize,
     nodes: usize,
     limits: &'l Limits,
+    /// Read already, of all the objects that are open: each takes its own when it ends.
+    members: Vec<Member<'a>>,
 }
+
+/// Members that wait for the end of their object, over all levels; a job has about thirty.
+const TYPICAL_MEMBERS: usize = 32;
 
 impl<'a> Reader<'a, '_> {
     fn value(&mut self, depth: usize) -> Result<Node<'a>, ParseError> {
@@ -55,7 +61,7 @@ impl<'a> Reader<'a, '_> {
 
     fn object(&mut self, depth: usize) -> Result<Object<'a>, ParseError> {
         self.open(depth)?;
-        let mut members: Vec<Member<'a>> = Vec::new();
+        let own = self.members.len();
         if self.accept(b'}') {
             return Ok(Object::default());
         }
@@ -64,11 +70,17 @@ impl<'a> Reader<'a, '_> {
             if self.peek() != Some(b'"') {
                 return Err(self.unexpected("a member name in double quotes"));
             }
+            let start = self.at;
             let name = self.string()?;
+            if name.len() > self.limits.max_name_bytes {
+                let limit = self.limits.max_name_bytes;
+                return Err(self.error(start, format!("a member name longer than {limit} bytes")));
+            }
             self.expect(b':', "':' after a member name")?;
-            members.push((name, self.value(depth)?));
+            let value = self.value(depth)?;
+            self.members.push((name, value));
             if self.accept(b'}') {
-                return Ok(Object::gather(members));
+                return Ok(Object::gather(self.members.drain(own..).collect()));
             }
             self.expect(b',', "',' or '}'")?;
         }
@@ -126,9 +138,7 @@ impl<'a> Reader<'a, '_> {
 
     fn plain_characters(&mut self) -> &'a str {
         let start = self.at;
-        let rest = &self.text.as_bytes()[start..];
-        let length = rest.iter().position(|&b| matches!(b, b'"' | b'\\' | 0..=0x1F)).unwrap_or(rest.len());
-        self.at += length;
+        self.at += scan::json_plain(&self.text.as_bytes()[start..]);
         &self.text[start..self.at]
     }
 

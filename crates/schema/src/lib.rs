@@ -24,6 +24,7 @@ mod json;
 mod moderation;
 mod normalise;
 mod parse;
+mod scan;
 mod timestamp;
 mod tree;
 mod typed;

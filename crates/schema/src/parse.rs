@@ -36,11 +36,14 @@ pub struct Limits {
     pub max_nodes: usize,
     /// Jobs in one callback, each a message.
     pub max_jobs: usize,
+    /// Bytes of the name of an element, an attribute or a JSON member, and of an attribute's value. Tencent's names
+    /// go to 40; the names of an object's own headers, in moderation, may be longer.
+    pub max_name_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_depth: 64, max_nodes: 100_000, max_jobs: 1_000 }
+        Self { max_depth: 64, max_nodes: 100_000, max_jobs: 1_000, max_name_bytes: 1024 }
     }
 }
 

@@ -10,9 +10,35 @@ use time::format_description::well_known::Rfc3339;
 pub(crate) fn to_rfc3339(text: Cow<'_, str>) -> Cow<'_, str> {
     let respelled = respell(&text);
     match respelled {
-        Some(respelled) if instant(&respelled).is_some() => Cow::Owned(respelled),
+        Some(respelled) if is_time(&respelled) => Cow::Owned(respelled),
         _ => text,
     }
+}
+
+/// Whether a text is a time in RFC 3339.
+pub(crate) fn is_time(text: &str) -> bool {
+    is_usual_time(text.as_bytes()) || instant(text).is_some()
+}
+
+/// A time as the vendor writes it, to the second and with its offset; there are three or more in every callback.
+fn is_usual_time(text: &[u8]) -> bool {
+    const LAYOUT: &[u8; 25] = b"0000-00-00T00:00:00+00:00";
+    let Ok(text) = <&[u8; LAYOUT.len()]>::try_from(text) else { return false };
+    let laid_out = text.iter().zip(LAYOUT).all(|(have, wanted)| match wanted {
+        b'0' => have.is_ascii_digit(),
+        b'+' => matches!(have, b'+' | b'-'),
+        other => have == other,
+    });
+    let number = |at: usize| (text[at] - b'0') * 10 + (text[at + 1] - b'0');
+    // The 28 days that every month has; the others are for the general parser.
+    laid_out
+        && (1..=12).contains(&number(5))
+        && (1..=28).contains(&number(8))
+        && number(11) < 24
+        && number(14) < 60
+        && number(17) < 60
+        && number(20) < 24
+        && number(23) < 60
 }
 
 /// The instant that an RFC 3339 text names.
@@ -41,7 +67,20 @@ fn respell(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_usual_time_is_one_for_the_general_parser(
+            text in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9][+-][0-2][0-9]:[0-6][0-9]",
+        ) {
+            prop_assert!(instant(&text).is_some() || !is_usual_time(text.as_bytes()), "{}", text);
+        }
+    }
 
     #[test]
     fn documented_spellings_become_rfc_3339_and_the_rest_stays() {

@@ -29,6 +29,7 @@ impl Default for Ingress {
             max_depth: parse.max_depth,
             max_nodes: parse.max_nodes,
             max_jobs: parse.max_jobs,
+            max_name_bytes: ByteSize::kib(1),
             allow_unauthenticated: false,
             endpoints: vec![Endpoint::default()],
             tls: IngressTls::default(),

@@ -85,6 +85,7 @@ pub struct Ingress {
     pub max_depth: usize,
     pub max_nodes: usize,
     pub max_jobs: usize,
+    pub max_name_bytes: ByteSize,
     pub allow_unauthenticated: bool,
     pub endpoints: Vec<Endpoint>,
     pub tls: IngressTls,

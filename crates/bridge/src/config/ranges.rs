@@ -14,6 +14,9 @@ use super::settings::ANSWER_TIME;
 /// Parsing recurses once a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
 
+/// Tencent's longest names have some 40 bytes.
+const LONGEST_NAME: u64 = 64;
+
 impl Problems {
     pub(super) fn ranges(&mut self, config: &Config) {
         let ingress = &config.ingress;
@@ -44,6 +47,12 @@ impl Problems {
         let is_word = !level.contains(['=', ',', '[']);
         if EnvFilter::try_new(level).is_err() || is_word && level.parse::<LevelFilter>().is_err() {
             self.add("log.level", format!("{level:?} is no level: use error, warn, info, debug or trace"));
+        }
+        if ingress.max_name_bytes.bytes() < LONGEST_NAME {
+            self.add(
+                "ingress.max_name_bytes",
+                format!("must be at least {LONGEST_NAME}B, or Tencent's own names are refused"),
+            );
         }
         if ingress.max_depth > DEEPEST {
             self.add("ingress.max_depth", format!("must be at most {DEEPEST}"));

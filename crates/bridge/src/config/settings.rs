@@ -101,6 +101,7 @@ fn limits(config: &Config) -> Limits {
             max_depth: ingress.max_depth,
             max_nodes: ingress.max_nodes,
             max_jobs: ingress.max_jobs,
+            max_name_bytes: bytes(ingress.max_name_bytes),
         },
     }
 }

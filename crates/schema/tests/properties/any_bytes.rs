@@ -191,3 +191,27 @@ fn bodies_that_were_a_defect_once_are_refused() {
         assert_eq!(error.reason(), Reason::Syntax, "{body:?}");
     }
 }
+
+/// A name may have as many bytes as the limit says, and not one more.
+#[test]
+fn names_are_bounded() {
+    let limits = Limits { max_name_bytes: 16, ..Limits::default() };
+    let bodies = |n: &str| {
+        [
+            format!("<Response><JobsDetail><{n}>1</{n}></JobsDetail></Response>"),
+            format!("<Response><JobsDetail><X {n}='1'>1</X></JobsDetail></Response>"),
+            format!("<Response><JobsDetail><X a='{n}'>1</X></JobsDetail></Response>"),
+            format!("{{\"JobsDetail\":{{\"{n}\":1}}}}"),
+        ]
+    };
+    for body in bodies(&"n".repeat(16)) {
+        assert!(parse(body.as_bytes(), &limits).is_ok(), "{body}");
+    }
+    for body in bodies(&"n".repeat(17)) {
+        let error = parse(body.as_bytes(), &limits).expect_err(&body);
+        assert!(
+            error.reason() == Reason::Syntax && error.message().contains("longer than 16 bytes"),
+            "{error}"
+        );
+    }
+}

@@ -3,6 +3,8 @@
 //! What a stranger could abuse is not read: no DTD, no entities beyond XML's five, bounded depth and number of
 //! elements. Attributes are checked and left out: no callback carries any.
 
+mod plain;
+
 use std::borrow::Cow;
 
 use quick_xml::Reader;
@@ -23,6 +25,14 @@ const MIXED_TEXT: &str = "#text";
 
 /// Reads a document whose root is `Response`; gives that root's members.
 pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Object<'a>, ParseError> {
+    match plain::read(text, limits) {
+        Some(root) => Ok(root),
+        None => read_any(text, limits),
+    }
+}
+
+/// Reads whatever XML allows, and explains what it does not.
+fn read_any<'a>(text: &'a str, limits: &Limits) -> Result<Object<'a>, ParseError> {
     if let Some(at) = forbidden_character(text) {
         return Err(ParseError::syntax(text.as_bytes(), at, "a character that XML does not allow"));
     }
@@ -100,6 +110,7 @@ impl<'a> Document<'a, '_> {
         let Some(name) = name else {
             return Err(self.error(at, "not an element name"));
         };
+        self.bounded(name.len(), "an element name", at)?;
         self.attributes(tag, at)?;
         self.open.push(Element { name, text: Cow::Borrowed(""), children: Vec::new() });
         Ok(())
@@ -171,12 +182,22 @@ impl<'a> Document<'a, '_> {
             if index >= MAX_ATTRIBUTES {
                 return Err(self.error(at, format!("more than {MAX_ATTRIBUTES} attributes on an element")));
             }
-            let value = attribute.map_err(|e| self.error(at, format!("malformed attribute: {e}")))?.value;
-            if value.contains('<') {
+            let attribute = attribute.map_err(|e| self.error(at, format!("malformed attribute: {e}")))?;
+            self.bounded(attribute.key.as_ref().len(), "an attribute name", at)?;
+            self.bounded(attribute.value.len(), "an attribute value", at)?;
+            if attribute.value.contains('<') {
                 return Err(self.error(at, "a '<' in an attribute value"));
             }
         }
         Ok(())
+    }
+
+    fn bounded(&self, bytes: usize, what: &str, at: usize) -> Result<(), ParseError> {
+        let limit = self.limits.max_name_bytes;
+        match bytes > limit {
+            true => Err(self.error(at, format!("{what} longer than {limit} bytes"))),
+            false => Ok(()),
+        }
     }
 
     fn finish(self) -> Result<Object<'a>, ParseError> {
