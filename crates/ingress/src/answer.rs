@@ -1,11 +1,11 @@
 //! What a callback is answered. The one place that knows status codes.
 
-use ci_bridge_publisher::{Message, Receipt};
+use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
 use ci_bridge_schema::{ParseError, Reason};
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::fault::Fault;
 use crate::metrics::Outcome;
@@ -36,20 +36,20 @@ pub(crate) enum Answer {
 }
 
 /// A message and what became of it.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub(crate) struct Published {
-    subject: String,
-    id: String,
-    #[serde(flatten)]
-    place: Place,
-    #[serde(skip)]
+    subject: Subject,
+    id: MessageId,
     receipt: Receipt,
 }
 
-#[derive(Debug, Serialize)]
-struct Place {
+/// A message as the answer names it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    subject: &'a str,
+    id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<String>,
+    stream: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
     duplicate: bool,
@@ -76,21 +76,19 @@ struct Problem<'a> {
 
 impl Published {
     pub(crate) fn new(message: Message, receipt: Receipt) -> Self {
-        let place = match &receipt {
-            Receipt::Stored { stream, sequence, duplicate } => {
-                Place { stream: Some(stream.clone()), seq: Some(*sequence), duplicate: *duplicate }
-            }
-            Receipt::Spooled | Receipt::Sent => Place { stream: None, seq: None, duplicate: false },
-        };
-        Self { subject: message.subject.into_string(), id: message.id.into_string(), place, receipt }
+        Self { subject: message.subject, id: message.id, receipt }
     }
 
     pub(crate) fn subject(&self) -> &str {
-        &self.subject
+        self.subject.as_str()
     }
 
     pub(crate) fn id(&self) -> &str {
-        &self.id
+        self.id.as_str()
+    }
+
+    fn is_duplicate(&self) -> bool {
+        matches!(self.receipt, Receipt::Stored { duplicate: true, .. })
     }
 
     fn is_spooled(&self) -> bool {
@@ -102,13 +100,24 @@ impl Published {
     }
 }
 
+impl Serialize for Published {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (stream, seq) = match &self.receipt {
+            Receipt::Stored { stream, sequence, .. } => (Some(stream.as_ref()), Some(*sequence)),
+            Receipt::Spooled | Receipt::Sent => (None, None),
+        };
+        let (subject, id, duplicate) = (self.subject(), self.id(), self.is_duplicate());
+        Entry { subject, id, stream, seq, duplicate }.serialize(serializer)
+    }
+}
+
 impl Answer {
     /// The one outcome that the callback is counted under.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
             Self::Published(messages) if messages.is_empty() => Outcome::Published,
             Self::Published(messages) if messages.iter().any(Published::is_spooled) => Outcome::Spooled,
-            Self::Published(messages) if messages.iter().all(|m| m.place.duplicate) => Outcome::Duplicate,
+            Self::Published(messages) if messages.iter().all(Published::is_duplicate) => Outcome::Duplicate,
             Self::Published(_) => Outcome::Published,
             Self::Probe => Outcome::Probe,
             Self::Unreadable(_) | Self::MessageTooLarge(_) => Outcome::Quarantined,

@@ -3,6 +3,8 @@
 //!
 //! NATS header names are case-sensitive, unlike what the binding's text says: they are written in lower case.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -34,14 +36,14 @@ pub(crate) struct Attributes<'e> {
 
 impl Attributes<'_> {
     /// Headers of binary mode; `content_type` is the body's.
-    pub(crate) fn binary(&self, content_type: &str) -> Headers {
+    pub(crate) fn binary(&self, content_type: impl Into<Cow<'static, str>>) -> Headers {
         let mut headers = Headers::default();
         headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
-        headers.push(HeaderName::CeId, self.id.as_str());
+        headers.push(HeaderName::CeId, self.id.as_str().to_owned());
         headers.push(HeaderName::CeSource, self.source());
         headers.push(HeaderName::CeType, type_of(self.kind));
         if let Some(time) = self.time {
-            headers.push(HeaderName::CeTime, time);
+            headers.push(HeaderName::CeTime, time.to_owned());
         }
         if let Some(object) = self.object {
             headers.push(HeaderName::CeSubject, utf8_percent_encode(object, HEADER_VALUE).to_string());
@@ -70,7 +72,10 @@ impl Attributes<'_> {
 
     /// `/ci/<bucket>`, a URI reference.
     fn source(&self) -> String {
-        format!("/ci/{}", utf8_percent_encode(self.bucket.unwrap_or("_"), SEGMENT))
+        let mut source = String::with_capacity(64);
+        source.push_str("/ci/");
+        source.extend(utf8_percent_encode(self.bucket.unwrap_or("_"), SEGMENT));
+        source
     }
 }
 

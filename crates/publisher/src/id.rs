@@ -61,12 +61,6 @@ impl MessageId {
         text.bytes().all(|b| b.is_ascii_graphic()).then_some(Self(text))
     }
 
-    /// The text itself.
-    #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
-    }
-
     /// The id as it stands in the headers.
     #[must_use]
     pub fn as_str(&self) -> &str {

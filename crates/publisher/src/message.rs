@@ -1,5 +1,8 @@
 //! A message as it goes to NATS, and nothing that only NATS's client knows.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
@@ -14,7 +17,7 @@ pub struct Message {
     /// `Nats-Msg-Id`.
     pub id: MessageId,
     /// The stream that must acknowledge it (`Nats-Expected-Stream`); not sent in core delivery.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// The headers beside the two above.
     pub headers: Headers,
     /// The body.
@@ -39,7 +42,7 @@ pub enum MessageKind {
 /// Header names and values, in the order in which they were added. No name is a sender's, and values are printable
 /// ASCII, so that no CR or LF can end a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(HeaderName, String)>);
+pub struct Headers(Vec<(HeaderName, Cow<'static, str>)>);
 
 /// The names of headers that a message can carry; `Nats-Msg-Id` and `Nats-Expected-Stream` are added on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,16 +101,16 @@ impl HeaderName {
 
 impl Headers {
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
-    pub fn push(&mut self, name: HeaderName, value: impl Into<String>) {
+    pub fn push(&mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) {
         let value = value.into();
         let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
-        let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string() };
+        let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string().into() };
         self.0.push((name, value));
     }
 
     /// The headers in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (HeaderName, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+        self.0.iter().map(|(name, value)| (*name, value.as_ref()))
     }
 }
 

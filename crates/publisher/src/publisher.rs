@@ -61,7 +61,7 @@ pub enum Receipt {
     /// In a stream.
     Stored {
         /// The stream.
-        stream: String,
+        stream: Arc<str>,
         /// Its sequence there.
         sequence: u64,
         /// The stream had it before, from an earlier delivery of the same callback.

@@ -1,5 +1,7 @@
 //! Where an event goes: rules first, then the template of its kind.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ci_bridge_schema::{Event, Facts, Kind};
 
@@ -24,9 +26,9 @@ pub struct Router {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Destinations {
     /// The stream of events.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// The stream of quarantine.
-    pub quarantine_stream: String,
+    pub quarantine_stream: Arc<str>,
     /// Where CloudEvents attributes stand.
     pub format: Format,
 }
@@ -100,7 +102,7 @@ impl Router {
         };
         let data = Bytes::from(event.data());
         let id = MessageId::of_event(event, &facts, &data);
-        let message = |(template, stream): (&Template, &String), copied: bool| {
+        let message = |(template, stream): (&Template, &Arc<str>), copied: bool| {
             let subject = template.render(&described);
             let id = if copied { id.copy_to(&subject) } else { id.clone() };
             let (headers, payload) = self.encode(&id, kind, &facts, origin, &data);
@@ -115,10 +117,10 @@ impl Router {
         let id = MessageId::of_quarantine(&rejected.body);
         let kind = MessageKind::Quarantine;
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
-        let mut headers = attributes.binary(rejected.media_type);
-        headers.push(HeaderName::CiReason, rejected.reason);
-        headers.push(HeaderName::CiDetail, rejected.detail);
-        headers.push(HeaderName::CiEndpoint, origin.endpoint);
+        let mut headers = attributes.binary(rejected.media_type.to_owned());
+        headers.push(HeaderName::CiReason, rejected.reason.to_owned());
+        headers.push(HeaderName::CiDetail, rejected.detail.to_owned());
+        headers.push(HeaderName::CiEndpoint, origin.endpoint.to_owned());
         push_trace(&mut headers, origin);
         Message {
             subject: self.quarantine.render(&Rejected { reason: rejected.reason, endpoint: origin.endpoint }),
@@ -140,8 +142,8 @@ impl Router {
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
         let mut headers = attributes.binary("application/json");
         headers.push(HeaderName::CiReason, "refused");
-        headers.push(HeaderName::CiDetail, why);
-        headers.push(HeaderName::CiSubject, message.subject.as_str());
+        headers.push(HeaderName::CiDetail, why.to_owned());
+        headers.push(HeaderName::CiSubject, message.subject.as_str().to_owned());
         let subject = self.quarantine.render(&Rejected { reason: "refused", endpoint: "" });
         Message { subject, id, stream: self.destinations.quarantine_stream.clone(), headers, payload, kind }
     }
@@ -151,13 +153,13 @@ impl Router {
     pub fn patterns(&self) -> Vec<(String, String)> {
         let stream = &self.destinations.stream;
         let events = [&self.task, &self.workflow, &self.moderation];
-        let mut patterns: Vec<_> = events.iter().map(|t| (t.pattern(), stream.clone())).collect();
+        let mut patterns: Vec<_> = events.iter().map(|t| (t.pattern(), stream.to_string())).collect();
         for rule in &self.rules {
             if let Then::To(template, own) | Then::Copy(template, own) = &rule.then {
-                patterns.push((template.pattern(), own.as_ref().unwrap_or(stream).clone()));
+                patterns.push((template.pattern(), own.as_ref().unwrap_or(stream).to_string()));
             }
         }
-        patterns.push((self.quarantine.pattern(), self.destinations.quarantine_stream.clone()));
+        patterns.push((self.quarantine.pattern(), self.destinations.quarantine_stream.to_string()));
         patterns
     }
 
@@ -237,6 +239,6 @@ impl Values for Rejected<'_> {
 
 fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
     if let Some(traceparent) = origin.traceparent {
-        headers.push(HeaderName::Traceparent, traceparent);
+        headers.push(HeaderName::Traceparent, traceparent.to_owned());
     }
 }

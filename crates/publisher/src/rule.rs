@@ -1,5 +1,7 @@
 //! Rules: which events go elsewhere, are copied, or dropped.
 
+use std::sync::Arc;
+
 use ci_bridge_schema::{Facts, Kind};
 use serde::{Deserialize, Serialize};
 
@@ -73,9 +75,9 @@ enum OneOrManyWire {
 #[derive(Debug, Clone)]
 pub enum Then {
     /// Published here instead.
-    To(Template, Option<String>),
+    To(Template, Option<Arc<str>>),
     /// Published here as well as where its kind goes.
-    Copy(Template, Option<String>),
+    Copy(Template, Option<Arc<str>>),
     /// Not published; the callback is answered 200.
     Drop,
 }

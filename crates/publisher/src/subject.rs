@@ -42,12 +42,6 @@ impl Subject {
         Self::parse(&text).is_ok().then_some(Self(text))
     }
 
-    /// The text itself.
-    #[must_use]
-    pub fn into_string(self) -> String {
-        self.0
-    }
-
     /// The subject as it goes to NATS.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -15,7 +15,7 @@ fn message(number: u64) -> Message {
     Message {
         subject: Subject::parse("ci.task.x.success").unwrap(),
         id: MessageId::of_quarantine(payload.as_bytes()),
-        stream: "CI".to_owned(),
+        stream: "CI".into(),
         headers: Headers::default(),
         payload: payload.into(),
         kind: MessageKind::Task,

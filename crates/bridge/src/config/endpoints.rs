@@ -1,6 +1,7 @@
 //! Endpoints and rules: paths, who may use them, and where their callbacks go.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ci_bridge_ingress::{AllowFrom, Endpoint, Secret, Secrets};
 use ci_bridge_publisher::{Destinations, Glob, Router, Rule, Then};
@@ -40,18 +41,13 @@ impl Problems {
                     "a rule needs a subject (with or without copy = true), or drop = true".to_owned(),
                 )),
             };
+            let stream = rule.stream.as_deref().map(Arc::from);
             match template {
                 Ok(template) if rule.copy => {
-                    rules.push(Rule {
-                        matches: rule.r#match.clone(),
-                        then: Then::Copy(template, rule.stream.clone()),
-                    });
+                    rules.push(Rule { matches: rule.r#match.clone(), then: Then::Copy(template, stream) });
                 }
                 Ok(template) => {
-                    rules.push(Rule {
-                        matches: rule.r#match.clone(),
-                        then: Then::To(template, rule.stream.clone()),
-                    });
+                    rules.push(Rule { matches: rule.r#match.clone(), then: Then::To(template, stream) });
                 }
                 Err((key, message)) => self.add(key, message),
             }
@@ -151,8 +147,8 @@ impl Problems {
             own(SubjectKey::Quarantine).unwrap_or(&shared.quarantine),
         ];
         let destinations = Destinations {
-            stream: config.jetstream.stream.clone(),
-            quarantine_stream: config.jetstream.quarantine.stream.clone(),
+            stream: config.jetstream.stream.as_str().into(),
+            quarantine_stream: config.jetstream.quarantine.stream.as_str().into(),
             format: config.messages.format,
         };
         match Router::new(subjects, rules.to_vec(), destinations) {

@@ -1,12 +1,15 @@
 //! What JetStream answers to a publish, and what each answer means for the message.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use async_nats::StatusCode;
 use serde::Deserialize;
 
 /// A message that the stream has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stored {
-    pub(crate) stream: String,
+    pub(crate) stream: Arc<str>,
     pub(crate) sequence: u64,
     /// The stream had it before.
     pub(crate) duplicate: bool,
@@ -51,9 +54,9 @@ impl Failure {
 }
 
 #[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    stream: String,
+struct Answer<'a> {
+    #[serde(default, borrow)]
+    stream: Cow<'a, str>,
     #[serde(default)]
     seq: u64,
     #[serde(default)]
@@ -71,16 +74,16 @@ pub(super) struct ApiError {
 }
 
 /// Reads what came on a publish's reply subject.
-pub(super) fn read(answer: &async_nats::Message, expected_stream: &str) -> Result<Stored, Failure> {
+pub(super) fn read(answer: &async_nats::Message, expected_stream: &Arc<str>) -> Result<Stored, Failure> {
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
         return Err(Failure::NoStream);
     }
-    let answer: Answer = serde_json::from_slice(&answer.payload)
+    let answer: Answer<'_> = serde_json::from_slice(&answer.payload)
         .map_err(|_| Failure::Busy("an answer that is no acknowledgement".to_owned()))?;
     if let Some(error) = answer.error {
         return Err(classify(&error));
     }
-    if answer.stream != expected_stream {
+    if *answer.stream != **expected_stream {
         return Err(Failure::Refused(format!(
             "stream {} stored it, stream {expected_stream} was expected",
             answer.stream
@@ -90,7 +93,7 @@ pub(super) fn read(answer: &async_nats::Message, expected_stream: &str) -> Resul
     if answer.seq == 0 {
         return Err(Failure::InFlight);
     }
-    Ok(Stored { stream: answer.stream, sequence: answer.seq, duplicate: answer.duplicate })
+    Ok(Stored { stream: Arc::clone(expected_stream), sequence: answer.seq, duplicate: answer.duplicate })
 }
 
 /// The codes are nats-server's own, from its `errors.json`.

@@ -5,6 +5,7 @@
 //! unanswered publish leaves nothing behind, and all of them fail the moment the connection does.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -43,14 +44,21 @@ pub(crate) enum LinkEvent {
 #[derive(Default)]
 struct Pending {
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<async_nats::Message>>>,
+    waiting: Mutex<Waiting>,
 }
+
+type Waiting = HashMap<u64, oneshot::Sender<async_nats::Message>, BuildHasherDefault<NumberHasher>>;
+
+/// Spreads numbers that are handed out in sequence. Nobody outside chooses them, so nothing stronger is needed.
+#[derive(Default)]
+struct NumberHasher(u64);
 
 /// One publish's place among the pending; dropping it gives the place up.
 struct Waiter<'a> {
     pending: &'a Pending,
     number: u64,
     answer: oneshot::Receiver<async_nats::Message>,
+    answered: bool,
 }
 
 impl Link {
@@ -188,7 +196,7 @@ impl Pending {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.lock().insert(number, sender);
-        Waiter { pending: self, number, answer }
+        Waiter { pending: self, number, answer, answered: false }
     }
 
     fn answer(&self, number: u64, answer: async_nats::Message) {
@@ -204,7 +212,7 @@ impl Pending {
         self.lock().clear();
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, oneshot::Sender<async_nats::Message>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
         // Every critical section is one call of the map's: a panic leaves no half-done change behind.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -212,13 +220,34 @@ impl Pending {
 
 impl Waiter<'_> {
     async fn answer(mut self) -> Result<async_nats::Message, Failure> {
-        (&mut self.answer).await.map_err(|_| Failure::Disconnected)
+        let answer = (&mut self.answer).await;
+        // Whoever answers, or fails all, has taken it off the list.
+        self.answered = true;
+        answer.map_err(|_| Failure::Disconnected)
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.pending.lock().remove(&self.number);
+        if !self.answered {
+            self.pending.lock().remove(&self.number);
+        }
+    }
+}
+
+impl Hasher for NumberHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&b| self.write_u64(self.0 ^ u64::from(b)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        /// 2^64 over the golden ratio: neighbours land far apart.
+        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
+        self.0 = number.wrapping_mul(SPREAD);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

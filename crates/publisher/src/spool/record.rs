@@ -41,7 +41,7 @@ pub(super) fn decode(record: Bytes) -> Option<Message> {
     take(&mut rest, 8)?;
     let subject = Subject::from_spool(take_text(&mut rest)?)?;
     let id = MessageId::from_spool(take_text(&mut rest)?)?;
-    let stream = take_text(&mut rest)?;
+    let stream = take_text(&mut rest)?.into();
     let count = take(&mut rest, 1)?[0];
     let mut headers = Headers::default();
     for _ in 0..count {
@@ -91,7 +91,7 @@ mod tests {
         Message {
             subject: Subject::parse("ci.task.x.success").unwrap(),
             id: MessageId::of_quarantine(b"body"),
-            stream: "CI".to_owned(),
+            stream: "CI".into(),
             headers,
             payload: Bytes::from_static(b"{\"a\":1}"),
             kind: MessageKind::Moderation,
