@@ -111,6 +111,24 @@ fn shutdown_finishes_the_requests_of_an_http2_connection() {
 }
 
 #[test]
+fn no_secret_of_an_http2_request_is_logged() {
+    let nats = nats();
+    let ours = Authority::new();
+    ours.sign("bridge");
+    let endpoint = "[log]\nlevel = \"trace\"\n[[ingress.endpoints]]\ntokens = [\"s3cret\"]\n";
+    let bridge = Bridge::start(&nats, &format!("{endpoint}{}", ours.section("bridge")));
+    run(async {
+        let requests = connect(bridge.address, &ours).await;
+        for (path, status) in [("/ci/callback/s3cret", 200), ("/s3cret", 404), ("/ci/callback/s3cret2", 401)]
+        {
+            assert_eq!(send(&requests, post(path), task("j1").into_bytes()).await.0, status);
+        }
+    });
+    let (_, log) = bridge.terminate();
+    assert!(log.contains("request rejected") && !log.contains("s3cret"), "{log}");
+}
+
+#[test]
 fn an_idle_http2_connection_is_closed() {
     let nats = nats();
     let (bridge, ours) = bridge(&nats, "header_timeout = \"300ms\"");

@@ -105,6 +105,19 @@ fn a_head_that_does_not_come_is_cut() {
 }
 
 #[test]
+fn who_asks_and_does_not_read_is_cut() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nheader_timeout = \"500ms\"\n");
+    let mut greedy = Connection::open(bridge.address);
+    let requests = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(100);
+    while greedy.write_within(&requests, Duration::from_millis(300)) {}
+    eventually("cut", || (bridge.metric("ci_bridge_connections") == 0.0).then_some(()));
+    assert!(bridge.metric("ci_bridge_callbacks_received_total") > 1000.0);
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
 fn who_waits_longest_makes_room_for_who_comes() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[ingress]\nmax_connections = 3\n");
@@ -115,7 +128,7 @@ fn who_waits_longest_makes_room_for_who_comes() {
     eventually("all are taken", || (bridge.metric("ci_bridge_connections") == 3.0).then_some(()));
     let evicted = || bridge.metric("ci_bridge_connections_closed_total{reason=\"evicted\"}");
     for _ in 0..3 {
-        // Those that have not waited a second yet are left alone.
+        // Those that have not waited a moment yet are left alone.
         eventually("room", || (bridge.post(task("j1")).status == 200).then_some(()));
     }
     assert!(evicted() >= 1.0);

@@ -46,6 +46,24 @@ fn sigterm_finishes_what_is_in_flight() {
 }
 
 #[test]
+fn nobody_delays_the_end_by_half_a_request() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let heads = ["", "POST /ci/callback HTTP/1.1\r\nHost: x\r\nX: "];
+    let _open = heads.map(|head| {
+        let mut connection = Connection::open(bridge.address);
+        connection.write(head.as_bytes());
+        connection
+    });
+    crate::support::eventually("both are there", || {
+        (bridge.metric("ci_bridge_connections") >= 2.0).then_some(())
+    });
+    let (status, log) = bridge.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(!log.contains("were not answered within"), "{log}");
+}
+
+#[test]
 fn sigterm_and_sigint_end_it_with_code_0() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "");

@@ -18,7 +18,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use crate::callback::Ingress;
@@ -48,7 +48,7 @@ const ERROR_RESETS: usize = 64;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the last words of an idle HTTP/2 connection may take.
+/// How long a connection's last words may take, once it is idle or shall end.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 const NO_TLS: &str = r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"this address speaks TLS: use https://"}"#;
@@ -123,8 +123,8 @@ impl Connection {
         let head = HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes };
         let stream = TokioIo::new(Guard::new(stream, head));
         let connection = http.serve_connection(stream, self.service());
-        // hyper ends what is idle by itself, after header_read_timeout.
-        self.drive(connection, std::future::pending()).await
+        // hyper ends what does not ask, after header_read_timeout. What remains is a client that asks and does not read.
+        self.drive(connection, self.idle(limits.header_timeout + FAREWELL_TIME)).await
     }
 
     /// Only over TLS, where clients can agree on it. Memory is bounded by the number of streams and their windows.
@@ -179,14 +179,19 @@ impl Connection {
         let mut connection = pin!(connection);
         tokio::select! {
             ended = connection.as_mut() => return ended,
-            () = self.stopped() => {
-                connection.as_mut().graceful_shutdown();
-                return connection.await;
-            }
-            () = idle => connection.as_mut().graceful_shutdown(),
+            () = self.stopped() => {}
+            () = idle => {}
         }
-        // Whoever was silent for so long may also leave the farewell without an answer.
-        timeout(FAREWELL_TIME, connection).await.unwrap_or(Ok(()))
+        connection.as_mut().graceful_shutdown();
+        // Requests in progress are finished; half a head, or a client that does not read, is not waited for.
+        let silent = async {
+            sleep(FAREWELL_TIME).await;
+            self.idle(FAREWELL_TIME).await;
+        };
+        tokio::select! {
+            ended = connection => ended,
+            () = silent => Ok(()),
+        }
     }
 
     async fn stopped(&self) {

@@ -68,7 +68,7 @@ impl Fault {
             Self::ControlCharacter => "a control character stands in the head",
             Self::RequestLine => "the request line is not METHOD TARGET HTTP/1.1",
             Self::Target => "the target is neither a path nor a URL, or holds what must be percent-encoded",
-            Self::Version => "without TLS this address speaks HTTP/1.1",
+            Self::Version => "the version is not HTTP/1.1; HTTP/2 is for TLS, where ALPN agrees on it",
             Self::HeaderName => "a header has no colon, or its name holds what no name may, such as a blank",
             Self::FoldedHeader => "a header is continued on the next line",
             Self::Host => "there must be one Host header",

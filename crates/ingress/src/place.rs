@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A connection must have waited this long to be closed for another: long enough for a handshake and a request over a
-/// slow line, so that a flood of new connections cannot push out those that are about to ask.
-const EVICTED_AFTER: Duration = Duration::from_secs(1);
+/// A connection must have waited this long to be closed for another: long enough for a handshake and a head over a line
+/// of 100 ms there and back, so that a flood of new connections cannot push out those that are about to ask. Longer, and
+/// the flood would hold its places longer as well.
+const EVICTED_AFTER: Duration = Duration::from_millis(300);
 
 /// All places of a listener.
 #[derive(Debug)]

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -86,6 +87,16 @@ impl Connection {
     /// Writes; a peer that has closed already is seen by what it answered.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.wire().write_all(bytes);
+    }
+
+    /// Whether all of it could be written within this time.
+    pub(crate) fn write_within(&mut self, bytes: &[u8], time: Duration) -> bool {
+        let stream = match &self.0 {
+            Wire::Plain(stream) => stream,
+            Wire::Tls(stream) => &stream.sock,
+        };
+        stream.set_write_timeout(Some(time)).expect("a timeout can be set");
+        self.wire().write_all(bytes).is_ok()
     }
 
     pub(crate) fn close_write(&mut self) {
