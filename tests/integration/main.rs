@@ -4,7 +4,8 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
-    reason = "a test fails by panicking, and says why"
+    clippy::print_stdout,
+    reason = "a test fails by panicking, and says why; the long form of the flood ends in a table"
 )]
 
 mod answers;
@@ -14,6 +15,7 @@ mod commands;
 mod configuration;
 mod delivery;
 mod fixtures;
+mod flood;
 mod framing;
 mod http;
 mod http2;

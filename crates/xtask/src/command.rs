@@ -11,6 +11,8 @@ usage: cargo xtask <command>
   test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
   chaos [--faults N] [--seed S]
                   the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)
+  flood [--connections N]
+                  the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
   bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
   lint            rustfmt, clippy and rustdoc, with warnings as errors
   ci              test, then lint
@@ -25,6 +27,7 @@ pub(crate) enum Command {
     Demo { args: Vec<OsString> },
     Test { args: Vec<OsString> },
     Chaos(Chaos),
+    Flood(Flood),
     Bench { args: Vec<OsString> },
     Lint,
     Ci,
@@ -37,6 +40,12 @@ pub(crate) enum Command {
 pub(crate) struct Chaos {
     pub(crate) faults: Option<u64>,
     pub(crate) seed: Option<u64>,
+}
+
+/// What `cargo xtask flood` is told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flood {
+    pub(crate) connections: Option<u64>,
 }
 
 impl Command {
@@ -55,6 +64,7 @@ impl Command {
             Some("test") => return Ok(Self::Test { args }),
             Some("bench") => return Ok(Self::Bench { args }),
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
+            Some("flood") => return Flood::parse(name, args).map(Self::Flood),
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -71,20 +81,34 @@ impl Command {
 impl Chaos {
     fn parse(command: OsString, args: Vec<OsString>) -> Result<Self, UsageError> {
         let mut chaos = Self::default();
-        let mut args = args.into_iter();
-        while let Some(option) = args.next() {
-            let place = match option.to_str() {
-                Some("--faults") => &mut chaos.faults,
-                Some("--seed") => &mut chaos.seed,
-                _ => {
-                    return Err(UsageError::UnknownOption { command, option });
-                }
-            };
-            let number = args.next().and_then(|text| text.to_str()?.parse().ok());
-            *place = Some(number.ok_or(UsageError::NoNumber(option))?);
-        }
+        numbers(command, args, &mut [("--faults", &mut chaos.faults), ("--seed", &mut chaos.seed)])?;
         Ok(chaos)
     }
+}
+
+impl Flood {
+    fn parse(command: OsString, args: Vec<OsString>) -> Result<Self, UsageError> {
+        let mut flood = Self::default();
+        numbers(command, args, &mut [("--connections", &mut flood.connections)])?;
+        Ok(flood)
+    }
+}
+
+/// Reads options that each take a number, and have a place for it.
+fn numbers(
+    command: OsString,
+    args: Vec<OsString>,
+    places: &mut [(&str, &mut Option<u64>)],
+) -> Result<(), UsageError> {
+    let mut args = args.into_iter();
+    while let Some(option) = args.next() {
+        let Some((_, place)) = places.iter_mut().find(|(name, _)| option == *name) else {
+            return Err(UsageError::UnknownOption { command, option });
+        };
+        let number = args.next().and_then(|text| text.to_str()?.parse().ok());
+        **place = Some(number.ok_or(UsageError::NoNumber(option))?);
+    }
+    Ok(())
 }
 
 /// What was typed cannot be run; type something else.
@@ -133,6 +157,7 @@ mod tests {
             ("test -- --nocapture", Command::Test { args: words("-- --nocapture") }),
             ("chaos", Command::Chaos(Chaos::default())),
             ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
+            ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
             ("bench --quick", Command::Bench { args: words("--quick") }),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
@@ -150,6 +175,7 @@ mod tests {
             ("chaos --fast", "'chaos' takes no such argument as '--fast'"),
             ("chaos --seed", "a number is needed after '--seed'"),
             ("chaos --faults many", "a number is needed after '--faults'"),
+            ("flood --fast", "'flood' takes no such argument as '--fast'"),
             ("ci --fast", "'ci' takes no argument, but got '--fast'"),
             ("nats-server 2.9", "'nats-server' takes no argument, but got '2.9'"),
         ] {
@@ -160,7 +186,7 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for name in ["demo", "test", "chaos", "bench", "lint", "ci", "nats-server", "help"] {
+        for name in ["demo", "test", "chaos", "flood", "bench", "lint", "ci", "nats-server", "help"] {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::bench;
 use crate::cargo::cargo;
-use crate::command::{Chaos, Command, HELP};
+use crate::command::{Chaos, Command, Flood, HELP};
 use crate::nats_server;
 
 /// How the last step ended; an error when a step could not be started at all.
@@ -22,6 +22,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Demo { args } => demo(&args),
         Command::Test { args } => test(&args),
         Command::Chaos(chaos) => run_chaos(&chaos),
+        Command::Flood(flood) => run_flood(&flood),
         Command::Bench { args } => bench::run(&args),
         Command::Lint => lint(),
         Command::Ci => ci(),
@@ -73,6 +74,18 @@ fn run_chaos(chaos: &Chaos) -> Outcome {
     ]);
     test.env(NATS_SERVER, server).env("CI_BRIDGE_CHAOS_SEED", seed.to_string());
     test.env("CI_BRIDGE_CHAOS_FAULTS", chaos.faults.unwrap_or(FAULTS).to_string());
+    Ok(test.status()?)
+}
+
+/// How many slow and idle connections a long flood has, unless told otherwise.
+const SLOW_CONNECTIONS: u64 = 2_000;
+
+fn run_flood(flood: &Flood) -> Outcome {
+    let server = nats_server::provision()?;
+    let mut test = cargo(&["test", "--release", "--package", "ci-bridge", "--test", "integration", "--"]);
+    test.args(["flood::", "--nocapture"]).env(NATS_SERVER, server);
+    let connections = flood.connections.unwrap_or(SLOW_CONNECTIONS);
+    test.env("CI_BRIDGE_FLOOD_CONNECTIONS", connections.to_string());
     Ok(test.status()?)
 }
 
