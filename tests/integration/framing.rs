@@ -129,6 +129,10 @@ fn unusual_but_clear_requests_are_served() {
             "POST /ci/callback HTTP/1.1\r\nHost: x\r\nX-Text: h\u{e9}\r\nContent-Length: {length}\r\n\r\n"
         ),
         format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: 00{length}\r\n\r\n"),
+        format!(
+            "POST /ci/callback HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+             HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: {length}\r\n\r\n"
+        ),
     ];
     for head in heads {
         // Whole, and byte by byte.

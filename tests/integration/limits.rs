@@ -44,6 +44,8 @@ fn what_a_body_may_be_is_said_by_name() {
         (wide, 400, "more than 50"),
         (wide_json, 400, "more than 50"),
         (jobs, 422, "more than 2"),
+        (format!("<{}/>", "n".repeat(1025)), 400, "longer than 1024"),
+        (format!("{{\"{}\": 1}}", "n".repeat(1025)), 400, "longer than 1024"),
         (" ".repeat(11 * 1024), 413, "max_body"),
     ];
     for (body, status, detail) in rows {
@@ -115,6 +117,30 @@ fn who_asks_and_does_not_read_is_cut() {
     assert!(bridge.metric("ci_bridge_callbacks_received_total") > 1000.0);
     assert_eq!(bridge.post(task("j1")).status, 200);
     bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn files_are_raised_to_the_connections_that_are_allowed() {
+    let nats = nats();
+    let bridge = Bridge::start_with_files(&nats, "-S -n 128", "[ingress]\nmax_connections = 500\n");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", bridge.id())).unwrap();
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    assert_eq!(files.split_whitespace().nth(3), Some("756"), "{limits}");
+    assert!(!bridge.log().contains("too few open files"));
+}
+
+#[test]
+fn without_files_whoever_waits_makes_room_too() {
+    let nats = nats();
+    let bridge = Bridge::start_with_files(&nats, "-n 64", "");
+    let idle: Vec<_> = (0..80).map(|_| Connection::open(bridge.address)).collect();
+    eventually("none is left", || bridge.log().contains("cannot accept a connection").then_some(()));
+    let mut good = Connection::open(bridge.address);
+    assert_eq!(good.post(&task("j1")).unwrap().status, 200);
+    assert!(bridge.log().contains("the system allows too few open files"), "{}", bridge.log());
+    drop(idle);
+    assert_at_rest(&bridge);
 }
 
 #[test]

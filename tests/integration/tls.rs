@@ -30,6 +30,9 @@ fn https_is_served_to_whom_it_is_trusted_by() {
     assert_eq!(Streams::of(&nats).messages("CI").len(), 1);
     let mut client = Connection::open_tls(bridge.address, ours.client(None, &[]));
     assert_eq!(client.post(&task("j1")).unwrap().status, 200, "HTTP/1.1 without ALPN");
+    let mut faulty = Connection::open_tls(bridge.address, ours.client(None, &["http/1.1"]));
+    faulty.write(b"POST /ci/callback HTTP/1.1\r\nHost: x\nContent-Length: 0\r\n\r\n");
+    assert_eq!(faulty.read_answer().status, 400, "heads are looked at as without TLS");
     for (arguments, count) in [(&["--ca", other.file("ca.pem").to_str().unwrap()][..], 1.0), (&[], 2.0)] {
         let (code, output) = send(bridge.address, arguments);
         assert_eq!(code, Some(1), "{output}");

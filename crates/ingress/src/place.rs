@@ -71,6 +71,11 @@ impl Places {
         taken.by_number.insert(number, Arc::clone(&state));
         Some((Place { places: Arc::clone(self), number, state }, is_full))
     }
+
+    /// Closes the connection that has waited longest without a request in progress; false when there is none.
+    pub(crate) fn evict(&self) -> bool {
+        lock(&self.taken).evict_longest_waiting().is_some()
+    }
 }
 
 impl Taken {

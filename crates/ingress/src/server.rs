@@ -83,11 +83,17 @@ pub async fn serve_callbacks(
             tell_no_room(stream, &turning_away);
         }
     };
-    accept(&listener, shutdown, &mut on_connection).await;
+    // Usually there are no files left: whoever only waits gives one back.
+    let mut on_failure = || {
+        if places.evict() {
+            ingress.metrics.connection_closed("evicted");
+        }
+    };
+    accept(&listener, shutdown, &mut on_connection, &mut on_failure).await;
     // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
     // next answer that it was the last, and only those that stay silent are closed.
     ingress.say_goodbye();
-    accept(&listener, tokio::time::sleep(GOODBYE_TIME), &mut on_connection).await;
+    accept(&listener, tokio::time::sleep(GOODBYE_TIME), &mut on_connection, &mut on_failure).await;
     drop(listener);
     drop(stopping);
     let _ = stop.send(true);
@@ -116,7 +122,7 @@ fn tell_no_room(stream: TcpStream, turning_away: &Arc<Semaphore>) {
 /// Answers health checks and scrapes until `shutdown`.
 pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
-    accept(&listener, shutdown, &mut |stream, _| {
+    let mut on_connection = |stream, _| {
         let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
             return;
         };
@@ -133,14 +139,15 @@ pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: imp
             let _ = connection.await;
             drop(permit);
         });
-    })
-    .await;
+    };
+    accept(&listener, shutdown, &mut on_connection, &mut || {}).await;
 }
 
 async fn accept(
     listener: &TcpListener,
     shutdown: impl Future<Output = ()>,
     on_connection: &mut impl FnMut(TcpStream, SocketAddr),
+    on_failure: &mut impl FnMut(),
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -149,6 +156,7 @@ async fn accept(
                 Ok((stream, peer)) => on_connection(stream, peer),
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
+                    on_failure();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },

@@ -58,7 +58,17 @@ impl Bridge {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("ci-bridge.toml"), configuration)
             .expect("the configuration is written");
-        Self::launch(folder, nats_url.to_owned())
+        Self::launch(folder, nats_url.to_owned(), None)
+    }
+
+    /// Starts with this many open files allowed, as `ulimit` has it: `-n 64`, or `-S -n 64` which it may raise.
+    pub(crate) fn start_with_files(nats: &LocalNats, limit: &str, configuration: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("ci-bridge.toml"), configuration)
+            .expect("the configuration is written");
+        let bridge = Self::launch(folder, nats.url(), Some(limit));
+        bridge.wait_until_ready();
+        bridge
     }
 
     /// Ends it the hard way (SIGKILL) and starts it again, with the same configuration and spool.
@@ -66,7 +76,7 @@ impl Bridge {
         self.child.kill().expect("the bridge can be killed");
         self.child.wait().expect("the bridge ends");
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"));
-        Self::launch(folder, self.nats_url.clone())
+        Self::launch(folder, self.nats_url.clone(), None)
     }
 
     /// Asks it to stop; what it leaves in its folder stays until the folder is dropped.
@@ -76,9 +86,14 @@ impl Bridge {
         std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"))
     }
 
-    fn launch(folder: TempDir, nats_url: String) -> Self {
+    fn launch(folder: TempDir, nats_url: String, files: Option<&str>) -> Self {
         let file = folder.path().join("ci-bridge.toml");
         let mut command = ci_bridge();
+        if let Some(files) = files {
+            let program = command.get_program().to_owned();
+            command = Command::new("sh");
+            command.arg("-c").arg(format!("ulimit {files} && exec \"$0\" \"$@\"")).arg(program);
+        }
         command.arg("serve").arg("-c").arg(&file).args(["--nats", &nats_url]).current_dir(folder.path());
         command
             .env("CI_BRIDGE__ADMIN__LISTEN", "127.0.0.1:0")

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod demo;
+mod file_limit;
 mod post;
 mod printer;
 pub(crate) mod quarantine;

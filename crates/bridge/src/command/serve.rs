@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::StopSignals;
+use super::file_limit;
 use super::reload::{Reloader, Replaces, Source};
 use crate::cli::Failure;
 use crate::config::Settings;
@@ -27,6 +28,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failure> {
     telemetry::start(&settings)?;
+    file_limit::raise(settings.limits.max_connections);
     super::runtime()?.block_on(async {
         let bridge = Bridge::start(settings, Some(source)).await?;
         announce(&bridge)?;
