@@ -14,6 +14,7 @@ usage: cargo xtask <command>
   flood [--connections N]
                   the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
   bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
+  instructions    what each stage of a callback costs in instructions, against tests/instructions.txt (valgrind)
   lint            rustfmt, clippy and rustdoc, with warnings as errors
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
@@ -29,6 +30,7 @@ pub(crate) enum Command {
     Chaos(Chaos),
     Flood(Flood),
     Bench { args: Vec<OsString> },
+    Instructions,
     Lint,
     Ci,
     NatsServer,
@@ -65,6 +67,7 @@ impl Command {
             Some("bench") => return Ok(Self::Bench { args }),
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("flood") => return Flood::parse(name, args).map(Self::Flood),
+            Some("instructions") => Self::Instructions,
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -159,6 +162,7 @@ mod tests {
             ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
             ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
             ("bench --quick", Command::Bench { args: words("--quick") }),
+            ("instructions", Command::Instructions),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -186,7 +190,9 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for name in ["demo", "test", "chaos", "flood", "bench", "lint", "ci", "nats-server", "help"] {
+        for name in
+            ["demo", "test", "chaos", "flood", "bench", "instructions", "lint", "ci", "nats-server", "help"]
+        {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

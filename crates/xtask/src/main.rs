@@ -5,6 +5,7 @@
 //! | `command.rs` | what can be typed, and the help text |
 //! | `task.rs` | what each command does |
 //! | `bench.rs` | building what `bench` measures, and handing over |
+//! | `instructions/` | what the pure stages cost, and may cost |
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
 //! | `nats_server/` | a real nats-server, found or fetched |
 
@@ -17,6 +18,7 @@
 mod bench;
 mod cargo;
 mod command;
+mod instructions;
 mod nats_server;
 mod task;
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use crate::bench;
 use crate::cargo::cargo;
 use crate::command::{Chaos, Command, Flood, HELP};
+use crate::instructions;
 use crate::nats_server;
 
 /// How the last step ended; an error when a step could not be started at all.
@@ -24,6 +25,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Chaos(chaos) => run_chaos(&chaos),
         Command::Flood(flood) => run_flood(&flood),
         Command::Bench { args } => bench::run(&args),
+        Command::Instructions => instructions::run(),
         Command::Lint => lint(),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
@@ -51,7 +53,8 @@ fn test(args: &[OsString]) -> Outcome {
     }
     let mut measuring = bench::of_bench(&["test", "--locked"]);
     announce(&measuring);
-    Ok(measuring.status()?)
+    let status = measuring.status()?;
+    if status.success() { instructions::run_if_possible() } else { Ok(status) }
 }
 
 /// What a long run strikes with, unless told otherwise.

@@ -12,7 +12,7 @@ const EXCERPT_CHARS: usize = 300;
 ///
 /// # Errors
 /// It could not be started, or did not exit with 0; then with the line of its output that says most.
-pub(super) fn run(line: &[OsString], dir: &Path) -> Result<String, String> {
+pub(crate) fn run(line: &[OsString], dir: &Path) -> Result<String, String> {
     let [program, args @ ..] = line else {
         return Err("nothing to run".to_owned());
     };

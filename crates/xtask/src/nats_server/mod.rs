@@ -11,7 +11,7 @@
 //! | `system_package.rs` | fetching Debian's or Homebrew's |
 //! | `child.rs` | running one of those programs, and what it said |
 
-mod child;
+pub(crate) mod child;
 mod client;
 mod installed;
 mod pin;

@@ -1,0 +1,90 @@
+//! Takes a callback through the pure stages, many times: what `cargo xtask instructions` counts.
+//!
+//! `stages BODY STAGE TIMES`: a body as `cargo xtask bench` posts it (`xml`, `json`, `jobs:64`, `moderation:200000`), and the last
+//! stage: each includes those before it. Nothing is read and nothing is sent.
+
+#![allow(clippy::print_stdout, reason = "a program for developers")]
+
+use std::error::Error;
+use std::hint::black_box;
+
+use ci_bridge_publisher::{Destinations, Format, Origin, Router};
+use ci_bridge_schema::{Limits, Normalised, normalise, parse};
+
+// One definition of the bodies: what is counted here is what is measured there.
+#[path = "../../bench/src/workload.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "the benchmark uses more of it")]
+mod workload;
+
+/// How far a callback is taken.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Stage {
+    Parse,
+    Normalise,
+    /// The canonical body of each event, alone.
+    Encode,
+    /// Subject, id, headers and body of each message: its share of encoding is counted as encoding.
+    Route,
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut words = std::env::args().skip(1);
+    let mut word = || words.next().ok_or("usage: stages BODY parse|normalise|encode|route TIMES");
+    let workload: workload::Workload = word()?.parse()?;
+    let stage = match word()?.as_str() {
+        "parse" => Stage::Parse,
+        "normalise" => Stage::Normalise,
+        "encode" => Stage::Encode,
+        "route" => Stage::Route,
+        other => return Err(format!("there is no stage '{other}'").into()),
+    };
+    let times: usize = word()?.parse()?;
+    let (body, router) = (workload.body(), router()?);
+    let mut bytes = 0;
+    for _ in 0..times {
+        bytes += run(black_box(body.as_bytes()), stage, &router)?;
+    }
+    println!("{bytes} bytes of messages");
+    Ok(())
+}
+
+fn run(body: &[u8], last: Stage, router: &Router) -> Result<usize, Box<dyn Error>> {
+    let callback = parse(body, &Limits::default())?;
+    if last == Stage::Parse {
+        black_box(callback);
+        return Ok(0);
+    }
+    let Normalised::Events(events) = normalise(callback) else {
+        return Err("a probe".into());
+    };
+    let mut bytes = 0;
+    for event in &events {
+        match last {
+            Stage::Encode => bytes += black_box(event.data()).len(),
+            Stage::Route => {
+                let messages = router.route(event, Origin { endpoint: "default", traceparent: None });
+                bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
+                black_box(messages);
+            }
+            Stage::Parse | Stage::Normalise => {}
+        }
+    }
+    black_box(events);
+    Ok(bytes)
+}
+
+/// As `serve` has it without a configuration file.
+fn router() -> Result<Router, Box<dyn Error>> {
+    let subjects = [
+        "ci.task.{tag}.{state:lower}",
+        "ci.workflow.{state}",
+        "ci.moderation.{event}.{verdict}",
+        "ci-quarantine.{reason}",
+    ];
+    let destinations = Destinations {
+        stream: "CI".into(),
+        quarantine_stream: "CI_QUARANTINE".into(),
+        format: Format::CloudeventsBinary,
+    };
+    Router::new(subjects, Vec::new(), destinations).map_err(|(key, error)| format!("{key}: {error}").into())
+}
