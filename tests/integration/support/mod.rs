@@ -59,4 +59,18 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 pub(crate) fn signal(name: &str, id: u32) {
     let status = std::process::Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status();
     assert!(status.expect("kill runs").success(), "kill -{name} {id}");
+    if name == "STOP" && cfg!(target_os = "linux") {
+        eventually("stopped", || threads_are_stopped(id)?.then_some(()));
+    }
+}
+
+/// A thread that runs when the signal is sent goes on for a moment, long enough to answer.
+fn threads_are_stopped(id: u32) -> Option<bool> {
+    let mut threads = std::fs::read_dir(format!("/proc/{id}/task")).ok()?;
+    let is_stopped = |thread: std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).ok()?;
+        // The state follows the name, which is in parentheses and may hold anything.
+        Some(stat.rsplit_once(") ")?.1.starts_with('T'))
+    };
+    Some(threads.all(|thread| thread.ok().and_then(is_stopped) == Some(true)))
 }
