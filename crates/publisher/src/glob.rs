@@ -1,5 +1,7 @@
 //! Patterns of rules and allow-lists: `*` is any run of characters, `?` is one.
 
+use std::str::Chars;
+
 use serde::{Deserialize, Serialize};
 
 /// A pattern over a whole value; case counts, as in every name that Tencent gives.
@@ -11,27 +13,28 @@ impl Glob {
     /// Whether the pattern describes the whole of `value`.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
-        let (pattern, value) = (self.0.as_bytes(), value.as_bytes());
-        let (mut p, mut v) = (0, 0);
-        // Where the last `*` stood, and how much of the value it has taken so far.
-        let mut star: Option<(usize, usize)> = None;
-        while v < value.len() {
-            match pattern.get(p) {
-                Some(b'*') => {
-                    star = Some((p, v));
-                    p += 1;
+        let (mut pattern, mut value) = (self.0.chars(), value.chars());
+        // What follows the last `*`, and what is left of the value after all that it has taken so far.
+        let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+        loop {
+            let left = value.clone();
+            match (pattern.next(), value.next()) {
+                (Some('*'), _) => {
+                    star = Some((pattern.clone(), left.clone()));
+                    value = left;
                 }
-                Some(&wanted) if wanted == value[v] || wanted == b'?' => (p, v) = (p + 1, v + 1),
-                _ => match star {
-                    Some((at, taken)) => {
-                        star = Some((at, taken + 1));
-                        (p, v) = (at + 1, taken + 1);
+                (None, None) => return true,
+                (_, None) => return false,
+                (Some(wanted), Some(found)) if wanted == found || wanted == '?' => {}
+                _ => match &mut star {
+                    Some((after, taken)) => {
+                        taken.next();
+                        (pattern, value) = (after.clone(), taken.clone());
                     }
                     None => return false,
                 },
             }
         }
-        pattern[p..].iter().all(|&b| b == b'*')
     }
 }
 
@@ -59,6 +62,11 @@ mod tests {
             ("", "", true),
             ("", "x", false),
             ("a*b*c", "a-b-b-d", false),
+            // A `?` once was a byte.
+            ("a?c", "a数c", true),
+            ("a??c", "a数c", false),
+            ("*数?", "数数据", true),
+            ("??*", "数", false),
         ];
         for (pattern, value, expected) in rows {
             assert_eq!(Glob::from(pattern).matches(value), expected, "{pattern} on {value}");
