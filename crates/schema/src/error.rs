@@ -31,12 +31,16 @@ pub struct Position {
 impl ParseError {
     /// Not well-formed at the byte `offset` of `text`.
     pub(crate) fn syntax(text: &[u8], offset: usize, message: impl Into<String>) -> Self {
-        Self { reason: Reason::Syntax, position: Some(Position::of(text, offset)), message: message.into() }
+        Self {
+            reason: Reason::Syntax,
+            position: Some(Position::of(text, offset)),
+            message: bounded(message.into()),
+        }
     }
 
     /// Well-formed, but not ours.
     pub(crate) fn shape(message: impl Into<String>) -> Self {
-        Self { reason: Reason::Shape, position: None, message: message.into() }
+        Self { reason: Reason::Shape, position: None, message: bounded(message.into()) }
     }
 
     /// What the caller does next.
@@ -89,6 +93,17 @@ impl Position {
     }
 }
 
+/// The longest message, in characters. It may quote what a sender wrote, and becomes a header and a line of the log.
+const LONGEST_MESSAGE: usize = 300;
+
+fn bounded(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(LONGEST_MESSAGE) {
+        message.truncate(end);
+        message.push_str("...");
+    }
+    message
+}
+
 fn saturate(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
@@ -96,6 +111,13 @@ fn saturate(n: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_are_bounded_whatever_they_quote() {
+        let error = ParseError::shape("数".repeat(10_000));
+        assert_eq!(error.message(), format!("{}...", "数".repeat(LONGEST_MESSAGE)));
+        assert_eq!(ParseError::syntax(b"", 0, "short").message(), "short");
+    }
 
     #[test]
     fn positions_count_lines_and_characters_from_one() {

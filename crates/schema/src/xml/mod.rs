@@ -252,6 +252,9 @@ fn explain(error: &quick_xml::Error) -> String {
         Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
             format!("</{}> closes <{}>", shorten(found), shorten(expected))
         }
+        Error::IllFormed(IllFormedError::UnmatchedEndTag(found)) => {
+            format!("</{}> closes nothing", shorten(found))
+        }
         other => other.to_string(),
     }
 }
