@@ -15,7 +15,12 @@ usage: cargo xtask <command>
                   the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
   bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
   instructions    what each stage of a callback costs in instructions, against tests/instructions.txt (valgrind)
-  lint            rustfmt, clippy and rustdoc, with warnings as errors
+  fuzz [--minutes N] [--target T]
+                  libFuzzer on stable: N minutes (10) shared by all targets of tests/fuzz, or for T alone; 1 on a find
+  lint            rustfmt, clippy and rustdoc, with warnings as errors, and deny
+  deny [--advisories]
+                  licences, bans, duplicates and sources of dependencies, by deny.toml; or known vulnerabilities, which
+                  needs git and the public advisory database
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
   help            this text
@@ -31,7 +36,9 @@ pub(crate) enum Command {
     Flood(Flood),
     Bench { args: Vec<OsString> },
     Instructions,
+    Fuzz(Fuzz),
     Lint,
+    Deny { advisories: bool },
     Ci,
     NatsServer,
     Help,
@@ -48,6 +55,13 @@ pub(crate) struct Chaos {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Flood {
     pub(crate) connections: Option<u64>,
+}
+
+/// What `cargo xtask fuzz` is told.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fuzz {
+    pub(crate) minutes: Option<u64>,
+    pub(crate) target: Option<String>,
 }
 
 impl Command {
@@ -68,6 +82,8 @@ impl Command {
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("flood") => return Flood::parse(name, args).map(Self::Flood),
             Some("instructions") => Self::Instructions,
+            Some("fuzz") => return Fuzz::parse(name, args).map(Self::Fuzz),
+            Some("deny") => return parse_deny(name, args),
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -114,6 +130,35 @@ fn numbers(
     Ok(())
 }
 
+impl Fuzz {
+    fn parse(command: OsString, args: Vec<OsString>) -> Result<Self, UsageError> {
+        let mut fuzz = Self::default();
+        let mut args = args.into_iter();
+        while let Some(option) = args.next() {
+            let value = |args: &mut std::vec::IntoIter<OsString>| args.next()?.into_string().ok();
+            match option.to_str() {
+                Some("--minutes") => {
+                    let number = value(&mut args).and_then(|text| text.parse().ok());
+                    fuzz.minutes = Some(number.ok_or(UsageError::NoNumber(option))?);
+                }
+                Some("--target") => {
+                    fuzz.target = Some(value(&mut args).ok_or(UsageError::NoName(option))?);
+                }
+                _ => return Err(UsageError::UnknownOption { command, option }),
+            }
+        }
+        Ok(fuzz)
+    }
+}
+
+fn parse_deny(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
+    match args.into_iter().next() {
+        None => Ok(Command::Deny { advisories: false }),
+        Some(option) if option == "--advisories" => Ok(Command::Deny { advisories: true }),
+        Some(option) => Err(UsageError::UnknownOption { command, option }),
+    }
+}
+
 /// What was typed cannot be run; type something else.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
@@ -121,6 +166,7 @@ pub(crate) enum UsageError {
     UnexpectedArgument { command: OsString, argument: OsString },
     UnknownOption { command: OsString, option: OsString },
     NoNumber(OsString),
+    NoName(OsString),
 }
 
 impl fmt::Display for UsageError {
@@ -131,6 +177,7 @@ impl fmt::Display for UsageError {
                 write!(f, "'{}' takes no such argument as '{}'", command.display(), option.display())
             }
             Self::NoNumber(option) => write!(f, "a number is needed after '{}'", option.display()),
+            Self::NoName(option) => write!(f, "a name is needed after '{}'", option.display()),
             Self::UnexpectedArgument { command, argument } => {
                 write!(f, "'{}' takes no argument, but got '{}'", command.display(), argument.display())
             }
@@ -163,6 +210,13 @@ mod tests {
             ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
             ("bench --quick", Command::Bench { args: words("--quick") }),
             ("instructions", Command::Instructions),
+            ("fuzz", Command::Fuzz(Fuzz::default())),
+            (
+                "fuzz --minutes 5 --target xml",
+                Command::Fuzz(Fuzz { minutes: Some(5), target: Some("xml".into()) }),
+            ),
+            ("deny", Command::Deny { advisories: false }),
+            ("deny --advisories", Command::Deny { advisories: true }),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -180,6 +234,10 @@ mod tests {
             ("chaos --seed", "a number is needed after '--seed'"),
             ("chaos --faults many", "a number is needed after '--faults'"),
             ("flood --fast", "'flood' takes no such argument as '--fast'"),
+            ("fuzz --minutes", "a number is needed after '--minutes'"),
+            ("fuzz --target", "a name is needed after '--target'"),
+            ("fuzz xml", "'fuzz' takes no such argument as 'xml'"),
+            ("deny --all", "'deny' takes no such argument as '--all'"),
             ("ci --fast", "'ci' takes no argument, but got '--fast'"),
             ("nats-server 2.9", "'nats-server' takes no argument, but got '2.9'"),
         ] {
@@ -190,9 +248,20 @@ mod tests {
 
     #[test]
     fn help_names_every_command() {
-        for name in
-            ["demo", "test", "chaos", "flood", "bench", "instructions", "lint", "ci", "nats-server", "help"]
-        {
+        for name in [
+            "demo",
+            "test",
+            "chaos",
+            "flood",
+            "bench",
+            "instructions",
+            "fuzz",
+            "lint",
+            "deny",
+            "ci",
+            "nats-server",
+            "help",
+        ] {
             assert!(HELP.contains(&format!("\n  {name} ")), "{name}");
         }
     }

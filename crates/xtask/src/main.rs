@@ -7,6 +7,9 @@
 //! | `bench.rs` | building what `bench` measures, and handing over |
 //! | `instructions/` | what the pure stages cost, and may cost |
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
+//! | `fuzz/` | the fuzz targets: their seeds, their processes, and what they found |
+//! | `deny.rs` | the dependencies, held to `deny.toml` |
+//! | `tool.rs` | programs of other projects, built once |
 //! | `nats_server/` | a real nats-server, found or fetched |
 
 #![allow(
@@ -18,9 +21,12 @@
 mod bench;
 mod cargo;
 mod command;
+mod deny;
+mod fuzz;
 mod instructions;
 mod nats_server;
 mod task;
+mod tool;
 
 use std::process::{ExitCode, ExitStatus};
 

@@ -6,11 +6,9 @@ use std::io;
 use std::process::{self, ExitStatus};
 use std::time::SystemTime;
 
-use crate::bench;
 use crate::cargo::cargo;
-use crate::command::{Chaos, Command, Flood, HELP};
-use crate::instructions;
-use crate::nats_server;
+use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
+use crate::{bench, deny, fuzz, instructions, nats_server};
 
 /// How the last step ended; an error when a step could not be started at all.
 pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
@@ -26,7 +24,9 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Flood(flood) => run_flood(&flood),
         Command::Bench { args } => bench::run(&args),
         Command::Instructions => instructions::run(),
+        Command::Fuzz(fuzz) => run_fuzz(&fuzz),
         Command::Lint => lint(),
+        Command::Deny { advisories } => Ok(deny::run(advisories)?),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
         Command::Help => print_help(),
@@ -97,6 +97,14 @@ fn seconds_since_1970() -> u64 {
     now.map_or(0, |time| time.as_secs())
 }
 
+/// What a run of the fuzz targets takes, unless told otherwise.
+const FUZZ_MINUTES: u64 = 10;
+
+fn run_fuzz(options: &Fuzz) -> Outcome {
+    fuzz::run(options.minutes.unwrap_or(FUZZ_MINUTES), options.target.as_deref())?;
+    Ok(ExitStatus::default())
+}
+
 /// `--workspace` beside `--package NAME` would still run everything.
 fn names_a_package(args: &[OsString]) -> bool {
     let for_cargo = args.iter().take_while(|arg| *arg != "--");
@@ -106,6 +114,8 @@ fn names_a_package(args: &[OsString]) -> bool {
 fn lint() -> Outcome {
     let mut steps = vec![
         cargo(&["fmt", "--all", "--check"]),
+        // A workspace of its own.
+        cargo(&["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--check"]),
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
         cargo(&["doc", "--workspace", "--no-deps", "--locked"]),
         bench::of_bench(&["fmt", "--check"]),
@@ -122,7 +132,8 @@ fn lint() -> Outcome {
             return Ok(status);
         }
     }
-    Ok(ExitStatus::default())
+    eprintln!("==> cargo deny");
+    Ok(deny::run(false)?)
 }
 
 fn ci() -> Outcome {

@@ -7,6 +7,8 @@ use proptest::sample::{Index, select};
 
 use crate::config;
 use crate::dress::{Json, json, whims, xml};
+use crate::invariants::hold;
+use crate::invariants::place::{place_of, points_into};
 use crate::model::callback;
 use crate::mutate::{mutated, mutations};
 
@@ -69,7 +71,7 @@ proptest! {
             let error = read(format!("{before}\u{1}{after}").as_bytes())?.expect("no encoding allows it");
             let line_start = before.rfind('\n').map_or(0, |at| at + 1);
             let place = (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count());
-            prop_assert_eq!(place_of(&error), place, "{}", error);
+            prop_assert_eq!(place_of(&error), Some(place), "{}", error);
         }
     }
 }
@@ -129,39 +131,26 @@ fn needed(body: &str) -> &str {
 
 /// Takes any body as far as it goes; gives the error when it is refused.
 fn read(body: &[u8]) -> Result<Option<ParseError>, TestCaseError> {
-    judge(body).map_err(|e| TestCaseError::fail(format!("{e}\nbody: \"{}\"", body.escape_ascii())))
+    crate::shown(body, judge(body))
 }
 
-fn judge(body: &[u8]) -> Result<Option<ParseError>, TestCaseError> {
+fn judge(body: &[u8]) -> Result<Option<ParseError>, String> {
     let error = match parse(body, &Limits::default()) {
         Ok(callback) => {
             if let Normalised::Events(events) = normalise(callback) {
                 for event in &events {
                     let _ = event.facts();
-                    let data = event.data();
-                    prop_assert!(serde_json::from_slice::<&serde_json::value::RawValue>(&data).is_ok());
+                    let is_json =
+                        serde_json::from_slice::<&serde_json::value::RawValue>(&event.data()).is_ok();
+                    hold!(is_json, "a message that is not JSON");
                 }
             }
             return Ok(None);
         }
         Err(error) => error,
     };
-    prop_assert!(!error.message().is_empty());
-    prop_assert!(error.to_string().len() < 1000, "{}", error);
-    if error.position().is_some() {
-        let (line, column) = place_of(&error);
-        let lines: Vec<_> = body.split(|&b| b == b'\n').collect();
-        prop_assert!((1..=lines.len()).contains(&line), "line {} of {}", line, lines.len());
-        let columns = lines[line - 1].iter().filter(|&&b| b & 0xC0 != 0x80).count();
-        prop_assert!((1..=columns + 1).contains(&column), "column {} of {}", column, columns);
-    }
+    points_into(body, &error)?;
     Ok(Some(error))
-}
-
-fn place_of(error: &ParseError) -> (usize, usize) {
-    let place = error.position().expect("a syntax error has a place");
-    let number = |n: u32| usize::try_from(n).expect("at least 32 bits");
-    (number(place.line), number(place.column))
 }
 
 /// A property once took this for cut off, because a blank stands in its last tag.

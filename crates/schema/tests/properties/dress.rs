@@ -4,7 +4,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::model::{Members, Tree, is_list, quoted};
+use crate::invariants::tree::{Members, Tree, is_list, quoted};
 
 /// Decides every choice that a writer has; all zeros is the plainest dress.
 #[derive(Debug, Clone)]

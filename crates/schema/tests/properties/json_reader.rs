@@ -1,24 +1,13 @@
-//! The JSON reader is our own: `serde_json` decides what it must accept and what it must have read.
-//!
-//! The differences, each meant:
-//!
-//! * a byte order mark before the body is passed over;
-//! * a number too large for an `f64` is well-formed, and keeps its spelling;
-//! * containers may nest 64 deep by default, not 127;
-//! * of a repeated member every value is kept, as of a repeated XML element, not the last alone.
+//! The JSON reader is our own: `serde_json` decides what it must accept and what it must have read, by the rules of
+//! `tests/fuzz/src/invariants/json.rs`.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use ci_bridge_schema::{Family, Format, Limits, Normalised, Reason, normalise, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use crate::config;
+use crate::invariants::json::message_of;
 use crate::mutate::{mutated, mutations};
 
 proptest! {
@@ -121,115 +110,13 @@ fn documented_differences_from_serde_json_stand() {
     }
 }
 
-/// The verdict of both readers, and the values of what both accept.
 fn agree(body: &[u8]) -> Result<(), TestCaseError> {
-    if matches!(Format::sniff(body), Format::Xml | Format::Form) {
-        return Ok(());
-    }
-    let without_bom = body.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(body);
-    let theirs = serde_json::from_slice::<Value>(without_bom);
-    if theirs.as_ref().is_err_and(|e| e.to_string().starts_with("number out of range")) {
-        return Ok(());
-    }
-    let ours = parse(body, &Limits::default());
-    let is_read = !matches!(&ours, Err(e) if e.reason() == Reason::Syntax);
-    let shown = String::from_utf8_lossy(body);
-    prop_assert_eq!(is_read, theirs.is_ok(), "{}: we {:?}, serde_json {:?}", shown, ours.err(), theirs.err());
-    if let (Some(message), Some(element)) = (message_of(body), element_of(without_bom)) {
-        prop_assert_eq!(message, values_of(&element).unwrap_or("{}".to_owned()), "{}", shown);
-    }
-    Ok(())
+    crate::shown(body, crate::invariants::json::agree(body))
 }
 
 /// A moderation in the Detail form keeps the types of JSON: what comes out is what was read.
 fn detail(value: &str) -> String {
     format!("{{\"EventName\":\"ReviewImage\",\"JobsDetail\":{{\"V\":{value}}}}}")
-}
-
-fn message_of(body: &[u8]) -> Option<String> {
-    let callback = parse(body, &Limits::default()).ok()?;
-    if callback.family() != Family::ModerationDetail {
-        return None;
-    }
-    match normalise(callback) {
-        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
-        _ => None,
-    }
-}
-
-/// `JobsDetail` as `serde_json` delimits it; `None` when the damage left none, several or a list.
-fn element_of(body: &[u8]) -> Option<String> {
-    let Members(root) = serde_json::from_slice(body).ok()?;
-    if root.iter().any(|(name, _)| name == "Response") {
-        return None;
-    }
-    let mut elements = root.iter().filter(|(name, _)| name == "JobsDetail");
-    match (elements.next(), elements.next()) {
-        (Some((_, element)), None) if element.get().starts_with('{') => Some(element.get().to_owned()),
-        _ => None,
-    }
-}
-
-/// The canonical spelling of what `serde_json` reads: members sorted, empty nodes left out, types kept.
-fn values_of(json: &str) -> Option<String> {
-    match json.as_bytes()[0] {
-        b'{' => {
-            let Members(members) = serde_json::from_str(json).expect("serde_json delimited it");
-            let mut by_name = BTreeMap::<String, Vec<Box<RawValue>>>::new();
-            for (name, value) in members {
-                by_name.entry(name).or_default().push(value);
-            }
-            let members: Vec<_> = by_name
-                .iter()
-                .filter_map(|(name, values)| {
-                    let value = match values.as_slice() {
-                        [one] => values_of(one.get()),
-                        several => list(several),
-                    };
-                    Some(format!("{}:{}", serde_json::to_string(name).ok()?, value?))
-                })
-                .collect();
-            (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
-        }
-        b'[' => list(&serde_json::from_str::<Vec<Box<RawValue>>>(json).expect("serde_json delimited it")),
-        b'"' => {
-            let text: String = serde_json::from_str(json).expect("serde_json delimited it");
-            let blank = text.chars().all(|c| " \t\r\n".contains(c));
-            (!blank).then(|| serde_json::to_string(&text).expect("a string is JSON"))
-        }
-        b'n' => None,
-        _ => Some(json.to_owned()),
-    }
-}
-
-fn list(items: &[Box<RawValue>]) -> Option<String> {
-    let items: Vec<_> = items.iter().filter_map(|item| values_of(item.get())).collect();
-    (!items.is_empty()).then(|| format!("[{}]", items.join(",")))
-}
-
-/// An object's members in their order, repeated ones included, numbers as they are spelled.
-struct Members(Vec<(String, Box<RawValue>)>);
-
-impl<'de> Deserialize<'de> for Members {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Members;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry()? {
-                    members.push(member);
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
-    }
 }
 
 /// The text of any JSON value: every escape, every spelling of a number, lists within lists.

@@ -6,8 +6,9 @@ use serde_json::Value;
 
 use crate::config;
 use crate::dress::{Json, Whims, json, whims, xml};
+use crate::invariants::tree::{Tree, canonical};
 use crate::json_reader::value;
-use crate::model::{Tree, callback, canonical};
+use crate::model::callback;
 
 proptest! {
     #![proptest_config(config())]

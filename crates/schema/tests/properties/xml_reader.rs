@@ -1,16 +1,17 @@
-//! A second XML parser, `roxmltree`, decides what ours must accept and what it must have read.
-//!
-//! The differences, each meant, are the rows of `documented_differences_from_the_second_parser_stand`.
+//! A second XML parser, `roxmltree`, decides what ours must accept and what it must have read, by the rules of
+//! `tests/fuzz/src/invariants/xml.rs`. The differences, each meant, are the rows of
+//! `documented_differences_from_the_second_parser_stand`.
 
-use ci_bridge_schema::{Format, Limits, Normalised, ParseError, Reason, normalise, parse};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use roxmltree::{Document, Node};
+use roxmltree::Document;
 
 use crate::config;
 use crate::dress::{whims, xml};
-use crate::model::{Members, Tree, canonical, members};
+use crate::invariants::tree::{Members, Tree};
+use crate::invariants::xml::{message_of, verdict};
+use crate::model::members;
 use crate::mutate::{mutated, mutations};
 
 proptest! {
@@ -167,123 +168,11 @@ fn a_carriage_return_before_a_reference_ends_a_line() {
     assert_eq!(message_of(body.as_bytes()).as_deref(), Some("{\"X\":\"a\\n&b\\n&\"}"));
 }
 
-/// Whether a difference of the two verdicts is one of those that stand documented above.
-fn is_documented(text: &str, ours: &Result<(), ParseError>, theirs: &roxmltree::Error) -> bool {
-    use roxmltree::Error as E;
-    if ours.is_err() {
-        return false;
-    }
-    // The markup that the error is in, from its '<' on.
-    let before = before(text, theirs.pos());
-    let markup = before.rfind('<').map_or(before, |at| &before[at..]);
-    let in_attributes = markup.starts_with('<') && markup.contains(char::is_whitespace);
-    match theirs {
-        E::UnexpectedDeclaration(_) => before.trim_start_matches('\u{FEFF}').trim_start().is_empty(),
-        _ if markup.starts_with("<?xml") => true,
-        E::InvalidCharacterData(_) | E::InvalidComment(_) => true,
-        E::UnknownNamespace(..)
-        | E::DuplicatedNamespace(..)
-        | E::InvalidElementNamePrefix(_)
-        | E::InvalidXmlPrefixUri(_)
-        | E::UnexpectedXmlUri(_)
-        | E::UnexpectedXmlnsUri(_) => true,
-        E::InvalidName(_) => in_attributes || markup.starts_with("<?"),
-        E::InvalidChar(..) => in_attributes && (markup.contains('=') || !markup.contains('>')),
-        E::InvalidChar2(..) | E::UnknownEntityReference(..) | E::MalformedEntityReference(_) => {
-            in_attributes && text.contains('=')
-        }
-        _ => false,
-    }
-}
-
-/// The rows where we refuse what `roxmltree` reads, but for the limits, which no drawn body reaches.
-fn is_stricter(ours: &ParseError) -> bool {
-    matches!(
-        ours.message(),
-        "an XML declaration that is not at the start"
-            | "declares an encoding other than UTF-8"
-            | "a character reference to no XML character"
-    ) || ours.message().contains("<:")
-        || ours.message().starts_with("</:")
-}
-
-/// The text before a place, which counts characters of a line.
-fn before(text: &str, place: roxmltree::TextPos) -> &str {
-    let line = |n: &u32| usize::try_from(*n).expect("at least 32 bits") - 1;
-    let start: usize = text.split_inclusive('\n').take(line(&place.row)).map(str::len).sum();
-    let rest = &text[start..];
-    let end = rest.char_indices().nth(line(&place.col)).map_or(rest.len(), |(at, _)| at);
-    &text[..start + end]
-}
-
-/// What XML calls well-formed, whether or not it is a callback.
-fn verdict(body: &[u8]) -> Result<(), ParseError> {
-    match parse(body, &Limits::default()) {
-        Err(e) if e.reason() == Reason::Syntax => Err(e),
-        _ => Ok(()),
-    }
-}
-
 fn agree(body: &[u8]) -> Result<(), TestCaseError> {
-    let ours = verdict(body);
-    let Ok(text) = std::str::from_utf8(body) else {
-        prop_assert!(ours.is_err());
-        return Ok(());
-    };
-    if Format::sniff(body) != Format::Xml {
-        return Ok(());
-    }
-    match Document::parse(text) {
-        Err(theirs) if ours.is_ok() => {
-            prop_assert!(
-                is_documented(text, &ours, &theirs),
-                "{:?}: we read it, roxmltree says {}",
-                text,
-                theirs
-            );
-        }
-        Err(_) => {}
-        Ok(_) if ours.as_ref().is_err_and(is_stricter) => {}
-        Ok(theirs) => {
-            prop_assert!(ours.is_ok(), "{:?}: roxmltree reads it, we say {:?}", text, ours);
-            let comparable = !text.contains('\r') && !text.contains("<CosHeaders");
-            if let Some(message) = message_of(body).filter(|_| comparable) {
-                let element = theirs.root_element().children().find(|node| node.has_tag_name("JobsDetail"));
-                let expected =
-                    element.and_then(|element| canonical(&tree(element), "Response", "JobsDetail"));
-                prop_assert_eq!(message, expected.unwrap_or("{}".to_owned()), "{:?}", text);
-            }
-        }
-    }
-    Ok(())
+    crate::shown(body, crate::invariants::xml::agree(body))
 }
 
 fn job(members: Members) -> Tree {
     let job = Tree::Branch([("X".to_owned(), vec![Tree::Branch(members)])].into());
     Tree::Branch([("JobsDetail".to_owned(), vec![job])].into())
-}
-
-fn message_of(body: &[u8]) -> Option<String> {
-    let callback = parse(body, &Limits::default()).ok()?;
-    match normalise(callback) {
-        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
-        _ => None,
-    }
-}
-
-/// The element as the second parser has read it.
-fn tree(element: Node<'_, '_>) -> Tree {
-    let text: String = element.children().filter(Node::is_text).filter_map(|node| node.text()).collect();
-    let mut members = Members::new();
-    for child in element.children().filter(Node::is_element) {
-        let name = child.tag_name().name().to_owned();
-        members.entry(name).or_default().push(tree(child));
-    }
-    if members.is_empty() {
-        return Tree::Text(text);
-    }
-    if !text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
-        members.entry("#text".to_owned()).or_default().push(Tree::Text(text));
-    }
-    Tree::Branch(members)
 }

@@ -1,0 +1,192 @@
+//! A second XML parser, `roxmltree`, decides what ours must accept and what it must have read.
+//!
+//! The differences, each meant, are the rows of `documented_differences_from_the_second_parser_stand` in
+//! `crates/schema/tests/properties/xml_reader.rs`.
+
+use ci_bridge_schema::{Family, Format, Limits, Normalised, ParseError, Reason, normalise, parse};
+use roxmltree::{Document, Node};
+use serde_json::Value;
+
+use super::hold;
+use super::tree::{Members, Tree, canonical};
+
+/// Whether a difference of the two verdicts is one of those that stand documented in `documented_differences_from_the_second_parser_stand`.
+fn is_documented(text: &str, ours: &Result<(), ParseError>, theirs: &roxmltree::Error) -> bool {
+    use roxmltree::Error as E;
+    if ours.is_err() {
+        return false;
+    }
+    // The markup that the error is in, from its '<' on.
+    let before = before(text, theirs.pos());
+    let markup = before.rfind('<').map_or(before, |at| &before[at..]);
+    let in_attributes = markup.starts_with('<') && markup.contains(char::is_whitespace);
+    // A character beyond ASCII that XML has in no name, such as U+00D7.
+    let after = &text[before.len()..];
+    let in_name = markup.starts_with('<') && !in_attributes && after.starts_with(|c: char| !c.is_ascii());
+    match theirs {
+        E::InvalidName(_) | E::InvalidChar(..) | E::InvalidChar2(..) if in_name => true,
+        E::UnexpectedDeclaration(_) => before.trim_start_matches('\u{FEFF}').trim_start().is_empty(),
+        _ if markup.starts_with("<?xml") => true,
+        E::InvalidCharacterData(_) | E::InvalidComment(_) => true,
+        E::UnknownNamespace(..)
+        | E::DuplicatedNamespace(..)
+        | E::InvalidElementNamePrefix(_)
+        | E::InvalidXmlPrefixUri(_)
+        | E::UnexpectedXmlUri(_)
+        | E::UnexpectedXmlnsUri(_) => true,
+        // Namespaces are not read: a colon is a letter like others.
+        E::InvalidName(_) if after.split(['>', '/', ' ']).next().is_some_and(|name| name.contains(':')) => {
+            true
+        }
+        E::InvalidName(_) => in_attributes || markup.starts_with("<?"),
+        E::InvalidChar(..) => in_attributes && (markup.contains('=') || !markup.contains('>')),
+        E::InvalidChar2(..) | E::UnknownEntityReference(..) | E::MalformedEntityReference(_) => {
+            in_attributes && text.contains('=')
+        }
+        _ => false,
+    }
+}
+
+/// The rows where we refuse what `roxmltree` reads.
+fn is_stricter(ours: &ParseError) -> bool {
+    matches!(
+        ours.message(),
+        "an XML declaration that is not at the start"
+            | "declares an encoding other than UTF-8"
+            | "a character reference to no XML character"
+    ) || ours.message().contains(" longer than ")
+        || ours.message().starts_with("elements nest deeper than ")
+        || ours.message().starts_with("more than ")
+        || ours.message().contains("<:")
+        || ours.message().starts_with("</:")
+}
+
+/// The text before a place, which counts characters of a line.
+fn before(text: &str, place: roxmltree::TextPos) -> &str {
+    let line = |n: &u32| usize::try_from(*n).expect("at least 32 bits") - 1;
+    let start: usize = text.split_inclusive('\n').take(line(&place.row)).map(str::len).sum();
+    let rest = &text[start..];
+    let end = rest.char_indices().nth(line(&place.col)).map_or(rest.len(), |(at, _)| at);
+    &text[..start + end]
+}
+
+/// What XML calls well-formed, whether or not it is a callback.
+pub(crate) fn verdict(body: &[u8]) -> Result<(), ParseError> {
+    match parse(body, &Limits::default()) {
+        Err(e) if e.reason() == Reason::Syntax => Err(e),
+        _ => Ok(()),
+    }
+}
+
+/// The verdict of both parsers, and the values of what both accept.
+pub(crate) fn agree(body: &[u8]) -> Result<(), String> {
+    let ours = verdict(body);
+    if ours.is_ok() {
+        is_read_alike_with_a_comment(body)?;
+    }
+    let Ok(text) = std::str::from_utf8(body) else {
+        hold!(ours.is_err(), "read, although it is not UTF-8");
+        return Ok(());
+    };
+    if Format::sniff(body) != Format::Xml {
+        return Ok(());
+    }
+    match Document::parse(text) {
+        Err(theirs) if ours.is_ok() => {
+            hold!(is_documented(text, &ours, &theirs), "we read it, roxmltree says {theirs}");
+        }
+        Err(_) => {}
+        Ok(_) if ours.as_ref().is_err_and(is_stricter) => {}
+        Ok(theirs) => {
+            hold!(ours.is_ok(), "roxmltree reads it, we say {ours:?}");
+            let is_plain = !["\r", "<CosHeaders", "<WorkflowExecution", "xmlns"]
+                .iter()
+                .any(|special| text.contains(special));
+            if let Some(message) = message_of(body).filter(|_| is_plain) {
+                let element =
+                    theirs.root_element().children().find(|node| node.tag_name().name() == "JobsDetail");
+                let expected =
+                    element.and_then(|element| canonical(&tree(element), "Response", "JobsDetail"));
+                let expected = expected.unwrap_or("{}".to_owned());
+                let same = message == expected || comparable(&message) == comparable(&expected);
+                hold!(same, "we read {message}, roxmltree reads {expected}");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A comment after the root says nothing. It keeps the reader of the vendor's own XML from the body: the general one reads
+/// the same.
+fn is_read_alike_with_a_comment(body: &[u8]) -> Result<(), String> {
+    if Format::sniff(body) != Format::Xml {
+        return Ok(());
+    }
+    let with_comment = [body, b"<!-- -->"].concat();
+    let (plain, general) = (messages_of(body), messages_of(&with_comment));
+    hold!(plain == general, "read as {plain:?}, and with a comment after it as {general:?}");
+    Ok(())
+}
+
+/// Every message, or why there is none.
+fn messages_of(body: &[u8]) -> Result<Vec<Vec<u8>>, ParseError> {
+    Ok(match normalise(parse(body, &Limits::default())?) {
+        Normalised::Events(events) => events.iter().map(ci_bridge_schema::Event::data).collect(),
+        Normalised::Probe => Vec::new(),
+    })
+}
+
+/// The one message of a task.
+pub(crate) fn message_of(body: &[u8]) -> Option<String> {
+    let callback = parse(body, &Limits::default()).ok()?;
+    if callback.family() != Family::Task {
+        return None;
+    }
+    match normalise(callback) {
+        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
+        _ => None,
+    }
+}
+
+/// The element as the second parser has read it.
+fn tree(element: Node<'_, '_>) -> Tree {
+    let text: String = element.children().filter(Node::is_text).filter_map(|node| node.text()).collect();
+    let mut members = Members::new();
+    for child in element.children().filter(Node::is_element) {
+        let name = child.tag_name().name().to_owned();
+        members.entry(name).or_default().push(tree(child));
+    }
+    if members.is_empty() {
+        return Tree::Text(text);
+    }
+    if !text.trim_matches([' ', '\t', '\r', '\n']).is_empty() {
+        members.entry("#text".to_owned()).or_default().push(Tree::Text(text));
+    }
+    Tree::Branch(members)
+}
+
+/// A message without what is not the parser's business: which times are respelled, which numbers are bare, and the white
+/// space of text that stands beside elements.
+fn comparable(message: &str) -> Option<Value> {
+    let mut message: Value = serde_json::from_str(message).ok()?;
+    level(&mut message);
+    Some(message)
+}
+
+fn level(value: &mut Value) {
+    const TIMES: [&str; 3] = ["CreationTime", "StartTime", "EndTime"];
+    match value {
+        Value::Object(members) => {
+            members.retain(|name, _| !TIMES.contains(&name.as_str()));
+            for (name, member) in members {
+                match member {
+                    Value::String(text) if name == "#text" => text.retain(|c| !c.is_ascii_whitespace()),
+                    other => level(other),
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(level),
+        Value::Number(number) => *value = Value::String(number.to_string()),
+        _ => {}
+    }
+}
