@@ -44,9 +44,25 @@ fn each_crate_keeps_to_its_own_vocabulary() {
 
 #[test]
 fn there_is_one_tls_provider() {
-    let found = dependencies("ci-bridge");
-    assert!(
-        found.iter().any(|name| name == "ring") && !found.iter().any(|name| name == "aws-lc-rs"),
-        "{found:?}"
-    );
+    // Of every dependency that any build has, optional and for tests included.
+    let lock = std::fs::read_to_string(crate::support::repository("Cargo.lock")).unwrap();
+    let has = |name: &str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    assert!(has("ring") && has("rustls"));
+    for other in ["aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls", "boring-sys", "mbedtls"] {
+        assert!(!has(other), "{other}");
+    }
+}
+
+#[test]
+fn no_crate_of_ours_may_be_unsafe() {
+    const FORBIDDEN: &str = "\nunsafe_code = \"forbid\"\n";
+    let root = crate::support::repository(".");
+    let crates = std::fs::read_dir(root.join("crates")).unwrap().map(|entry| entry.unwrap().path());
+    let folders: Vec<_> = crates.chain([root.join("tests/fuzz"), root.clone()]).collect();
+    assert!(folders.len() > 6, "{folders:?}");
+    for folder in folders {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let inherits = manifest.contains("\n[lints]\nworkspace = true\n");
+        assert!(inherits || manifest.contains(FORBIDDEN), "{}", folder.display());
+    }
 }

@@ -18,7 +18,12 @@ fn messages_carry_cloudevents_and_the_trace() {
         ("traceparent", traceparent),
         ("Nats-Rollup", "all"),
         ("Nats-Msg-Id", "mine"),
+        ("nats-msg-id", "mine too"),
+        ("Nats-Expected-Stream", "OTHER"),
         ("Nats-Expected-Last-Sequence", "7"),
+        ("Nats-Expected-Last-Msg-Id", "mine"),
+        ("Nats-Expected-Last-Subject-Sequence", "7"),
+        ("Nats-TTL", "1s"),
         ("ce-id", "mine"),
     ];
     let body = task("j1").replace("in/", "资料 \"1\"/");
@@ -73,6 +78,38 @@ fn hostile_tags_neither_add_tokens_nor_end_the_connection() {
         assert!(subject.len() <= 512, "{subject}");
     }
     assert_eq!(subjects[0], "ci.task.%2A.success");
+    assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0, "the connection stood");
+}
+
+#[test]
+fn line_breaks_of_a_sender_end_no_header() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let value = "x\r\nNats-Rollup: all\r\n\r\nPUB ci.x 0\r\n\n";
+    let job = serde_json::json!({
+        "JobId": value, "State": value, "Tag": value, "EndTime": value,
+        "Input": { "BucketId": value, "Object": value },
+    });
+    let bodies = [
+        serde_json::json!({ "EventName": "TaskFinish", "JobsDetail": job }).to_string(),
+        serde_json::json!({ "EventName": format!("Review{value}"), "JobsDetail": job }).to_string(),
+    ];
+    for body in bodies {
+        let answer = bridge.post(body.into_bytes());
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    // The reason for quarantine quotes the body.
+    assert_eq!(bridge.post(format!("<Response></{value}>").into_bytes()).status, 400);
+    let streams = Streams::of(&nats);
+    let (events, kept) = (streams.messages("CI"), streams.messages("CI_QUARANTINE"));
+    assert_eq!((events.len(), kept.len()), (2, 1));
+    for message in events.iter().chain(&kept) {
+        for (name, value) in &message.headers {
+            let is_ours = ci_bridge_publisher::HeaderName::ALL.iter().any(|ours| ours.as_str() == name);
+            assert!(is_ours || ["Nats-Msg-Id", "Nats-Expected-Stream"].contains(&name.as_str()), "{name}");
+            assert!(!value.contains(['\r', '\n']), "{name}: {value:?}");
+        }
+    }
     assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0, "the connection stood");
 }
 

@@ -17,7 +17,7 @@ use fuzz::{TARGETS, Target};
 const LEAST_BODIES: usize = 300;
 
 /// Cuts of one body, spread over its length.
-const CUTS: usize = 48;
+const CUTS: usize = 24;
 
 #[test]
 fn every_fixture_and_its_beginnings_hold_for_every_target() {
