@@ -22,7 +22,9 @@ pub(crate) fn run(advisories: bool) -> Result<ExitStatus, String> {
     };
     let status = deny.status().map_err(|error| format!("cargo-deny: {error}"))?;
     if advisories && !status.success() {
-        eprintln!("xtask: the advisory database is fetched with git from where deny.toml's `advisories` say");
+        eprintln!(
+            "xtask: if it could not be fetched: the advisory database is RustSec's public git repository"
+        );
     }
     Ok(status)
 }

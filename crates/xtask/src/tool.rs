@@ -43,7 +43,7 @@ impl Tool {
                 .arg("--target-dir")
                 .arg(&build)
                 .status();
-        // Half a gigabyte that nobody reads again.
+        // Hundreds of megabytes that nobody reads again.
         let _ = fs::remove_dir_all(&build);
         match status {
             Ok(status) if status.success() && program.is_file() => Ok(program),

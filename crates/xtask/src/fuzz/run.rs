@@ -46,27 +46,23 @@ impl Target {
 
     /// Runs as many processes as `jobs` for as long as `share`. They share what they discover through the corpus.
     pub(super) fn run(&self, jobs: usize, share: Duration) -> io::Result<Report> {
-        let before = self.found()?;
         let logs: Vec<_> = (0..jobs).map(|job| self.finds.join(format!("{job}.log"))).collect();
         let children: io::Result<Vec<_>> = logs.iter().map(|log| self.start(log, share)).collect();
-        for mut child in children? {
-            child.wait()?;
-        }
         let mut report = Report::default();
-        for log in &logs {
+        for (mut child, log) in children?.into_iter().zip(&logs) {
+            let status = child.wait()?;
             let said = String::from_utf8_lossy(&fs::read(log)?).into_owned();
             report.inputs += number_after(&said, "stat::number_of_executed_units: ").unwrap_or(0);
             report.coverage = report.coverage.max(number_after(&said, " cov: ").unwrap_or(0));
+            let finds = finds(&said);
+            if !status.success() && finds.is_empty() {
+                let (name, log) = (&self.name, log.display());
+                return Err(io::Error::other(format!("{name} ended with {status} and no find, see {log}")));
+            }
+            report.finds.extend(finds);
         }
-        report.finds = self.found()?;
-        report.finds.retain(|find| !before.contains(find));
-        if report.finds.is_empty() && report.inputs == 0 {
-            return Err(io::Error::other(format!(
-                "{} tried no input, see {}",
-                self.name,
-                self.finds.display()
-            )));
-        }
+        report.finds.sort();
+        report.finds.dedup();
         Ok(report)
     }
 
@@ -91,17 +87,12 @@ impl Target {
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(log)?).spawn()
     }
+}
 
-    /// Every input that broke a promise, of this run or an earlier one.
-    fn found(&self) -> io::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.finds)? {
-            let path = entry?.path();
-            found.extend(path.extension().is_none().then_some(path));
-        }
-        found.sort();
-        Ok(found)
-    }
+/// The inputs that broke a promise, by what the program says of them.
+fn finds(said: &str) -> Vec<PathBuf> {
+    let written = said.lines().filter_map(|line| line.split_once("Test unit written to "));
+    written.map(|(_, path)| PathBuf::from(path.trim())).collect()
 }
 
 /// The number after the last occurrence of a word.
@@ -114,6 +105,14 @@ fn number_after(text: &str, word: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_find_is_read_from_what_libfuzzer_prints() {
+        let said = "SUMMARY: libFuzzer: deadly signal\nMS: 1 EraseBytes-; base unit: 4f\n\
+                    artifact_prefix='f/'; Test unit written to f/crash-da39\nBase64: PA==";
+        assert_eq!(finds(said), [PathBuf::from("f/crash-da39")]);
+        assert!(finds("Done 7 runs in 1 second(s)").is_empty());
+    }
 
     #[test]
     fn numbers_are_read_from_what_libfuzzer_prints() {
