@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -67,16 +68,24 @@ impl Ingress {
             Ok(body) => body,
             Err(answer) => return answer,
         };
-        // A task of its own: a sender that hangs up must not end a publish halfway.
-        let ingress = Arc::clone(self);
-        let story = async move {
-            let receiving = ingress.receive(&endpoint, body, trace);
-            let _held_until_answered = share;
-            let late = || Answer::Unavailable("no answer from NATS within the deadline".to_owned());
-            timeout(ingress.limits.deadline, receiving).await.unwrap_or_else(|_| late())
-        };
         let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
-        tokio::spawn(story).await.unwrap_or_else(failed)
+        Arc::clone(self).spawn(endpoint, body, trace, share).await.unwrap_or_else(failed)
+    }
+
+    /// Tells the story in a task of its own: a sender that hangs up must not end a publish halfway. Not async, so
+    /// that connections, which have most of the futures, are not as large as the story.
+    fn spawn(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        body: bytes::Bytes,
+        trace: Option<Traceparent>,
+        share: Share,
+    ) -> JoinHandle<Answer> {
+        tokio::spawn(async move {
+            let _held_until_answered = share;
+            let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
+            timeout(self.limits.deadline, self.receive(&endpoint, body, trace)).await.unwrap_or_else(late)
+        })
     }
 
     /// The endpoint that takes the request, decided from its head alone.

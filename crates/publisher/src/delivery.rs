@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use crate::broker::Broker;
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link};
+use crate::nats::{Failure, Link, Stored};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spool::Spool;
@@ -95,13 +95,8 @@ impl Shared {
     /// Publishes one message once. Says what it saw to the broker's record.
     pub(crate) async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
         let started = std::time::Instant::now();
-        let publishing = async {
-            match self.delivery {
-                Delivery::Jetstream => self.publish_to_stream(message).await,
-                Delivery::Core => self.publish_core(message).await,
-            }
-        };
-        let result = timeout(self.ack_timeout, publishing).await.unwrap_or(Err(Failure::Unanswered));
+        let result =
+            timeout(self.ack_timeout, self.publish(message)).await.unwrap_or(Err(Failure::Unanswered));
         match &result {
             Ok(_) => {
                 self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
@@ -133,15 +128,18 @@ impl Shared {
         }
     }
 
-    async fn publish_to_stream(&self, message: &Message) -> Result<Receipt, Failure> {
-        let stored = self.link.publish(message).await?;
-        Ok(Receipt::Stored { stream: stored.stream, sequence: stored.sequence, duplicate: stored.duplicate })
-    }
-
-    async fn publish_core(&self, message: &Message) -> Result<Receipt, Failure> {
-        self.link.publish_core(message).await?;
-        self.link.round_trip().await?;
-        Ok(Receipt::Sent)
+    async fn publish(&self, message: &Message) -> Result<Receipt, Failure> {
+        match self.delivery {
+            Delivery::Jetstream => {
+                let Stored { stream, sequence, duplicate } = self.link.publish(message).await?;
+                Ok(Receipt::Stored { stream, sequence, duplicate })
+            }
+            Delivery::Core => {
+                self.link.publish_core(message).await?;
+                self.link.round_trip().await?;
+                Ok(Receipt::Sent)
+            }
+        }
     }
 
     pub(crate) fn count(&self, message: &Message, receipt: &Receipt) {

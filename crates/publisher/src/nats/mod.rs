@@ -7,6 +7,7 @@ mod micro;
 mod streams;
 
 pub use acknowledgement::Failure;
+pub(crate) use acknowledgement::Stored;
 pub use connection::{Authentication, Connection, Tls, connect};
 pub(crate) use link::{Link, LinkEvent};
 pub(crate) use micro::be_found;
