@@ -81,11 +81,12 @@ impl Ingress {
         trace: Option<Traceparent>,
         share: Share,
     ) -> JoinHandle<Answer> {
-        tokio::spawn(async move {
+        // Boxed, because spawning moves what it is given several times.
+        tokio::spawn(Box::pin(async move {
             let _held_until_answered = share;
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             timeout(self.limits.deadline, self.receive(&endpoint, body, trace)).await.unwrap_or_else(late)
-        })
+        }))
     }
 
     /// The endpoint that takes the request, decided from its head alone.

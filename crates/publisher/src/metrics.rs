@@ -34,7 +34,8 @@ pub(crate) enum MessageOutcome {
 
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    messages: Family<Labels, Counter>,
+    /// By [`MessageKind`] and [`MessageOutcome`], in the order of their `ALL`.
+    messages: [[Counter; MessageOutcome::ALL.len()]; MessageKind::ALL.len()],
     pub(crate) acknowledgement: Histogram,
     pub(crate) connected: Gauge,
     pub(crate) connections: Counter,
@@ -44,8 +45,15 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let family = Family::<Labels, Counter>::default();
+        let of = |kind: MessageKind| {
+            MessageOutcome::ALL.map(|outcome| {
+                let labels = Labels { kind: kind.as_str(), outcome: outcome.as_str() };
+                family.get_or_create_owned(&labels)
+            })
+        };
         let metrics = Self {
-            messages: Family::default(),
+            messages: MessageKind::ALL.map(of),
             acknowledgement: Histogram::new(LATENCY_BUCKETS),
             connected: Gauge::default(),
             connections: Counter::default(),
@@ -55,7 +63,7 @@ impl Metrics {
         registry.register(
             "messages",
             "Messages by what became of them; a spooled one counts again when it is published",
-            metrics.messages.clone(),
+            family,
         );
         registry.register_with_unit(
             "acknowledgement",
@@ -80,12 +88,13 @@ impl Metrics {
     }
 
     pub(crate) fn message(&self, kind: MessageKind, outcome: MessageOutcome) {
-        let labels = Labels { kind: kind.as_str(), outcome: outcome.as_str() };
-        self.messages.get_or_create(&labels).inc();
+        self.messages[kind as usize][outcome as usize].inc();
     }
 }
 
 impl MessageOutcome {
+    const ALL: [Self; 4] = [Self::Published, Self::Duplicate, Self::Spooled, Self::Unavailable];
+
     fn as_str(self) -> &'static str {
         match self {
             Self::Published => "published",

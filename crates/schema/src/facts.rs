@@ -47,19 +47,23 @@ impl Event<'_> {
 }
 
 fn task<'e>(job: &'e Object<'_>) -> Facts<'e> {
-    let first = |paths: &[&[&str]]| paths.iter().find_map(|path| job.scalar(path));
+    let part = |name: &str| job.get(name).and_then(Node::object);
+    let (input, workflow) = (part("Input"), part("Workflow"));
+    let of_input = |name: &str| input.and_then(|input| input.scalar(&[name]));
+    let of_workflow = |name: &str| workflow.and_then(|workflow| workflow.scalar(&[name]));
+    let of_output = |name: &str| job.scalar(&["Operation", "Output", name]);
     Facts {
         id: job.scalar(&["JobId"]),
         state: job.scalar(&["State"]),
         tag: job.scalar(&["Tag"]),
         // Tts has no Input, DocProcess one without a bucket: the output stands in.
-        bucket: first(&[&["Input", "BucketId"], &["Input", "Bucket"], &["Operation", "Output", "Bucket"]]),
-        object: first(&[&["Input", "Object"], &["Operation", "Output", "Object"]]).map(Cow::Borrowed),
-        region: first(&[&["Input", "Region"], &["Operation", "Output", "Region"]]),
+        bucket: of_input("BucketId").or_else(|| of_input("Bucket")).or_else(|| of_output("Bucket")),
+        object: of_input("Object").or_else(|| of_output("Object")).map(Cow::Borrowed),
+        region: of_input("Region").or_else(|| of_output("Region")),
         queue_id: job.scalar(&["QueueId"]),
-        workflow_id: job.scalar(&["Workflow", "WorkflowId"]),
-        workflow_name: job.scalar(&["Workflow", "WorkflowName"]),
-        run_id: job.scalar(&["Workflow", "RunId"]),
+        workflow_id: of_workflow("WorkflowId"),
+        workflow_name: of_workflow("WorkflowName"),
+        run_id: of_workflow("RunId"),
         time: first_time(job, &["EndTime", "StartTime", "CreationTime"]),
         ..Facts::default()
     }

@@ -32,7 +32,15 @@ fn first(bytes: &[u8], in_word: impl Fn(u64) -> u64, is_wanted: impl Fn(u8) -> b
             return Some(index * 8 + marks.trailing_zeros() as usize / 8);
         }
     }
-    rest.iter().position(|&b| is_wanted(b)).map(|at| words.len() * 8 + at)
+    match bytes.last_chunk() {
+        // The last word again, as far as it has not been looked at: the bytes before hold no mark.
+        Some(last) if !rest.is_empty() => {
+            let marks = in_word(u64::from_le_bytes(*last));
+            (marks != 0).then(|| bytes.len() - 8 + marks.trailing_zeros() as usize / 8)
+        }
+        Some(_) => None,
+        None => rest.iter().position(|&b| is_wanted(b)),
+    }
 }
 
 const LOWEST_BITS: u64 = u64::from_ne_bytes([0x01; 8]);

@@ -24,14 +24,17 @@ pub(crate) fn is_time(text: &str) -> bool {
 fn is_usual_time(text: &[u8]) -> bool {
     const LAYOUT: &[u8; 25] = b"0000-00-00T00:00:00+00:00";
     let Ok(text) = <&[u8; LAYOUT.len()]>::try_from(text) else { return false };
-    let laid_out = text.iter().zip(LAYOUT).all(|(have, wanted)| match wanted {
-        b'0' => have.is_ascii_digit(),
-        b'+' => matches!(have, b'+' | b'-'),
-        other => have == other,
-    });
-    let number = |at: usize| (text[at] - b'0') * 10 + (text[at + 1] - b'0');
+    let is_separated = [4, 7, 10, 13, 16, 22].iter().all(|&at| text[at] == LAYOUT[at]);
+    // Two digits, or a number that is too large for every place.
+    let number = |at: usize| match (text[at].wrapping_sub(b'0'), text[at + 1].wrapping_sub(b'0')) {
+        (tens @ 0..=9, ones @ 0..=9) => tens * 10 + ones,
+        _ => u8::MAX,
+    };
     // The 28 days that every month has; the others are for the general parser.
-    laid_out
+    is_separated
+        && matches!(text[19], b'+' | b'-')
+        && number(0) < 100
+        && number(2) < 100
         && (1..=12).contains(&number(5))
         && (1..=28).contains(&number(8))
         && number(11) < 24

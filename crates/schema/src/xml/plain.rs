@@ -73,7 +73,8 @@ impl<'a> Reader<'a, '_> {
     fn content(&mut self, depth: usize) -> Option<Node<'a>> {
         let start = self.at;
         let own = self.members.len();
-        while self.opens_after_blanks()? {
+        // Most elements are leaves whose text does not begin with a blank.
+        while self.bytes().get(start)? <= &b'<' && self.opens_after_blanks()? {
             let member = self.element(depth + 1)?;
             self.members.push(member);
         }
