@@ -36,7 +36,7 @@ const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(250);
 /// Bytes of one HTTP/2 request that may arrive before they are read: a usual callback whole.
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// The same for all requests of a connection together: what a client can make the bridge hold unread.
-const CONNECTION_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024;
 /// Bytes of answers that wait for a slow reader, for each request; answers are small.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Requests reset by the client before they were looked at, after which the connection is given up: rapid reset
