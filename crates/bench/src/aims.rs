@@ -3,6 +3,7 @@
 use ci_bridge_bench::workload::Workload;
 
 use crate::contender::Contender::{Acknowledged, Bridge};
+use crate::report::grouped;
 use crate::results::Results;
 
 const MIB: f64 = 1024.0 * 1024.0;
@@ -66,7 +67,7 @@ fn jobs(results: &Results) -> Option<Aim> {
     Some(Aim {
         figure: "messages a second, 64 jobs in a callback",
         aim: "≥ 150,000 or 2 × the floor".to_owned(),
-        measured: format!("{messages:.0}, {ratio:.2} × the floor"),
+        measured: format!("{}, {ratio:.2} × the floor", grouped(messages)),
         met: messages >= 150_000.0 || ratio >= 2.0,
     })
 }
@@ -129,13 +130,13 @@ fn at_most(figure: &'static str, value: f64, aim: f64, unit: &str) -> Option<Aim
 }
 
 fn plain(number: f64) -> String {
-    if number >= 1000.0 { crate::report::grouped(number) } else { format!("{number}") }
+    if number >= 1000.0 { grouped(number) } else { format!("{number}") }
 }
 
 fn shown(value: f64, unit: &str) -> String {
     match value {
         _ if value.is_infinite() => "does not carry it".to_owned(),
-        1000.0.. => format!("{}{unit}", crate::report::grouped(value)),
+        1000.0.. => format!("{}{unit}", grouped(value)),
         10.0.. => format!("{value:.1}{unit}"),
         _ => format!("{value:.2}{unit}"),
     }

@@ -19,10 +19,11 @@ const ROW: f64 = 30.0;
 const TOP: f64 = 48.0;
 
 /// The same colours as GitHub's pages, whichever of their two dresses is worn.
-const STYLE: &str = "\
+pub(crate) const STYLE: &str = "\
 text{font:13px system-ui,sans-serif;fill:#1f2328}.title{font-weight:600}.note{fill:#59636e}\
-.bar{fill:#afb8c1}.ours{fill:#0969da}\
-@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.note{fill:#9198a1}.bar{fill:#656c76}.ours{fill:#4493f8}}";
+.bar{fill:#afb8c1}.ours{fill:#0969da}.grid{stroke:#d1d9e0}.line{stroke:#0969da;stroke-width:2;fill:none}\
+@media(prefers-color-scheme:dark){text{fill:#f0f6fc}.note{fill:#9198a1}.bar{fill:#656c76}.ours{fill:#4493f8}\
+.grid{stroke:#3d444d}.line{stroke:#4493f8}}";
 
 pub(crate) fn bars(title: &str, note: &str, bars: &[Bar]) -> String {
     let height = TOP + ROW * bars.len() as f64 + 32.0;

@@ -32,12 +32,24 @@ impl Contender {
     /// As it stands in a table.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Http => "floor: hyper reads the body, no NATS",
-            Self::Acknowledged => "floor: hyper, and the raw body acknowledged by JetStream",
+            Self::Http => "HTTP floor: hyper, no NATS",
+            Self::Acknowledged => "floor: hyper, raw body, acknowledged",
             Self::Bridge => "ci-bridge, everything on",
             Self::Naive => "naive Rust: axum, serde, async-nats",
             Self::Python => "Python: aiohttp, uvloop, nats-py",
             Self::Node => "Node: fastify, nats.js",
+        }
+    }
+
+    /// The same in Chinese.
+    pub(crate) fn chinese(self) -> &'static str {
+        match self {
+            Self::Http => "HTTP 下限：hyper，不经 NATS",
+            Self::Acknowledged => "下限：hyper，原样发布，等待确认",
+            Self::Bridge => "ci-bridge，全部功能开启",
+            Self::Naive => "朴素的 Rust 写法：axum、serde、async-nats",
+            Self::Python => "Python：aiohttp、uvloop、nats-py",
+            Self::Node => "Node：fastify、nats.js",
         }
     }
 

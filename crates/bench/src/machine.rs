@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
-use crate::affinity;
+use ci_bridge_bench::process;
+
+use crate::{Failure, affinity};
 
 pub(crate) fn describe(nats_server: &Path) -> String {
     let cores = affinity::cores().len();
@@ -38,4 +41,39 @@ fn kernel() -> Option<String> {
 fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().replace(": v", " "))
+}
+
+/// Cores that other programs may use while it is measured: what a system does of itself.
+pub(crate) const QUIET: f64 = 0.1;
+
+/// What the machine and what this run have computed.
+pub(crate) struct Clocks {
+    at: Instant,
+    machine: f64,
+    own: f64,
+}
+
+impl Clocks {
+    pub(crate) fn read() -> Result<Self, Failure> {
+        Ok(Self {
+            at: Instant::now(),
+            machine: process::machine_seconds()?,
+            own: process::own_cpu_seconds()?,
+        })
+    }
+
+    /// Cores that others kept busy since.
+    pub(crate) fn others_since(&self) -> Result<f64, Failure> {
+        let now = Self::read()?;
+        let others = (now.machine - self.machine) - (now.own - self.own);
+        Ok(others.max(0.0) / self.at.elapsed().as_secs_f64())
+    }
+}
+
+/// What a page says that was measured while others ran.
+pub(crate) fn warning(others_busy: f64) -> String {
+    if others_busy < QUIET {
+        return String::new();
+    }
+    format!("\n**Other programs kept {others_busy:.1} cores busy meanwhile: these figures say little.**\n")
 }

@@ -8,11 +8,12 @@
 //! | `nats.rs` | a nats-server and its streams, new for each contender |
 //! | `load.rs` | asking the load generator |
 //! | `outage.rs` | what the spool takes while NATS is away, and how it empties |
+//! | `curves.rs` | how cost grows with what a callback holds, and how many come (`--curves`) |
 //! | `peers.rs` | the bridges in Python and Node, installed when there is an interpreter |
 //! | `affinity.rs` | which core each process runs on |
 //! | `http.rs` | asking a contender whether it is ready |
 //! | `results.rs`, `aims.rs` | medians, and what they are held against |
-//! | `report.rs`, `chart.rs`, `machine.rs` | what is written |
+//! | `report/`, `chart.rs`, `plot.rs`, `machine.rs` | what is written |
 
 #![allow(
     clippy::print_stdout,
@@ -24,6 +25,7 @@ mod affinity;
 mod aims;
 mod chart;
 mod contender;
+mod curves;
 mod http;
 mod load;
 mod machine;
@@ -31,6 +33,7 @@ mod nats;
 mod options;
 mod outage;
 mod peers;
+mod plot;
 mod report;
 mod results;
 mod rounds;
@@ -46,8 +49,12 @@ type Failure = Box<dyn Error>;
 
 fn main() -> ExitCode {
     let run = Options::parse(std::env::args().skip(1)).and_then(|options| {
-        let results = rounds::run(&options)?;
-        report::write(&options, &results)
+        if options.curves {
+            let before = machine::Clocks::read()?;
+            let curves = curves::run(&options)?;
+            return report::write_curves(&options, &curves, before.others_since()?);
+        }
+        report::write(&options, &rounds::run(&options)?)
     });
     match run {
         Ok(()) => ExitCode::SUCCESS,

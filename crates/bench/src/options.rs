@@ -21,6 +21,7 @@ pub(crate) struct Options {
     pub(crate) contenders: Vec<Contender>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) write: bool,
+    pub(crate) curves: bool,
     /// The program that is measured.
     pub(crate) bridge: PathBuf,
     pub(crate) nats_server: PathBuf,
@@ -38,6 +39,7 @@ impl Options {
             contenders: Vec::new(),
             workloads: Vec::new(),
             write: false,
+            curves: false,
             bridge: PathBuf::new(),
             nats_server: std::env::var_os("NATS_SERVER").unwrap_or_else(|| "nats-server".into()).into(),
             root: PathBuf::from("."),
@@ -58,6 +60,7 @@ impl Options {
                 "--only" => self.contenders.push(value()?.parse()?),
                 "--workload" => self.workloads.push(value()?.parse()?),
                 "--write" => self.write = true,
+                "--curves" => self.curves = true,
                 "--bridge" => self.bridge = value()?.into(),
                 "--root" => self.root = value()?.into(),
                 "--work" => self.work = value()?.into(),

@@ -106,9 +106,14 @@ fn wait_until(bridge: &Running, reached: impl Fn(f64) -> bool) -> Result<f64, Fa
 }
 
 fn depth(bridge: &Running) -> Result<f64, Failure> {
+    metric(bridge, "ci_bridge_spool_messages")
+}
+
+/// A figure without labels from `/metrics`.
+pub(crate) fn metric(bridge: &Running, name: &str) -> Result<f64, Failure> {
     let metrics = http::get(bridge.admin.as_deref().ok_or("no admin listener")?, "/metrics")?;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("ci_bridge_spool_messages "));
-    Ok(line.ok_or("no ci_bridge_spool_messages in /metrics")?.trim().parse()?)
+    let mut values = metrics.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(values.next().ok_or_else(|| format!("no {name} in /metrics"))?.trim().parse()?)
 }
 
 fn brief(outage: &Outage) -> String {

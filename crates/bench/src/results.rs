@@ -7,6 +7,7 @@ use ci_bridge_bench::measurement::Measurement;
 use ci_bridge_bench::workload::Workload;
 
 use crate::contender::Contender;
+use crate::machine::QUIET;
 use crate::outage::Outage;
 
 /// One round of one contender and workload.
@@ -35,6 +36,8 @@ pub(crate) struct Results {
     /// Callbacks a second of the moderate runs.
     pub(crate) rates: BTreeMap<Workload, f64>,
     pub(crate) outages: Vec<Outage>,
+    /// Cores that other programs used meanwhile, on average.
+    pub(crate) others_busy: f64,
 }
 
 impl Results {
@@ -46,6 +49,11 @@ impl Results {
         figure: impl Fn(&Sample) -> Option<f64>,
     ) -> Option<f64> {
         median(self.samples.get(&(contender, workload))?.iter().filter_map(figure))
+    }
+
+    /// Whether the figures are those of the contenders alone.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.others_busy < QUIET
     }
 
     /// Callbacks a second at saturation.

@@ -8,6 +8,16 @@ use std::process::Command;
 pub(crate) fn cargo(args: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root()).args(args);
+    // `cargo run` describes xtask in these. Build scripts look at them (ring's does), and would build again, with all that
+    // depends on them, whenever a developer changes between `cargo` and `cargo xtask`.
+    for (name, _) in env::vars_os() {
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

@@ -1,34 +1,18 @@
-//! What is written: a page of tables and a chart, under `target/bench/` always, in `docs/benchmarks/` when asked.
+//! The page of all contenders, and the chart of their throughput.
 
 use std::fmt::Write;
-use std::fs;
 
 use ci_bridge_bench::workload::Workload;
 
+use super::{MIB, grouped, latencies};
 use crate::chart::{self, Bar};
 use crate::contender::Contender;
 use crate::options::Options;
+use crate::outage::Outage;
 use crate::results::{Results, Sample};
-use crate::{Failure, aims, machine};
+use crate::{aims, machine};
 
-const MIB: f64 = 1024.0 * 1024.0;
-
-pub(crate) fn write(options: &Options, results: &Results) -> Result<(), Failure> {
-    let page = page(options, results);
-    println!("{page}");
-    let mut places = vec![options.work.clone()];
-    if options.write {
-        places.push(options.root.join("docs/benchmarks"));
-    }
-    for place in places {
-        fs::create_dir_all(&place)?;
-        fs::write(place.join("results.md"), &page)?;
-        fs::write(place.join("throughput.svg"), throughput(options, results))?;
-    }
-    Ok(())
-}
-
-fn page(options: &Options, results: &Results) -> String {
+pub(super) fn page(options: &Options, results: &Results) -> String {
     let mut page = format!(
         "# Results\n\nWritten by `cargo xtask bench`; what the columns mean is in [performance.md](../performance.md).\n\
          {}. Medians; rounds: {}, seconds each: {}.\n",
@@ -36,6 +20,7 @@ fn page(options: &Options, results: &Results) -> String {
         options.rounds,
         options.seconds
     );
+    page.push_str(&machine::warning(results.others_busy));
     for workload in &options.workloads {
         let _ = write!(page, "\n## {}\n\n{}", title(*workload), table(results, *workload));
     }
@@ -50,7 +35,7 @@ fn page(options: &Options, results: &Results) -> String {
     page
 }
 
-fn title(workload: Workload) -> String {
+pub(super) fn title(workload: Workload) -> String {
     let size = workload.body().len();
     match workload {
         Workload::Xml => format!("One job as XML, {size} bytes"),
@@ -113,10 +98,6 @@ fn row(results: &Results, contender: Contender, workload: Workload) -> Option<St
     ))
 }
 
-fn latencies(values: [f64; 3]) -> String {
-    values.map(|value| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }).join(" / ")
-}
-
 fn programs(results: &Results) -> String {
     let mut table =
         "| | start to ready ms | memory idle MiB | binary MB |\n|---|---:|---:|---:|\n".to_owned();
@@ -132,7 +113,7 @@ fn programs(results: &Results) -> String {
 }
 
 fn spool(results: &Results) -> Option<String> {
-    let outage = |figure: &dyn Fn(&crate::outage::Outage) -> f64| results.outage(figure);
+    let outage = |figure: &dyn Fn(&Outage) -> f64| results.outage(figure);
     Some(format!(
         "\n## The spool\n\n| | |\n|---|---:|\n\
          | NATS away: callbacks/s into the spool, fsynced | {} |\n\
@@ -149,7 +130,7 @@ fn spool(results: &Results) -> Option<String> {
     ))
 }
 
-fn throughput(options: &Options, results: &Results) -> String {
+pub(super) fn chart(options: &Options, results: &Results) -> String {
     let mut bars: Vec<Bar> = Contender::ALL
         .into_iter()
         .filter(|contender| contender.publishes())
@@ -165,29 +146,4 @@ fn throughput(options: &Options, results: &Results) -> String {
         options.rounds
     );
     chart::bars("Callbacks a second on one core", &note, &bars)
-}
-
-/// `43,700`
-pub(crate) fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (number, text) in [(0.4, "0"), (999.0, "999"), (43_700.0, "43,700"), (1_234_567.8, "1,234,568")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }
