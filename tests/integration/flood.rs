@@ -15,8 +15,9 @@ const GOOD: usize = 8;
 const POST_INTERVAL: Duration = Duration::from_millis(5);
 /// How often a slow sender writes a byte, and how soon one that was cut off comes again.
 const DRIBBLE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often those are looked at, and the memory.
+/// How often those are looked at, in so many parts, and the memory.
 const ROUND: Duration = Duration::from_millis(100);
+const PARTS: usize = 20;
 /// How often somebody posts what is too large.
 const OVERSIZE_INTERVAL: Duration = Duration::from_millis(50);
 const OVERSIZE: usize = 1_200_000;
@@ -158,11 +159,13 @@ const KINDS: [(&[u8], u8); 3] = [
 fn slow_senders(to: SocketAddr, count: usize, opened: &AtomicUsize, stop: &AtomicBool) {
     let slow = |(first, drop_by_drop)| Slow { first, drop_by_drop, connection: None, next: Instant::now() };
     let mut senders: Vec<_> = KINDS.into_iter().cycle().take(count).map(slow).collect();
+    // A few at a time: all at once would keep a core from those who are measured.
+    let part = count.div_ceil(PARTS);
     while !stop.load(Ordering::Relaxed) {
-        for sender in &mut senders {
-            sender.go_on(to, opened);
+        for senders in senders.chunks_mut(part) {
+            senders.iter_mut().for_each(|sender| sender.go_on(to, opened));
+            std::thread::sleep(ROUND / u32::try_from(PARTS).unwrap());
         }
-        std::thread::sleep(ROUND);
     }
 }
 
