@@ -174,7 +174,7 @@ fn comparable(message: &str) -> Option<Value> {
 }
 
 fn level(value: &mut Value) {
-    const TIMES: [&str; 3] = ["CreationTime", "StartTime", "EndTime"];
+    const TIMES: [&str; 4] = ["CreationTime", "CreateTime", "StartTime", "EndTime"];
     match value {
         Value::Object(members) => {
             members.retain(|name, _| !TIMES.contains(&name.as_str()));
