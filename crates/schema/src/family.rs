@@ -25,8 +25,7 @@ pub enum Family {
 const PROBE_TRACE_ID: &str = "test_trace_id";
 
 /// Finds the family in the documented order: `EventName`, then what the body holds.
-pub(crate) fn recognise<'a>(root: Object<'a>, limits: &Limits) -> Result<Callback<'a>, ParseError> {
-    let mut root = without_response_root(root);
+pub(crate) fn recognise<'a>(mut root: Object<'a>, limits: &Limits) -> Result<Callback<'a>, ParseError> {
     // Only the root's own EventName counts: CosHeaders of a workflow's task hold one as well.
     let event = match root.take("EventName") {
         Some(Node::Text(name)) if !is_blank(&name) => Some(name),
@@ -113,8 +112,9 @@ fn has_simple_form(root: &Object<'_>) -> bool {
     has_event || (data.is_some() && root.contains("code") && root.contains("message"))
 }
 
-/// JSON callbacks have no root element, but the same body as an API response has one.
-fn without_response_root(mut root: Object<'_>) -> Object<'_> {
+/// JSON callbacks have no root element, but the same body as an API response has one. XML always has: another within it
+/// is no callback's.
+pub(crate) fn without_response_root(mut root: Object<'_>) -> Object<'_> {
     let has_root = root.get("Response").and_then(Node::object).is_some();
     match has_root.then(|| root.take("Response")).flatten() {
         Some(Node::Object(inner)) => inner,

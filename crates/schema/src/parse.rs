@@ -121,7 +121,7 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
 
 fn json_root(node: Node<'_>) -> Result<Object<'_>, ParseError> {
     match node {
-        Node::Object(object) => Ok(object),
+        Node::Object(object) => Ok(family::without_response_root(object)),
         _ => Err(ParseError::shape("a JSON array: a callback is an object")),
     }
 }
