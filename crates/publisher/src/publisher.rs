@@ -105,14 +105,6 @@ impl Publisher {
     /// spool's folder cannot be used.
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
-        let spool = match &config.spool {
-            Some(settings) if config.delivery == Delivery::Jetstream => {
-                let spool = Spool::open(settings).map_err(io::Error::other)?;
-                metrics::register_spool(registry, &spool);
-                Some(spool)
-            }
-            _ => None,
-        };
         let broker = Arc::new(Broker::new(config.patterns));
         let mut running = JoinSet::new();
         let (link, take_answers) = {
@@ -124,6 +116,15 @@ impl Publisher {
         };
         running.spawn(take_answers);
         let link = Arc::new(link);
+        // While the connection is being made: both take some milliseconds of waiting.
+        let spool = match &config.spool {
+            Some(settings) if config.delivery == Delivery::Jetstream => {
+                let spool = Spool::open(settings).map_err(io::Error::other)?;
+                metrics::register_spool(registry, &spool);
+                Some(spool)
+            }
+            _ => None,
+        };
         let monitor = Monitor {
             link: Arc::clone(&link),
             broker: Arc::clone(&broker),
