@@ -115,8 +115,9 @@ fn has_simple_form(root: &Object<'_>) -> bool {
 /// JSON callbacks have no root element, but the same body as an API response has one. XML always has: another within it
 /// is no callback's.
 pub(crate) fn without_response_root(mut root: Object<'_>) -> Object<'_> {
-    let has_root = root.get("Response").and_then(Node::object).is_some();
-    match has_root.then(|| root.take("Response")).flatten() {
+    // Beside other members it is no root: whatever stands there would be dropped.
+    let is_root = root.len() == 1 && root.get("Response").and_then(Node::object).is_some();
+    match is_root.then(|| root.take("Response")).flatten() {
         Some(Node::Object(inner)) => inner,
         _ => root,
     }

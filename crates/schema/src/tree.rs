@@ -78,6 +78,10 @@ impl<'a> Object<'a> {
         self.index_of(name).is_some()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
