@@ -37,6 +37,7 @@ fn https_is_served_to_whom_it_is_trusted_by() {
         let (code, output) = send(bridge.address, arguments);
         assert_eq!(code, Some(1), "{output}");
         assert!(output.contains("TLS with 127.0.0.1: invalid peer certificate"), "{output}");
+        assert!(output.contains("name its authority with --ca FILE"), "{output}");
         eventually("counted", || (failed_handshakes(&bridge, "refused_by_client") >= count).then_some(()));
     }
     assert_eq!(Streams::of(&nats).messages("CI").len(), 2);

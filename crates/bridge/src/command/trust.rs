@@ -10,7 +10,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 /// Shakes hands with `host`. It is trusted if `ca`, or the system's authorities, signed its certificate; `client` is
 /// the certificate and the key to show.
@@ -33,8 +33,23 @@ pub(super) async fn connect(
         None => builder.with_no_client_auth(),
     };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let explain = |e: io::Error| io::Error::new(e.kind(), format!("TLS with {host}: {e}"));
+    let explain = |e: io::Error| {
+        let advice = if is_unknown_issuer(&e) { "; name its authority with --ca FILE" } else { "" };
+        io::Error::new(e.kind(), format!("TLS with {host}: {e}{advice}"))
+    };
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(explain)
+}
+
+/// The server's certificate is of an authority that is not among the trusted; a bad signature is that of another
+/// authority with the same name.
+fn is_unknown_issuer(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        ))
+    )
 }
 
 fn roots(ca: Option<&Path>) -> io::Result<RootCertStore> {
