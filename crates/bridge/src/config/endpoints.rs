@@ -57,7 +57,10 @@ impl Problems {
 
     pub(super) fn endpoints(&mut self, config: &Config, rules: &[Rule]) -> Vec<Endpoint> {
         if config.ingress.endpoints.is_empty() {
-            self.add("ingress.endpoints", "at least one endpoint is needed");
+            self.add(
+                "ingress.endpoints",
+                "at least one endpoint is needed: leave the key out for the usual one",
+            );
         }
         let mut seen = BTreeSet::new();
         let mut endpoints = Vec::new();
@@ -68,7 +71,7 @@ impl Problems {
                 self.add(format!("{key}.path"), "a path starts with '/' and holds no query, blank or escape");
             }
             if !seen.insert(path.to_owned()) || !seen.insert(format!("name {}", endpoint.name)) {
-                self.add(key.clone(), "another endpoint has the same name or path");
+                self.add(key.clone(), "another endpoint has the same name or path: give each its own");
             }
             let secrets = self.secrets(endpoint, &key);
             let open = endpoint.tokens.is_empty()
@@ -110,7 +113,7 @@ impl Problems {
     fn secrets(&mut self, endpoint: &super::Endpoint, key: &str) -> Secrets {
         let mut texts: Vec<String> = endpoint.tokens.iter().map(|token| token.expose().to_owned()).collect();
         if texts.iter().any(|text| text.trim().is_empty()) {
-            self.add(format!("{key}.tokens"), "an empty token would let everybody in");
+            self.add(format!("{key}.tokens"), "an empty token would let everybody in: take it out");
         }
         if let Some(path) = super::layers::given(&endpoint.tokens_file) {
             match std::fs::read_to_string(&path) {
@@ -120,11 +123,17 @@ impl Problems {
                         lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned),
                     );
                     if texts.len() == before {
-                        self.add(format!("{key}.tokens_file"), format!("{} holds no token", path.display()));
+                        self.add(
+                            format!("{key}.tokens_file"),
+                            format!("{} holds no token: write one a line", path.display()),
+                        );
                     }
                 }
                 Err(e) => {
-                    self.add(format!("{key}.tokens_file"), format!("cannot read {}: {e}", path.display()));
+                    self.add(
+                        format!("{key}.tokens_file"),
+                        format!("cannot read {}: {e}; name a file that the bridge may read", path.display()),
+                    );
                 }
             }
         }

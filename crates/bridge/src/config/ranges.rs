@@ -64,13 +64,16 @@ impl Problems {
             self.add("spool.dir", "name a folder that survives a restart, or set spool.enabled = false");
         }
         if ingress.max_body.bytes() == 0 {
-            self.add("ingress.max_body", "must be more than 0");
+            self.add(
+                "ingress.max_body",
+                "must be more than 0: callbacks have some kilobytes, moderation some hundred",
+            );
         }
         if config.nats.ack_timeout.get() + ANSWER_TIME > ingress.deadline.get() {
             self.add("nats.ack_timeout", "must leave 250ms of ingress.deadline to answer in");
         }
         if ingress.listen == config.admin.listen && ingress.listen.port() != 0 {
-            self.add("admin.listen", "ingress.listen has the same address");
+            self.add("admin.listen", "ingress.listen has the same address: give one another port");
         }
         let jetstream = &config.jetstream;
         if jetstream.max_age.get() > Duration::ZERO && jetstream.duplicate_window > jetstream.max_age {
@@ -81,13 +84,13 @@ impl Problems {
             ("jetstream.quarantine.stream", &jetstream.quarantine.stream),
         ] {
             if name.is_empty() || name.contains(['.', '*', '>', ' ', '\t', '/', '\\']) {
-                self.add(key, "a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank");
+                self.add(key, "name it otherwise: a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank");
             }
         }
         if config.delivery == Delivery::Jetstream && jetstream.stream == jetstream.quarantine.stream {
             self.add(
                 "jetstream.quarantine.stream",
-                "a flood of garbage would push events out of a shared stream",
+                "a flood of garbage would push events out of a shared stream: name another",
             );
         }
     }
