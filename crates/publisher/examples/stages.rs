@@ -8,13 +8,11 @@
 use std::error::Error;
 use std::hint::black_box;
 
-use ci_bridge_publisher::{Destinations, Format, Origin, Router};
+use ci_bridge_publisher::{Origin, Router};
 use ci_bridge_schema::{Limits, Normalised, normalise, parse};
 
-// One definition of the bodies: what is counted here is what is measured there.
-#[path = "../../bench/src/workload.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "the benchmark uses more of it")]
-mod workload;
+#[path = "../tests/counted/mod.rs"]
+mod counted;
 
 /// How far a callback is taken.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -30,7 +28,7 @@ enum Stage {
 fn main() -> Result<(), Box<dyn Error>> {
     let mut words = std::env::args().skip(1);
     let mut word = || words.next().ok_or("usage: stages BODY parse|normalise|encode|route TIMES");
-    let workload: workload::Workload = word()?.parse()?;
+    let workload: counted::workload::Workload = word()?.parse()?;
     let stage = match word()?.as_str() {
         "parse" => Stage::Parse,
         "normalise" => Stage::Normalise,
@@ -39,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         other => return Err(format!("there is no stage '{other}'").into()),
     };
     let times: usize = word()?.parse()?;
-    let (body, router) = (workload.body(), router()?);
+    let (body, router) = (workload.body(), counted::router()?);
     let mut bytes = 0;
     for _ in 0..times {
         bytes += run(black_box(body.as_bytes()), stage, &router)?;
@@ -71,20 +69,4 @@ fn run(body: &[u8], last: Stage, router: &Router) -> Result<usize, Box<dyn Error
     }
     black_box(events);
     Ok(bytes)
-}
-
-/// As `serve` has it without a configuration file.
-fn router() -> Result<Router, Box<dyn Error>> {
-    let subjects = [
-        "ci.task.{tag}.{state:lower}",
-        "ci.workflow.{state}",
-        "ci.moderation.{event}.{verdict}",
-        "ci-quarantine.{reason}",
-    ];
-    let destinations = Destinations {
-        stream: "CI".into(),
-        quarantine_stream: "CI_QUARANTINE".into(),
-        format: Format::CloudeventsBinary,
-    };
-    Router::new(subjects, Vec::new(), destinations).map_err(|(key, error)| format!("{key}: {error}").into())
 }

@@ -1,13 +1,11 @@
 //! How often the pure stages ask for memory: a cost that is the same on every machine, and most of what a callback costs
 //! beside reading its bytes. Instructions are counted by `cargo xtask instructions`, where there is a valgrind.
 
-use ci_bridge_publisher::{Destinations, Format, Origin, Router};
+use ci_bridge_publisher::{Origin, Router};
 use ci_bridge_schema::{Limits, Normalised, normalise, parse};
-use workload::Workload;
+use counted::workload::Workload;
 
-#[path = "../../bench/src/workload.rs"]
-#[allow(dead_code, unreachable_pub, missing_docs, reason = "the benchmark uses more of it")]
-mod workload;
+mod counted;
 
 #[test]
 fn a_callback_keeps_to_its_budget_of_allocations() {
@@ -28,7 +26,7 @@ fn a_callback_keeps_to_its_budget_of_allocations() {
 }
 
 fn allocations(workload: Workload) -> u64 {
-    let (body, router) = (workload.body(), router());
+    let (body, router) = (workload.body(), counted::router().expect("valid templates"));
     // What is made once, in the first callback of a process, is no part of a callback.
     assert_eq!(stages(body.as_bytes(), &router), workload.messages(), "{workload}");
     let measured = allocation_counter::measure(|| {
@@ -46,19 +44,4 @@ fn stages(body: &[u8], router: &Router) -> usize {
         Normalised::Probe => Vec::new(),
     };
     events.iter().map(|event| router.route(event, origin).len()).sum()
-}
-
-fn router() -> Router {
-    let subjects = [
-        "ci.task.{tag}.{state:lower}",
-        "ci.workflow.{state}",
-        "ci.moderation.{event}.{verdict}",
-        "ci-quarantine.{reason}",
-    ];
-    let destinations = Destinations {
-        stream: "CI".into(),
-        quarantine_stream: "CI_QUARANTINE".into(),
-        format: Format::CloudeventsBinary,
-    };
-    Router::new(subjects, Vec::new(), destinations).expect("valid templates")
 }

@@ -46,7 +46,7 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
 
 fn tidy_object(object: Object<'_>, place: Place) -> Object<'_> {
     let members = object.into_members();
-    let respelled = place.has_spellings() && members.iter().any(|(name, _)| place.spelling(name).is_some());
+    let respelled = members.iter().any(|(name, _)| place.spelling(name).is_some());
     let members = if respelled { respell(members, place) } else { members };
     let tidy = members.into_iter().filter_map(|(name, node)| {
         let (shape, inner) = place.member(&name);

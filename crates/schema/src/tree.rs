@@ -98,7 +98,7 @@ impl<'a> Object<'a> {
         // Lengths tell most names apart: up to here, a look at each member costs less than comparing a few.
         const FEW: usize = 24;
         if self.members.len() <= FEW {
-            return self.members.iter().position(|(have, _)| have.len() == name.len() && have == name);
+            return self.members.iter().position(|(have, _)| have == name);
         }
         self.members.binary_search_by(|(have, _)| have.as_ref().cmp(name)).ok()
     }

@@ -63,11 +63,6 @@ impl Place {
         }
     }
 
-    /// Whether any member has another spelling at this place.
-    pub(crate) fn has_spellings(self) -> bool {
-        matches!(self, Self::Workflow | Self::WorkflowTask)
-    }
-
     /// The vendor's other spelling of a member's name at this place.
     pub(crate) fn spelling(self, name: &str) -> Option<&'static str> {
         match (self, name) {

@@ -1,13 +1,14 @@
 //! The JSON reader is our own: `serde_json` decides what it must accept and what it must have read, by the rules of
 //! `tests/fuzz/src/invariants/json.rs`.
 
+use ci_bridge_schema::Family;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
 use crate::config;
-use crate::invariants::json::message_of;
+use crate::invariants::message_of;
 use crate::mutate::{mutated, mutations};
 
 proptest! {
@@ -17,7 +18,7 @@ proptest! {
     fn json_is_read_as_serde_json_reads_it(value in value(), blanks in "[ \t\r\n]{0,3}") {
         let body = detail(&format!("{blanks}{value}{blanks}"));
         agree(body.as_bytes())?;
-        prop_assert!(message_of(body.as_bytes()).is_some());
+        prop_assert!(message_of(body.as_bytes(), Family::ModerationDetail).is_some());
     }
 
     #[test]
@@ -105,7 +106,7 @@ fn documented_differences_from_serde_json_stand() {
         (deep(200), None, false),
     ];
     for (body, message, serde_reads_it) in rows {
-        assert_eq!(message_of(body.as_bytes()), message, "{body}");
+        assert_eq!(message_of(body.as_bytes(), Family::ModerationDetail), message, "{body}");
         assert_eq!(serde_json::from_str::<Value>(&body).is_ok(), serde_reads_it, "{body}");
     }
 }

@@ -2,6 +2,7 @@
 //! `tests/fuzz/src/invariants/xml.rs`. The differences, each meant, are the rows of
 //! `documented_differences_from_the_second_parser_stand`.
 
+use ci_bridge_schema::Family;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -9,8 +10,9 @@ use roxmltree::Document;
 
 use crate::config;
 use crate::dress::{whims, xml};
+use crate::invariants::message_of;
 use crate::invariants::tree::{Members, Tree};
-use crate::invariants::xml::{message_of, verdict};
+use crate::invariants::xml::verdict;
 use crate::model::members;
 use crate::mutate::{mutated, mutations};
 
@@ -21,7 +23,7 @@ proptest! {
     fn xml_is_read_as_a_second_parser_reads_it(members in members(), mut whims in whims()) {
         let body = xml(&job(members), &mut whims);
         agree(&body)?;
-        prop_assert!(message_of(&body).is_some());
+        prop_assert!(message_of(&body, Family::Task).is_some());
     }
 
     #[test]
@@ -165,7 +167,7 @@ fn documented_differences_from_the_second_parser_stand() {
 #[test]
 fn a_carriage_return_before_a_reference_ends_a_line() {
     let body = "<Response><JobsDetail><X>a\r&amp;b\r\n&amp;</X></JobsDetail></Response>";
-    assert_eq!(message_of(body.as_bytes()).as_deref(), Some("{\"X\":\"a\\n&b\\n&\"}"));
+    assert_eq!(message_of(body.as_bytes(), Family::Task).as_deref(), Some("{\"X\":\"a\\n&b\\n&\"}"));
 }
 
 fn agree(body: &[u8]) -> Result<(), TestCaseError> {

@@ -10,12 +10,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use ci_bridge_schema::{Family, Format, Limits, Normalised, ParseError, Reason, normalise, parse};
+use ci_bridge_schema::{Family, Format, Limits, ParseError, Reason, parse};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::hold;
+use super::{hold, message_of};
 
 /// The verdict of both readers, and the values of what both accept.
 pub(crate) fn agree(body: &[u8]) -> Result<(), String> {
@@ -33,7 +33,8 @@ pub(crate) fn agree(body: &[u8]) -> Result<(), String> {
         return Ok(());
     }
     hold!(is_read == theirs.is_ok(), "we say {:?}, serde_json says {:?}", ours.err(), theirs.err());
-    if let (Some(message), Some(element)) = (message_of(body), element_of(without_bom))
+    if let (Some(message), Some(element)) =
+        (message_of(body, Family::ModerationDetail), element_of(without_bom))
         && !is_respelled(&message)
     {
         let expected = canonical(&element).unwrap_or("{}".to_owned());
@@ -54,18 +55,6 @@ fn is_respelled(message: &str) -> bool {
     ["\"CosHeaders\":", "\"CreationTime\":", "\"StartTime\":", "\"EndTime\":"]
         .iter()
         .any(|name| message.contains(name))
-}
-
-/// The one message of a moderation in the Detail form, which keeps the types of JSON: what comes out is what was read.
-pub(crate) fn message_of(body: &[u8]) -> Option<String> {
-    let callback = parse(body, &Limits::default()).ok()?;
-    if callback.family() != Family::ModerationDetail {
-        return None;
-    }
-    match normalise(callback) {
-        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
-        _ => None,
-    }
 }
 
 /// `JobsDetail` as `serde_json` delimits it; `None` when the damage left none, several or a list.

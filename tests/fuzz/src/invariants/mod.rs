@@ -3,6 +3,8 @@
 //!
 //! Nothing here panics: a broken promise is an `Err` that says which.
 
+use ci_bridge_schema::{Family, Limits, Normalised, normalise, parse};
+
 pub(crate) mod json;
 pub(crate) mod place;
 pub(crate) mod tree;
@@ -17,3 +19,16 @@ macro_rules! hold {
     };
 }
 pub(crate) use hold;
+
+/// The one message of a callback of this family. Of a moderation in the Detail form, which keeps the types of JSON, it is
+/// what was read.
+pub(crate) fn message_of(body: &[u8], family: Family) -> Option<String> {
+    let callback = parse(body, &Limits::default()).ok()?;
+    if callback.family() != family {
+        return None;
+    }
+    match normalise(callback) {
+        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
+        _ => None,
+    }
+}

@@ -7,8 +7,8 @@ use ci_bridge_schema::{Family, Format, Limits, Normalised, ParseError, Reason, n
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
-use super::hold;
 use super::tree::{Members, Tree, canonical};
+use super::{hold, message_of};
 
 /// Whether a difference of the two verdicts is one of those that stand documented in `documented_differences_from_the_second_parser_stand`.
 fn is_documented(text: &str, ours: &Result<(), ParseError>, theirs: &roxmltree::Error) -> bool {
@@ -102,7 +102,7 @@ pub(crate) fn agree(body: &[u8]) -> Result<(), String> {
             let is_plain = !["\r", "<CosHeaders", "<WorkflowExecution", "xmlns"]
                 .iter()
                 .any(|special| text.contains(special));
-            if let Some(message) = message_of(body).filter(|_| is_plain) {
+            if let Some(message) = message_of(body, Family::Task).filter(|_| is_plain) {
                 let element =
                     theirs.root_element().children().find(|node| node.tag_name().name() == "JobsDetail");
                 let expected =
@@ -134,18 +134,6 @@ fn messages_of(body: &[u8]) -> Result<Vec<Vec<u8>>, ParseError> {
         Normalised::Events(events) => events.iter().map(ci_bridge_schema::Event::data).collect(),
         Normalised::Probe => Vec::new(),
     })
-}
-
-/// The one message of a task.
-pub(crate) fn message_of(body: &[u8]) -> Option<String> {
-    let callback = parse(body, &Limits::default()).ok()?;
-    if callback.family() != Family::Task {
-        return None;
-    }
-    match normalise(callback) {
-        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
-        _ => None,
-    }
 }
 
 /// The element as the second parser has read it.
