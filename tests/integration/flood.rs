@@ -17,7 +17,7 @@ const POST_INTERVAL: Duration = Duration::from_millis(5);
 const DRIBBLE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often those are looked at, in so many parts, and the memory.
 const ROUND: Duration = Duration::from_millis(100);
-const PARTS: usize = 20;
+const PARTS: usize = 100;
 /// How often somebody posts what is too large.
 const OVERSIZE_INTERVAL: Duration = Duration::from_millis(50);
 const OVERSIZE: usize = 1_200_000;
@@ -159,7 +159,7 @@ const KINDS: [(&[u8], u8); 3] = [
 fn slow_senders(to: SocketAddr, count: usize, opened: &AtomicUsize, stop: &AtomicBool) {
     let slow = |(first, drop_by_drop)| Slow { first, drop_by_drop, connection: None, next: Instant::now() };
     let mut senders: Vec<_> = KINDS.into_iter().cycle().take(count).map(slow).collect();
-    // A few at a time: all at once would keep a core from those who are measured.
+    // A few at a time: a hundred at once would keep a core from those who are measured for some milliseconds.
     let part = count.div_ceil(PARTS);
     while !stop.load(Ordering::Relaxed) {
         for senders in senders.chunks_mut(part) {

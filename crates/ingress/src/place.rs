@@ -1,6 +1,6 @@
 //! Places for connections: how many there are, and who must leave when a new one finds none free.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ pub(crate) struct Places {
 #[derive(Debug, Default)]
 struct Taken {
     next: u64,
-    by_number: HashMap<u64, Arc<State>>,
+    /// Each connection under the moment [`Activity::queued`] and its number. A request begins and ends without a change
+    /// here: whoever is first is looked at, and moves back as far as it has been busy since.
+    queue: BTreeMap<(Instant, u64), Arc<State>>,
 }
 
 /// One connection's place; free again when it is dropped.
@@ -44,6 +46,8 @@ struct Activity {
     requests: usize,
     /// The connection's start, or the end of its last request.
     waiting_since: Instant,
+    /// It has not waited longer than from here. Changed with [`Taken`] locked only.
+    queued: Instant,
     evicted: bool,
 }
 
@@ -60,15 +64,16 @@ impl Places {
     /// flag says that it was somebody's.
     pub(crate) fn take(self: &Arc<Self>) -> Option<(Place, bool)> {
         let mut taken = lock(&self.taken);
-        let is_full = taken.by_number.len() >= self.most;
+        let is_full = taken.queue.len() >= self.most;
         if is_full {
             taken.evict_longest_waiting()?;
         }
         let number = taken.next;
         taken.next += 1;
-        let activity = Activity { requests: 0, waiting_since: Instant::now(), evicted: false };
+        let now = Instant::now();
+        let activity = Activity { requests: 0, waiting_since: now, queued: now, evicted: false };
         let state = Arc::new(State { activity: Mutex::new(activity), evicted: Notify::new() });
-        taken.by_number.insert(number, Arc::clone(&state));
+        taken.queue.insert((now, number), Arc::clone(&state));
         Some((Place { places: Arc::clone(self), number, state }, is_full))
     }
 
@@ -79,22 +84,30 @@ impl Places {
 }
 
 impl Taken {
+    /// Costs the same whether there are ten connections or ten thousand, also when it finds none: a flood of new ones
+    /// asks for each of them.
     fn evict_longest_waiting(&mut self) -> Option<()> {
-        let waiting = self.by_number.iter().filter_map(|(number, state)| {
-            let activity = lock(&state.activity);
-            let is_old = activity.waiting_since.elapsed() >= EVICTED_AFTER;
-            (activity.requests == 0 && is_old).then_some((activity.waiting_since, *number))
-        });
-        let (_, number) = waiting.min()?;
-        // A request may just have begun: then all are busy, or nearly so.
-        let is_idle = {
-            let mut activity = lock(&self.by_number.get(&number)?.activity);
-            activity.evicted = activity.requests == 0;
-            activity.evicted
-        };
-        let state = is_idle.then(|| self.by_number.remove(&number)).flatten()?;
-        state.evicted.notify_one();
-        Some(())
+        let now = Instant::now();
+        loop {
+            let first = self.queue.first_entry()?;
+            let (queued, number) = *first.key();
+            if now.duration_since(queued) < EVICTED_AFTER {
+                return None;
+            }
+            let state = first.remove();
+            let queued = {
+                let mut activity = lock(&state.activity);
+                let since = if activity.requests == 0 { activity.waiting_since } else { now };
+                if since == queued {
+                    activity.evicted = true;
+                    state.evicted.notify_one();
+                    return Some(());
+                }
+                activity.queued = since;
+                since
+            };
+            self.queue.insert((queued, number), state);
+        }
     }
 }
 
@@ -123,7 +136,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.places.taken).by_number.remove(&self.number);
+        let mut taken = lock(&self.places.taken);
+        let queued = lock(&self.state.activity).queued;
+        taken.queue.remove(&(queued, self.number));
     }
 }
 
