@@ -11,7 +11,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::connection::State;
-use async_nats::header::{HeaderName, HeaderValue, NATS_EXPECTED_STREAM, NATS_MESSAGE_ID};
 use async_nats::{Client, HeaderMap, Subscriber, client::PublishErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -19,6 +18,7 @@ use tokio::sync::oneshot;
 
 use super::acknowledgement::{self, Failure, Stored};
 use super::connection::{Connection, connect};
+use super::headers::HeaderMaps;
 use crate::message::Message;
 
 /// A connection to NATS for publishing.
@@ -27,6 +27,7 @@ pub(crate) struct Link {
     /// Replies come to `<inbox>.<number>`.
     inbox: String,
     pending: Arc<Pending>,
+    header_maps: HeaderMaps,
 }
 
 /// What the owner of a link is told.
@@ -85,7 +86,7 @@ impl Link {
         let inbox = client.new_inbox();
         let answers = client.subscribe(format!("{inbox}.*")).await.map_err(io::Error::other)?;
         let take_answers = take_answers(answers, Arc::clone(&pending), inbox.len() + 1);
-        Ok((Self { client, inbox, pending }, take_answers))
+        Ok((Self { client, inbox, pending, header_maps: HeaderMaps::default() }, take_answers))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -120,8 +121,7 @@ impl Link {
 
     /// Publishes to JetStream and waits for the acknowledgement of the message's stream, without a limit in time.
     pub(crate) async fn publish(&self, message: &Message) -> Result<Stored, Failure> {
-        let mut headers = headers(message);
-        headers.insert(NATS_EXPECTED_STREAM, header_value(&message.stream));
+        let headers = self.header_maps.of(message, Some(&message.stream));
         let waiter = self.pending.wait();
         self.send(message, Some(&waiter), headers).await?;
         acknowledgement::read(&waiter.answer().await?, &message.stream)
@@ -129,7 +129,7 @@ impl Link {
 
     /// Publishes without acknowledgement. See [`Link::round_trip`].
     pub(crate) async fn publish_core(&self, message: &Message) -> Result<(), Failure> {
-        self.send(message, None, headers(message)).await
+        self.send(message, None, self.header_maps.of(message, None)).await
     }
 
     /// Returns when the server has taken everything that was sent before: a message to ourselves has come back.
@@ -258,20 +258,6 @@ async fn take_answers(mut answers: Subscriber, pending: Arc<Pending>, prefix_byt
             pending.answer(number, answer);
         }
     }
-}
-
-fn headers(message: &Message) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(NATS_MESSAGE_ID, header_value(message.id.as_str()));
-    for (name, value) in message.headers.iter() {
-        headers.insert(HeaderName::from_static(name.as_str()), header_value(value));
-    }
-    headers
-}
-
-/// The client's own conversion panics on CR and LF. None can be here; if one was, it would stay out of the wire.
-fn header_value(text: &str) -> HeaderValue {
-    text.parse().unwrap_or_default()
 }
 
 fn translate(event: async_nats::Event) -> Option<LinkEvent> {

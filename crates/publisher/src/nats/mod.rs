@@ -2,6 +2,7 @@
 
 mod acknowledgement;
 mod connection;
+mod headers;
 mod link;
 mod micro;
 mod streams;
