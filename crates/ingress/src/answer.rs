@@ -5,10 +5,11 @@ use ci_bridge_schema::{ParseError, Reason};
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::metrics::Outcome;
+use crate::report;
 
 /// How long a sender should wait before it comes again, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -43,24 +44,6 @@ pub(crate) struct Published {
     receipt: Receipt,
 }
 
-/// A message as the answer names it.
-#[derive(Serialize)]
-struct Entry<'a> {
-    subject: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    duplicate: bool,
-}
-
-#[derive(Serialize)]
-struct Report<'a> {
-    outcome: &'static str,
-    messages: &'a [Published],
-}
-
 /// RFC 9457.
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -87,7 +70,7 @@ impl Published {
         self.id.as_str()
     }
 
-    fn is_duplicate(&self) -> bool {
+    pub(crate) fn is_duplicate(&self) -> bool {
         matches!(self.receipt, Receipt::Stored { duplicate: true, .. })
     }
 
@@ -97,17 +80,6 @@ impl Published {
 
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
-    }
-}
-
-impl Serialize for Published {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (stream, seq) = match &self.receipt {
-            Receipt::Stored { stream, sequence, .. } => (Some(stream.as_ref()), Some(*sequence)),
-            Receipt::Spooled | Receipt::Sent => (None, None),
-        };
-        let (subject, id, duplicate) = (self.subject(), self.id(), self.is_duplicate());
-        Entry { subject, id, stream, seq, duplicate }.serialize(serializer)
     }
 }
 
@@ -205,7 +177,7 @@ impl Answer {
     /// The answer as HTTP.
     pub(crate) fn into_response(self) -> Response<Full<bytes::Bytes>> {
         let status = self.status();
-        let report = |outcome, messages| json(status, "application/json", &Report { outcome, messages });
+        let report = |outcome, messages| body(status, "application/json", report::write(outcome, messages));
         match &self {
             Self::Published(messages) if messages.iter().any(Published::is_spooled) => {
                 report("spooled", messages)
@@ -259,7 +231,10 @@ pub(crate) fn json(
     value: &impl Serialize,
 ) -> Response<Full<bytes::Bytes>> {
     // Our own types always serialise; an empty body would be the worst that could come of it.
-    let body = serde_json::to_vec(value).unwrap_or_default();
+    body(status, content_type, serde_json::to_vec(value).unwrap_or_default())
+}
+
+fn body(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Response<Full<bytes::Bytes>> {
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));

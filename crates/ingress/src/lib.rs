@@ -16,6 +16,7 @@ mod framing;
 mod guard;
 mod metrics;
 mod place;
+mod report;
 mod request;
 mod server;
 mod tls;

@@ -1,0 +1,70 @@
+//! The body of an answer of 200: every message, and what became of it.
+//!
+//! Almost every callback is answered so, and always in the same words: written by hand, it takes a third of what serde_json
+//! takes.
+
+use ci_bridge_publisher::Receipt;
+
+use crate::answer::Published;
+
+/// What is set aside for each message, in bytes; most take less.
+const MESSAGE_BYTES: usize = 256;
+
+/// `{"outcome":…,"messages":[…]}`; `outcome` is a word of ours.
+pub(crate) fn write(outcome: &'static str, messages: &[Published]) -> Vec<u8> {
+    let mut json = Vec::with_capacity(64 + MESSAGE_BYTES * messages.len());
+    json.extend_from_slice(b"{\"outcome\":\"");
+    json.extend_from_slice(outcome.as_bytes());
+    json.extend_from_slice(b"\",\"messages\":[");
+    for (place, message) in messages.iter().enumerate() {
+        if place > 0 {
+            json.push(b',');
+        }
+        write_message(&mut json, message);
+    }
+    json.extend_from_slice(b"]}");
+    json
+}
+
+fn write_message(json: &mut Vec<u8>, message: &Published) {
+    json.extend_from_slice(b"{\"subject\":");
+    write_text(json, message.subject());
+    json.extend_from_slice(b",\"id\":");
+    write_text(json, message.id());
+    if let Receipt::Stored { stream, sequence, .. } = message.receipt() {
+        json.extend_from_slice(b",\"stream\":");
+        write_text(json, stream);
+        json.extend_from_slice(b",\"seq\":");
+        json.extend_from_slice(sequence.to_string().as_bytes());
+    }
+    let duplicate: &[u8] =
+        if message.is_duplicate() { b",\"duplicate\":true}" } else { b",\"duplicate\":false}" };
+    json.extend_from_slice(duplicate);
+}
+
+fn write_text(json: &mut Vec<u8>, text: &str) {
+    // Without a branch for each byte, the compiler looks at many at once.
+    let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
+        // Writing a text to memory has no way to fail.
+        let _ = serde_json::to_writer(json, text);
+        return;
+    }
+    json.push(b'"');
+    json.extend_from_slice(text.as_bytes());
+    json.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_written_as_serde_json_writes_it() {
+        for text in ["", "ci.task.x", "a\"b", "back\\slash", "\u{1}\n\u{7f}", "流", "é\"流"] {
+            let mut json = Vec::new();
+            write_text(&mut json, text);
+            assert_eq!(json, serde_json::to_vec(text).unwrap(), "{text:?}");
+        }
+    }
+}
