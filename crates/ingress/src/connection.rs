@@ -158,15 +158,7 @@ impl Connection {
         service_fn(move |request| {
             let begun = place.begin();
             let permit = Arc::clone(&shared.in_flight).try_acquire_owned().ok();
-            let ingress = Arc::clone(&shared.ingress);
-            async move {
-                let Some(in_progress) = begun else {
-                    return std::future::pending().await;
-                };
-                let answer = ingress.answer(request, peer, permit).await;
-                drop(in_progress);
-                Ok(answer)
-            }
+            Arc::clone(&shared.ingress).answer(request, peer, begun, permit)
         })
     }
 

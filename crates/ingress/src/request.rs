@@ -1,6 +1,9 @@
 //! From a request to its answer: which endpoint, may it, its body, and then the story.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use http_body_util::Full;
@@ -20,51 +23,63 @@ use crate::callback::Ingress;
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::framing;
+use crate::place::InProgress;
 use crate::trace::Traceparent;
 
 impl Ingress {
-    /// Answers one request. `permit` is its place among those in flight, if there was one.
-    pub(crate) async fn answer(
+    /// Answers one request. `begun` notes that it is in progress, unless its connection is being closed for another;
+    /// `permit` is its place among all in flight, if there was one. Not async: what the head decides is decided at
+    /// once, so that no future has to carry the head.
+    pub(crate) fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
+        begun: Option<InProgress>,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> Response<Full<bytes::Bytes>> {
-        let received = self.metrics.received();
+    ) -> impl Future<Output = Result<Response<Full<bytes::Bytes>>, Infallible>> + Send + use<> {
+        let headers = request.headers();
         // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
-        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING);
-        let answer = match permit {
-            Some(_) => self.handle(request, peer).await,
-            None => Answer::Overloaded("requests in flight (max_in_flight)"),
-        };
-        if let Some(reason) = answer.rejection() {
-            debug!(%peer, reason, "request rejected");
-            self.metrics.rejected(reason);
+        let is_last = headers.contains_key(header::TRANSFER_ENCODING);
+        let waits_for_leave = headers.contains_key(header::EXPECT);
+        let trace = Traceparent::read(headers);
+        let admitted = permit.is_some().then(|| self.admit(&request, peer));
+        let body = request.into_body();
+        async move {
+            let Some(_in_progress) = begun else {
+                return std::future::pending().await;
+            };
+            let _held_until_answered = permit;
+            let received = self.metrics.received();
+            let answer = match admitted {
+                Some(Ok(endpoint)) => self.take(endpoint, body, trace, waits_for_leave).await,
+                Some(Err(answer)) => turn_away(answer, body, waits_for_leave).await,
+                None => Answer::Overloaded("requests in flight (max_in_flight)"),
+            };
+            if let Some(reason) = answer.rejection() {
+                debug!(%peer, reason, "request rejected");
+                self.metrics.rejected(reason);
+            }
+            received.answered(answer.outcome());
+            let mut response = answer.into_response();
+            if is_last || self.is_closing() {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
         }
-        received.answered(answer.outcome());
-        let mut response = answer.into_response();
-        if is_last || self.is_closing() {
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
     }
 
-    async fn handle(self: &Arc<Self>, request: Request<Incoming>, peer: IpAddr) -> Answer {
-        let waits_for_leave = request.headers().contains_key(header::EXPECT);
-        let endpoint = match self.admit(&request, peer) {
-            Ok(endpoint) => endpoint,
-            Err(answer) => {
-                if !waits_for_leave {
-                    body::linger(&mut request.into_body()).await;
-                }
-                return answer;
-            }
-        };
-        let trace = Traceparent::read(request.headers());
+    /// Reads the body, and tells the story.
+    async fn take(
+        self: &Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        body: Incoming,
+        trace: Option<Traceparent>,
+        waits_for_leave: bool,
+    ) -> Answer {
         let limits = &self.limits;
         let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
         let limit = body::Limit { bytes: limits.max_body, within: limits.body_timeout };
-        let body = match body::read(request.into_body(), limit, &mut share, waits_for_leave).await {
+        let body = match body::read(body, limit, &mut share, waits_for_leave).await {
             Ok(body) => body,
             Err(answer) => return answer,
         };
@@ -85,7 +100,9 @@ impl Ingress {
         tokio::spawn(Box::pin(async move {
             let _held_until_answered = share;
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
-            timeout(self.limits.deadline, self.receive(&endpoint, body, trace)).await.unwrap_or_else(late)
+            // Where it stands: a timeout would move it, and it is large.
+            let story = pin!(self.receive(&endpoint, body, trace));
+            timeout(self.limits.deadline, story).await.unwrap_or_else(late)
         }))
     }
 
@@ -127,6 +144,14 @@ impl Ingress {
             None => Ok(Arc::clone(endpoint)),
         }
     }
+}
+
+/// Gives an answer that the head alone has decided.
+async fn turn_away(answer: Answer, mut body: Incoming, waits_for_leave: bool) -> Answer {
+    if !waits_for_leave {
+        body::linger(&mut body).await;
+    }
+    answer
 }
 
 /// The first content coding other than none.

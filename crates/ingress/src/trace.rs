@@ -1,6 +1,9 @@
 //! W3C trace context: what of a request's `traceparent` is passed on.
 
-use hyper::header::HeaderMap;
+use hyper::header::{HeaderMap, HeaderName};
+
+/// As a constant, it need not be read again for each request.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A `traceparent` of the form that the recommendation gives; anything else is a stranger's text and dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,7 +11,7 @@ pub(crate) struct Traceparent(String);
 
 impl Traceparent {
     pub(crate) fn read(headers: &HeaderMap) -> Option<Self> {
-        let text = headers.get("traceparent")?.to_str().ok()?;
+        let text = headers.get(TRACEPARENT)?.to_str().ok()?;
         let fields: Vec<_> = text.split('-').collect();
         let [version, trace, parent, flags] = fields.as_slice() else {
             return None;
