@@ -144,6 +144,11 @@ fn a_chunked_body_is_bounded_like_any_other() {
     let body = task("j1");
     let small = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
     assert_eq!(chunked(&[&small]).status, 200);
+    // The fields behind a body are counted like those before it, against max_headers.
+    let with_trailers =
+        |count| format!("{:x}\r\n{body}\r\n0\r\n{}\r\n", body.len(), "A: b\r\n".repeat(count));
+    assert_eq!(chunked(&[&with_trailers(64)]).status, 200);
+    assert_eq!(chunked(&[&with_trailers(65)]).status, 400);
 }
 
 #[test]

@@ -19,6 +19,8 @@ const LINGER_TIME: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     pub(crate) bytes: usize,
+    /// Fields behind a chunked body, which are not used.
+    pub(crate) trailers: usize,
     pub(crate) within: Duration,
 }
 
@@ -37,7 +39,7 @@ pub(crate) async fn read(
         }
         return Err(Answer::BodyTooLarge { limit: limit.bytes });
     }
-    let collected = collect(&mut body, limit.bytes, share);
+    let collected = collect(&mut body, limit, share);
     let result = timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow));
     if let Err(Answer::BodyTooLarge { .. } | Answer::TooManyBytes { .. }) = result {
         linger(&mut body).await;
@@ -45,15 +47,21 @@ pub(crate) async fn read(
     result
 }
 
-async fn collect(body: &mut Incoming, max_bytes: usize, share: &mut Share) -> Result<Bytes, Answer> {
+async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
     let mut collected = Collected::None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
             return Err(Answer::BodyBroken);
         };
-        let Ok(data) = frame.into_data() else { continue };
-        if collected.len() + data.len() > max_bytes {
-            return Err(Answer::BodyTooLarge { limit: max_bytes });
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            Err(other) if other.trailers_ref().is_some_and(|fields| fields.len() > limit.trailers) => {
+                return Err(Answer::BodyBroken);
+            }
+            Err(_) => continue,
+        };
+        if collected.len() + data.len() > limit.bytes {
+            return Err(Answer::BodyTooLarge { limit: limit.bytes });
         }
         if !share.take(data.len()) {
             return Err(Answer::TooManyBytes { limit: share.most() });

@@ -30,6 +30,8 @@ use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
 
 /// hyper's smallest read buffer.
 const MIN_HEADER_BYTES: usize = 8192;
+/// The header fields that hyper takes without being told.
+const HYPER_MAX_HEADERS: usize = 100;
 /// How long an answer may take that is given instead of a conversation.
 const TURN_AWAY_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -118,8 +120,11 @@ impl Connection {
         http.half_close(true)
             .timer(TokioTimer::new())
             .header_read_timeout(limits.header_timeout)
-            .max_headers(limits.max_headers)
             .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));
+        // The guard counts headers. Told a limit of its own, hyper clears a place for each with every request.
+        if limits.max_headers > HYPER_MAX_HEADERS {
+            http.max_headers(limits.max_headers);
+        }
         let head = HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes };
         let stream = TokioIo::new(Guard::new(stream, head));
         let connection = http.serve_connection(stream, self.service());

@@ -78,7 +78,8 @@ impl Ingress {
     ) -> Answer {
         let limits = &self.limits;
         let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
-        let limit = body::Limit { bytes: limits.max_body, within: limits.body_timeout };
+        let limit =
+            body::Limit { bytes: limits.max_body, trailers: limits.max_headers, within: limits.body_timeout };
         let body = match body::read(body, limit, &mut share, waits_for_leave).await {
             Ok(body) => body,
             Err(answer) => return answer,
