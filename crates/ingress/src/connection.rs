@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -77,11 +78,8 @@ impl Connection {
     pub(crate) async fn serve(self, stream: TcpStream) {
         // Answers are one small write: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
-        tokio::select! {
-            ended = self.converse(stream) => if let Err(error) = ended {
-                debug!(peer = %self.peer, error = error.to_string(), "connection ended");
-            },
-            () = self.place.evicted() => debug!(peer = %self.peer, "connection closed for another"),
+        if let Err(error) = self.converse(stream).await {
+            debug!(peer = %self.peer, error = error.to_string(), "connection ended");
         }
     }
 
@@ -104,6 +102,7 @@ impl Connection {
                 Err(failure) => failure,
             },
             () = self.stopped() => return None,
+            () = self.evicted() => return None,
         };
         self.shared.ingress.metrics.handshake_failed(failure.as_str());
         debug!(peer = %self.peer, reason = failure.as_str(), error = failure.to_string(), "TLS handshake failed");
@@ -167,17 +166,26 @@ impl Connection {
         })
     }
 
-    /// Serves until the connection ends, is idle for too long, or shall end with what it has.
+    /// Serves until the connection ends, is closed for another, is idle for too long, or shall end with what it has.
     async fn drive<C: GracefulConnection>(
         &self,
         connection: C,
         idle: impl Future<Output = ()>,
     ) -> Result<(), C::Error> {
         let mut connection = pin!(connection);
+        let farewell = async {
+            tokio::select! {
+                () = self.stopped() => true,
+                () = idle => true,
+                () = self.evicted() => false,
+            }
+        };
         tokio::select! {
+            biased;
             ended = connection.as_mut() => return ended,
-            () = self.stopped() => {}
-            () = idle => {}
+            farewell = when_woken(farewell) => if !farewell {
+                return Ok(());
+            }
         }
         connection.as_mut().graceful_shutdown();
         // Requests in progress are finished; half a head, or a client that does not read, is not waited for.
@@ -188,12 +196,18 @@ impl Connection {
         tokio::select! {
             ended = connection => ended,
             () = silent => Ok(()),
+            () = self.evicted() => Ok(()),
         }
     }
 
     async fn stopped(&self) {
         // An error means that nobody is left to say it, which is the end as well.
         let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
+    async fn evicted(&self) {
+        self.place.evicted().await;
+        debug!(peer = %self.peer, "connection closed for another");
     }
 
     /// Until there has been no request for this long.
@@ -210,6 +224,12 @@ impl Connection {
     fn limits(&self) -> &Limits {
         &self.shared.ingress.limits
     }
+}
+
+/// What `future` gives; it is polled when it was woken itself, and not each time its task is. A request wakes its
+/// connection three times, and what may end the connection takes more to poll than this.
+async fn when_woken<F: Future>(future: F) -> F::Output {
+    FuturesUnordered::from_iter([future]).select_next_some().await
 }
 
 /// Says that there is no room, without reading what the sender wants.

@@ -1,5 +1,6 @@
 //! How one message becomes durable: NATS first, the spool when NATS does not take it.
 
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -95,8 +96,9 @@ impl Shared {
     /// Publishes one message once. Says what it saw to the broker's record.
     pub(crate) async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
         let started = std::time::Instant::now();
-        let result =
-            timeout(self.ack_timeout, self.publish(message)).await.unwrap_or(Err(Failure::Unanswered));
+        // Where it stands: a timeout would move it.
+        let published = pin!(self.publish(message));
+        let result = timeout(self.ack_timeout, published).await.unwrap_or(Err(Failure::Unanswered));
         match &result {
             Ok(_) => {
                 self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
