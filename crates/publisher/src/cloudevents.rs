@@ -37,7 +37,7 @@ pub(crate) struct Attributes<'e> {
 impl Attributes<'_> {
     /// Headers of binary mode; `content_type` is the body's.
     pub(crate) fn binary(&self, content_type: impl Into<Cow<'static, str>>) -> Headers {
-        let mut headers = Headers::default();
+        let mut headers = Headers::with_room();
         headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
         headers.push(HeaderName::CeId, self.id.as_str().to_owned());
         headers.push(HeaderName::CeSource, self.source());
@@ -46,7 +46,8 @@ impl Attributes<'_> {
             headers.push(HeaderName::CeTime, time.to_owned());
         }
         if let Some(object) = self.object {
-            headers.push(HeaderName::CeSubject, utf8_percent_encode(object, HEADER_VALUE).to_string());
+            let object = Cow::from(utf8_percent_encode(object, HEADER_VALUE));
+            headers.push(HeaderName::CeSubject, object.into_owned());
         }
         headers.push(HeaderName::ContentType, content_type);
         headers

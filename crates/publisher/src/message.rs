@@ -100,10 +100,16 @@ impl HeaderName {
 }
 
 impl Headers {
+    /// None yet, with room for as many as a usual message has.
+    pub(crate) fn with_room() -> Self {
+        Self(Vec::with_capacity(8))
+    }
+
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
     pub fn push(&mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) {
         let value = value.into();
-        let printable = value.bytes().all(|b| (b' '..=b'~').contains(&b));
+        // Without a branch for each byte, the compiler looks at many at once.
+        let printable = value.bytes().fold(true, |so_far, b| so_far & (b' '..=b'~').contains(&b));
         let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string().into() };
         self.0.push((name, value));
     }
