@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ci_bridge_schema::{Event, Facts, Kind};
+use ci_bridge_schema::{Event, Kind};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
@@ -20,17 +20,17 @@ impl MessageId {
     /// `task:<JobId>:<State>`, `workflow:<RunId>:<State>` or `moderation:<JobId>:<State>:<hash of the data>`. Where
     /// the vendor sent no id, the hash of the data stands for it.
     #[must_use]
-    pub fn of_event(event: &Event<'_>, facts: &Facts<'_>, data: &[u8]) -> Self {
-        let kind = event.kind();
+    pub fn of_event(event: &Event<'_>) -> Self {
+        let (kind, facts, data) = (event.kind(), event.facts(), event.data());
         let mut id = String::with_capacity(64);
         id.push_str(kind.as_str());
         id.push(':');
-        match facts.id {
+        match &facts.id {
             Some(value) => push_value(&mut id, value),
             None => id.push_str(&content_hash(data)),
         }
         id.push(':');
-        push_value(&mut id, facts.state.unwrap_or("_"));
+        push_value(&mut id, facts.state.as_deref().unwrap_or("_"));
         // The same content may be reviewed again under the same id, with another result.
         if kind == Kind::Moderation {
             id.push(':');

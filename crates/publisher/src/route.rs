@@ -81,8 +81,8 @@ impl Router {
     /// The messages of one event: none when a rule drops it, two when a rule copies it.
     #[must_use]
     pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Vec<Message> {
-        let facts = event.facts();
-        let described = Described { kind: event.kind(), facts: &facts, endpoint: origin.endpoint };
+        let (facts, data) = (event.facts(), event.data());
+        let described = Described { kind: event.kind(), facts, endpoint: origin.endpoint };
         let (kind, template) = match event.kind() {
             Kind::Task => (MessageKind::Task, &self.task),
             Kind::Workflow => (MessageKind::Workflow, &self.workflow),
@@ -100,12 +100,11 @@ impl Router {
                 (Some((template, default_stream)), Some((further, stream.as_ref().unwrap_or(default_stream))))
             }
         };
-        let data = Bytes::from(event.data());
-        let id = MessageId::of_event(event, &facts, &data);
+        let id = MessageId::of_event(event);
         let message = |(template, stream): (&Template, &Arc<str>), copied: bool| {
             let subject = template.render(&described);
             let id = if copied { id.copy_to(&subject) } else { id.clone() };
-            let (headers, payload) = self.encode(&id, kind, &facts, origin, &data);
+            let (headers, payload) = self.encode(&id, kind, facts, origin, data);
             Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
         main.map(|to| message(to, false)).into_iter().chain(copy.map(|to| message(to, true))).collect()
@@ -171,8 +170,13 @@ impl Router {
         origin: Origin<'_>,
         data: &Bytes,
     ) -> (Headers, Bytes) {
-        let attributes =
-            Attributes { id, kind, bucket: facts.bucket, object: facts.object.as_deref(), time: facts.time };
+        let attributes = Attributes {
+            id,
+            kind,
+            bucket: facts.bucket.as_deref(),
+            object: facts.object.as_deref(),
+            time: facts.time.as_deref(),
+        };
         let structured = match self.destinations.format {
             Format::CloudeventsBinary => None,
             // Canonical data is JSON, so this has no way to fail; if it did, binary mode carries the same.

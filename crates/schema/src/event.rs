@@ -2,19 +2,14 @@
 
 use std::borrow::Cow;
 
-use crate::encode;
-use crate::family::Family;
-use crate::tree::Object;
+use bytes::Bytes;
 
 /// One finished job, workflow instance or moderation result, in canonical shape.
 #[derive(Debug)]
 pub struct Event<'a> {
-    pub(crate) family: Family,
-    /// `EventName` of the callback it came in.
-    pub(crate) name: Option<Cow<'a, str>>,
-    /// It is a Simple moderation whose code is not 0.
-    pub(crate) failed: bool,
-    pub(crate) element: Object<'a>,
+    pub(crate) kind: Kind,
+    pub(crate) facts: Facts<'a>,
+    pub(crate) data: Bytes,
 }
 
 /// What an event is about.
@@ -31,51 +26,52 @@ pub enum Kind {
 /// What routing and identity need to know of an event. Read at the documented places only: a job's `Operation`
 /// may hold further `Tag`s and `State`s. A missing or empty value is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts<'e> {
+pub struct Facts<'a> {
     /// `JobId`, a workflow's `RunId`, or a Simple moderation's `trace_id`.
-    pub id: Option<&'e str>,
+    pub id: Option<Cow<'a, str>>,
     /// `State`, in Tencent's spelling: `Success`, `Failed`, …
-    pub state: Option<&'e str>,
+    pub state: Option<Cow<'a, str>>,
     /// A job's `Tag`: `Transcode`, `NoiseReduction`, …
-    pub tag: Option<&'e str>,
+    pub tag: Option<Cow<'a, str>>,
     /// A moderation's event: `ReviewImage`, `ReviewText`, …
-    pub event: Option<&'e str>,
+    pub event: Option<Cow<'a, str>>,
     /// A moderation's verdict: `normal`, `violation`, `suspected`, `failed`, or the vendor's own number.
-    pub verdict: Option<&'e str>,
+    pub verdict: Option<Cow<'a, str>>,
     /// The bucket, with its APPID: `media-1250000000`.
-    pub bucket: Option<&'e str>,
+    pub bucket: Option<Cow<'a, str>>,
     /// The object's key in the bucket.
-    pub object: Option<Cow<'e, str>>,
+    pub object: Option<Cow<'a, str>>,
     /// `ap-chongqing`, …
-    pub region: Option<&'e str>,
+    pub region: Option<Cow<'a, str>>,
     /// `QueueId`.
-    pub queue_id: Option<&'e str>,
+    pub queue_id: Option<Cow<'a, str>>,
     /// `WorkflowId` of a workflow, or of the workflow that a job belongs to.
-    pub workflow_id: Option<&'e str>,
+    pub workflow_id: Option<Cow<'a, str>>,
     /// `WorkflowName`, likewise.
-    pub workflow_name: Option<&'e str>,
+    pub workflow_name: Option<Cow<'a, str>>,
     /// `RunId`, likewise.
-    pub run_id: Option<&'e str>,
+    pub run_id: Option<Cow<'a, str>>,
     /// When it ended, else when it began, RFC 3339.
-    pub time: Option<&'e str>,
+    pub time: Option<Cow<'a, str>>,
 }
 
 impl<'a> Event<'a> {
     /// What the event is about.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        match self.family {
-            Family::Task => Kind::Task,
-            Family::Workflow => Kind::Workflow,
-            Family::ModerationDetail | Family::ModerationSimple | Family::Probe => Kind::Moderation,
-        }
+        self.kind
+    }
+
+    /// What routing and identity need to know.
+    #[must_use]
+    pub fn facts(&self) -> &Facts<'a> {
+        &self.facts
     }
 
     /// The event as it is published: canonical JSON under Tencent's own names.
     #[must_use]
-    pub fn data(&self) -> Vec<u8> {
-        const TYPICAL_BYTES: usize = 1024;
-        encode::encode(&self.element, TYPICAL_BYTES)
+    pub fn data(&self) -> &Bytes {
+        &self.data
     }
 }
 

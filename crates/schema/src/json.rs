@@ -1,69 +1,60 @@
-//! JSON (RFC 8259) to the wire tree.
+//! JSON (RFC 8259) to the wire shape.
 //!
 //! Our own reader, because `serde_json` gives a number as `f64`: `128.147000` would come out as `128.147`, while
 //! the same callback in XML keeps its spelling. Its feature `arbitrary_precision` would keep it too, but is
 //! switched on for the whole program, where it breaks the untagged answers that async-nats reads from JetStream.
 //! A property test holds this reader to `serde_json`'s verdict and values.
 
-use std::borrow::Cow;
-
+use crate::document::{Document, Value};
 use crate::error::ParseError;
 use crate::parse::Limits;
 use crate::scan;
-use crate::tree::{Member, Node, Object};
+use crate::text::Text;
 
 /// Reads one JSON value that fills the text.
-pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Node<'a>, ParseError> {
-    let mut reader = Reader { text, at: 0, nodes: 0, limits, members: Vec::with_capacity(TYPICAL_MEMBERS) };
-    let node = reader.value(0)?;
+pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
+    let mut reader = Reader { text, at: 0, limits, document: Document::new() };
+    reader.value(Text::EMPTY, 0)?;
     reader.skip_white_space();
     match reader.at == text.len() {
-        true => Ok(node),
+        true => Ok(reader.document),
         false => Err(reader.unexpected("the end of the body")),
     }
-}
-
-fn literal(text: &str) -> Node<'_> {
-    Node::Literal(Cow::Borrowed(text))
 }
 
 struct Reader<'a, 'l> {
     text: &'a str,
     /// The byte offset of what is read next; always at a character's start.
     at: usize,
-    nodes: usize,
     limits: &'l Limits,
-    /// Read already, of all the objects that are open: each takes its own when it ends.
-    members: Vec<Member<'a>>,
+    document: Document<'a>,
 }
 
-/// Members that wait for the end of their object, over all levels; a job has about thirty.
-const TYPICAL_MEMBERS: usize = 32;
-
 impl<'a> Reader<'a, '_> {
-    fn value(&mut self, depth: usize) -> Result<Node<'a>, ParseError> {
-        self.nodes += 1;
-        if self.nodes > self.limits.max_nodes {
+    fn value(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
+        if self.document.len() >= self.limits.max_nodes {
             return Err(self.error(self.at, format!("more than {} values", self.limits.max_nodes)));
         }
         self.skip_white_space();
-        match self.peek() {
-            Some(b'{') => self.object(depth + 1).map(Node::Object),
-            Some(b'[') => self.array(depth + 1).map(Node::Array),
-            Some(b'"') => self.string().map(Node::Text),
-            Some(b'-' | b'0'..=b'9') => self.number().map(literal),
-            Some(b't') => self.word("true").map(literal),
-            Some(b'f') => self.word("false").map(literal),
-            Some(b'n') => self.word("null").map(|_| Node::EMPTY),
-            _ => Err(self.unexpected("a value")),
-        }
+        let scalar = match self.peek() {
+            Some(b'"') => Value::Text(self.string()?),
+            Some(b'{') => return self.object(name, depth + 1),
+            Some(b'[') => return self.array(name, depth + 1),
+            Some(b'-' | b'0'..=b'9') => Value::Literal(self.number()?),
+            Some(b't') => Value::Literal(self.word("true")?),
+            Some(b'f') => Value::Literal(self.word("false")?),
+            Some(b'n') => self.word("null").map(|_| Value::Text(Text::EMPTY))?,
+            _ => return Err(self.unexpected("a value")),
+        };
+        self.document.push(name, scalar);
+        Ok(())
     }
 
-    fn object(&mut self, depth: usize) -> Result<Object<'a>, ParseError> {
+    fn object(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         self.open(depth)?;
-        let own = self.members.len();
+        let object = self.document.open(name, Value::Object);
         if self.accept(b'}') {
-            return Ok(Object::default());
+            return Ok(());
         }
         loop {
             self.skip_white_space();
@@ -77,25 +68,26 @@ impl<'a> Reader<'a, '_> {
                 return Err(self.error(start, format!("a member name longer than {limit} bytes")));
             }
             self.expect(b':', "':' after a member name")?;
-            let value = self.value(depth)?;
-            self.members.push((name, value));
+            self.value(name, depth)?;
             if self.accept(b'}') {
-                return Ok(Object::gather(self.members.drain(own..).collect()));
+                self.document.close(&object);
+                return Ok(());
             }
             self.expect(b',', "',' or '}'")?;
         }
     }
 
-    fn array(&mut self, depth: usize) -> Result<Vec<Node<'a>>, ParseError> {
+    fn array(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         self.open(depth)?;
-        let mut items = Vec::new();
+        let array = self.document.open(name, Value::Array);
         if self.accept(b']') {
-            return Ok(items);
+            return Ok(());
         }
         loop {
-            items.push(self.value(depth)?);
+            self.value(Text::EMPTY, depth)?;
             if self.accept(b']') {
-                return Ok(items);
+                self.document.close(&array);
+                return Ok(());
             }
             self.expect(b',', "',' or ']'")?;
         }
@@ -113,19 +105,22 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Borrowed from the body, unless it holds an escape.
-    fn string(&mut self) -> Result<Cow<'a, str>, ParseError> {
+    fn string(&mut self) -> Result<Text<'a>, ParseError> {
         self.at += 1;
-        let mut text = Cow::Borrowed(self.plain_characters());
+        let plain = self.plain_characters();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(Text::Plain(plain));
+        }
+        let mut text = plain.to_owned();
         loop {
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(text);
+                    return Ok(Text::any(text));
                 }
                 Some(b'\\') => {
-                    let character = self.escape()?;
-                    let text = text.to_mut();
-                    text.push(character);
+                    text.push(self.escape()?);
                     text.push_str(self.plain_characters());
                 }
                 Some(_) => {

@@ -7,14 +7,16 @@
 //! bytes ──► parse ──► Callback (wire shape) ──► normalise ──► Event (domain shape, canonical JSON)
 //! ```
 //!
-//! * [`parse`] reads XML or JSON into one tree and recognises the callback's family.
+//! * [`parse`] reads XML or JSON into one list of nodes and recognises the callback's family.
 //! * [`normalise`] is the one crossing from the wire shape to the domain shape.
 //! * [`TaskEvent`], [`WorkflowEvent`] and [`ModerationEvent`] are what a subscriber written in Rust deserialises
 //!   from a published message.
 //!
-//! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists and
-//! times (`vocabulary.rs`), its facts (`facts.rs`) and, for subscribers, a typed event.
+//! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists,
+//! times and facts (`vocabulary.rs`, `facts.rs`) and, for subscribers, a typed event.
 
+mod canonical;
+mod document;
 mod encode;
 mod error;
 mod event;
@@ -25,8 +27,8 @@ mod moderation;
 mod normalise;
 mod parse;
 mod scan;
+mod text;
 mod timestamp;
-mod tree;
 mod typed;
 mod vocabulary;
 mod xml;

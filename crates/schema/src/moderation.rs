@@ -1,42 +1,58 @@
 //! Moderation's Simple form, renamed to the names of its Detail form.
 
-use std::borrow::Cow;
+use crate::canonical::members;
+use crate::document::{Document, Node, Value};
+use crate::text::Text;
+use crate::vocabulary::Place;
 
-use crate::tree::{Member, Node, Object};
-
-/// `porn_info.hit_flag` becomes `PornInfo.HitFlag`. `error` holds `code` and `message` of a callback whose code
-/// is not 0: Detail carries them in the element as well.
-pub(crate) fn in_detail_names<'a>(
-    data: Object<'a>,
-    error: Option<(Option<Node<'a>>, Option<Node<'a>>)>,
-) -> Object<'a> {
-    let (code, message) = error.unwrap_or_default();
-    let code = code.map(|node| (Cow::Borrowed("Code"), node));
-    let message = message.map(|node| (Cow::Borrowed("Message"), node));
-    let members = data.into_members().into_iter().map(rename);
-    Object::gather(members.chain(code).chain(message).collect())
-}
-
-fn rename<'a>((name, node): Member<'a>) -> Member<'a> {
-    match name.as_ref() {
-        "trace_id" => (Cow::Borrowed("JobId"), node),
-        "event" => (Cow::Borrowed("EventName"), node),
-        "forbidden_status" => (Cow::Borrowed("ForbidState"), node),
-        // Its members are the names of the object's own headers.
-        "cos_headers" => (Cow::Borrowed("CosHeaders"), node),
-        other => (Cow::Owned(pascal_case(other)), rename_within(node)),
-    }
-}
-
-fn rename_within(node: Node<'_>) -> Node<'_> {
-    match node {
-        Node::Object(object) => {
-            let members = object.into_members().into_iter();
-            let renamed = members.map(|(name, node)| (Cow::Owned(pascal_case(&name)), rename_within(node)));
-            Node::Object(Object::gather(renamed.collect()))
+/// The element of a Simple moderation: `porn_info.hit_flag` becomes `PornInfo.HitFlag`. With a `code` that is not 0, it
+/// holds `code` and `message` of the root as well, as Detail does.
+pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>) -> Document<'a> {
+    let mut document = Document::new();
+    let element = document.open(Text::EMPTY, Value::Object);
+    members(data, Place::Elsewhere, |name, nodes| {
+        for node in nodes {
+            match detail_name(name) {
+                Some(name) => document.copy(Text::Plain(name), *node),
+                None => copy_renamed(*node, &mut document),
+            }
         }
-        Node::Array(items) => Node::Array(items.into_iter().map(rename_within).collect()),
-        scalar => scalar,
+    });
+    if has_failed(root) {
+        for (name, detail_name) in [("code", "Code"), ("message", "Message")] {
+            root.named(name).for_each(|node| document.copy(Text::Plain(detail_name), node));
+        }
+    }
+    document.close(&element);
+    document
+}
+
+/// By name: where two become one, their order must not tell how the body was written.
+fn copy_renamed<'a>(node: Node<'_, 'a>, document: &mut Document<'a>) {
+    let copy = document.open(Text::any(pascal_case(node.name())), node.value().clone());
+    match node.is_object() {
+        true => members(node, Place::Elsewhere, |_, nodes| {
+            nodes.iter().for_each(|node| copy_renamed(*node, document));
+        }),
+        false => node.children().for_each(|item| copy_renamed(item, document)),
+    }
+    document.close(&copy);
+}
+
+/// Whether the `code` of a Simple moderation says so.
+pub(crate) fn has_failed(root: Node<'_, '_>) -> bool {
+    root.only("code").and_then(Node::scalar).is_some_and(|code| code != "0")
+}
+
+/// The names that differ by more than their spelling.
+fn detail_name(name: &str) -> Option<&'static str> {
+    match name {
+        "trace_id" => Some("JobId"),
+        "event" => Some("EventName"),
+        "forbidden_status" => Some("ForbidState"),
+        // Its members are the names of the object's own headers.
+        "cos_headers" => Some("CosHeaders"),
+        _ => None,
     }
 }
 

@@ -1,10 +1,11 @@
-//! Bytes to a callback: sniff the encoding, read the tree, recognise the family.
+//! Bytes to a callback: sniff the encoding, read the nodes, recognise the family.
 
 use std::borrow::Cow;
 
+use crate::document::Document;
 use crate::error::ParseError;
 use crate::family::{self, Family};
-use crate::tree::{Node, Object, is_blank};
+use crate::text::is_blank;
 use crate::{json, xml};
 
 /// A well-formed callback of a known family, still in the vendor's shape. See [`crate::normalise`].
@@ -13,10 +14,7 @@ pub struct Callback<'a> {
     pub(crate) family: Family,
     /// `EventName` at the root, or `data.event`; kept for moderation, whose subject holds it.
     pub(crate) event: Option<Cow<'a, str>>,
-    /// `code` and `message` of a Simple moderation whose code is not 0.
-    pub(crate) error: Option<(Option<Node<'a>>, Option<Node<'a>>)>,
-    /// Each becomes one event.
-    pub(crate) elements: Vec<Object<'a>>,
+    pub(crate) document: Document<'a>,
 }
 
 impl Callback<'_> {
@@ -99,7 +97,7 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
     let text = std::str::from_utf8(body).map_err(|e| {
         ParseError::syntax(body, e.valid_up_to(), "not UTF-8, the only encoding that Tencent CI sends")
     })?;
-    let root = match format {
+    let document = match format {
         Format::Xml => xml::read(text, limits)?,
         Format::Json => json_root(json::read(text, limits)?)?,
         Format::Form => {
@@ -116,12 +114,12 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
             return Err(ParseError::syntax(body, at, "neither XML nor JSON: expected '<' or '{'"));
         }
     };
-    family::recognise(root, limits)
+    family::recognise(document, limits)
 }
 
-fn json_root(node: Node<'_>) -> Result<Object<'_>, ParseError> {
-    match node {
-        Node::Object(object) => Ok(family::without_response_root(object)),
+fn json_root(document: Document<'_>) -> Result<Document<'_>, ParseError> {
+    match document.root() {
+        Some(root) if root.is_object() => Ok(family::without_response_root(document)),
         _ => Err(ParseError::shape("a JSON array: a callback is an object")),
     }
 }

@@ -10,6 +10,13 @@ pub(crate) fn json_plain(bytes: &[u8]) -> usize {
     first(bytes, in_word, |b| b < b' ' || b == b'"' || b == b'\\').unwrap_or(bytes.len())
 }
 
+/// How many bytes from the start are XML's character data and could stand in a JSON string as they are.
+#[inline]
+pub(crate) fn xml_plain(bytes: &[u8]) -> usize {
+    let in_word = |word| control(word) | equal(word, b'<') | equal(word, b'"') | equal(word, b'\\');
+    first(bytes, in_word, |b| b < b' ' || matches!(b, b'<' | b'"' | b'\\')).unwrap_or(bytes.len())
+}
+
 /// How many bytes from the start are at most U+0020: blanks, where control characters are ruled out.
 #[inline]
 pub(crate) fn blanks(bytes: &[u8]) -> usize {
@@ -78,6 +85,8 @@ mod tests {
         fn runs_end_where_a_look_at_every_byte_ends_them(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x1E_u8..0x24, 0x5B_u8..0x5E, 0x3B_u8..0x3E], 0..40)) {
             let ends = |b: &u8| *b < b' ' || *b == b'"' || *b == b'\\';
             prop_assert_eq!(json_plain(&bytes), bytes.iter().position(ends).unwrap_or(bytes.len()));
+            let ends = |b: &u8| *b < b' ' || *b == b'"' || *b == b'\\' || *b == b'<';
+            prop_assert_eq!(xml_plain(&bytes), bytes.iter().position(ends).unwrap_or(bytes.len()));
             prop_assert_eq!(blanks(&bytes), bytes.iter().position(|&b| b > b' ').unwrap_or(bytes.len()));
             prop_assert_eq!(position(&bytes, b'<'), bytes.iter().position(|&b| b == b'<'));
         }

@@ -1,17 +1,16 @@
 //! The vendor's spellings of a time, respelled as RFC 3339.
 
-use std::borrow::Cow;
-
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::text::Text;
+
 /// `2022-06-30T18:47:18+0800`, `2020-12-01 11:00:41+0800` and `2021-08-10T21:01:10+08:00` become
 /// `…T…+08:00`; what is not a time (`-`, seconds) stays as it came.
-pub(crate) fn to_rfc3339(text: Cow<'_, str>) -> Cow<'_, str> {
-    let respelled = respell(&text);
-    match respelled {
-        Some(respelled) if is_time(&respelled) => Cow::Owned(respelled),
-        _ => text,
+pub(crate) fn to_rfc3339<'a>(text: &Text<'a>) -> Text<'a> {
+    match respell(text) {
+        Some(respelled) if is_time(&respelled) => Text::any(respelled),
+        _ => text.clone(),
     }
 }
 
@@ -101,7 +100,7 @@ mod tests {
             ("2022-06-30T18:47:18+é80", "2022-06-30T18:47:18+é80"),
         ];
         for (text, expected) in rows {
-            assert_eq!(to_rfc3339(Cow::Borrowed(text)), expected);
+            assert_eq!(*to_rfc3339(&Text::Plain(text)), *expected);
         }
     }
 }

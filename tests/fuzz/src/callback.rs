@@ -136,7 +136,7 @@ fn canonical(payload: &[u8]) -> Result<&str, String> {
 /// A message that is sent as a callback gives itself.
 fn comes_to_itself(event: &Event<'_>, data: &str, family: Family) -> Result<(), String> {
     let facts = event.facts();
-    let (name, element) = match (event.kind(), facts.event) {
+    let (name, element) = match (event.kind(), facts.event.as_deref()) {
         (Kind::Task, _) => ("TaskFinish", "JobsDetail"),
         (Kind::Workflow, _) => ("WorkflowFinish", "WorkflowExecution"),
         (Kind::Moderation, Some(name)) if name.starts_with("Review") => (name, "JobsDetail"),
@@ -150,7 +150,7 @@ fn comes_to_itself(event: &Event<'_>, data: &str, family: Family) -> Result<(), 
     let again = parse(body.as_bytes(), &limits).map_err(|e| format!("{e}: {body}"))?;
     let Normalised::Events(again) = normalise(again) else { return Err(format!("the probe: {body}")) };
     hold!(again.len() == 1, "{} events of {body}", again.len());
-    let message = String::from_utf8_lossy(&again[0].data()).into_owned();
+    let message = String::from_utf8_lossy(again[0].data()).into_owned();
     hold!(message == data, "{data} comes to {message}");
     // The Simple form says outside the published element that a review failed.
     let same = family == Family::ModerationSimple || again[0].facts() == facts;

@@ -1,4 +1,4 @@
-//! XML to the wire tree.
+//! XML to the wire shape.
 //!
 //! What a stranger could abuse is not read: no DTD, no entities beyond XML's five, bounded depth and number of
 //! elements. Attributes are checked and left out: no callback carries any.
@@ -10,63 +10,63 @@ use std::borrow::Cow;
 use quick_xml::Reader;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
+use crate::document::{Document, Open, Value};
 use crate::error::ParseError;
 use crate::parse::Limits;
-use crate::tree::{Member, Node, Object, is_blank};
+use crate::text::{Text, is_blank};
 
 /// Attributes on one element. Checking that none repeats costs the square of their number.
 const MAX_ATTRIBUTES: usize = 64;
 
-/// What one allocation should hold of an element's children.
-const TYPICAL_CHILDREN: usize = 8;
+/// The root element of every callback in XML.
+const ROOT: &str = "Response";
 
 /// The name under which text beside child elements is kept, as common XML to JSON converters call it.
 const MIXED_TEXT: &str = "#text";
 
-/// Reads a document whose root is `Response`; gives that root's members.
-pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Object<'a>, ParseError> {
+/// Reads a document whose root is `Response`.
+pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
     match plain::read(text, limits) {
-        Some(root) => Ok(root),
+        Some(document) => Ok(document),
         None => read_any(text, limits),
     }
 }
 
 /// Reads whatever XML allows, and explains what it does not.
-fn read_any<'a>(text: &'a str, limits: &Limits) -> Result<Object<'a>, ParseError> {
+fn read_any<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
     if let Some(at) = forbidden_character(text) {
         return Err(ParseError::syntax(text.as_bytes(), at, "a character that XML does not allow"));
     }
-    let mut document = Document { text, limits, open: Vec::with_capacity(8), nodes: 0, root: None };
+    let mut reading = Reading { text, limits, open: Vec::with_capacity(8), document: Document::new() };
     let mut reader = Reader::from_str(text);
     loop {
         let at = position(reader.buffer_position());
         match reader.read_event() {
-            Ok(Event::Eof) => return document.finish(),
-            Ok(event) => document.event(event, at)?,
+            Ok(Event::Eof) => return reading.finish(),
+            Ok(event) => reading.event(event, at)?,
             Err(error) => {
                 let at = position(reader.error_position());
-                return Err(document.error(at, explain(&error)));
+                return Err(reading.error(at, explain(&error)));
             }
         }
     }
 }
 
-struct Document<'a, 'l> {
+struct Reading<'a, 'l> {
     text: &'a str,
     limits: &'l Limits,
     /// The elements that are open, outermost first.
     open: Vec<Element<'a>>,
-    nodes: usize,
-    root: Option<(&'a str, Node<'a>)>,
+    document: Document<'a>,
 }
 
 struct Element<'a> {
     name: &'a str,
+    node: Open,
     text: Cow<'a, str>,
-    children: Vec<Member<'a>>,
 }
 
-impl<'a> Document<'a, '_> {
+impl<'a> Reading<'a, '_> {
     fn event(&mut self, event: Event<'a>, at: usize) -> Result<(), ParseError> {
         match event {
             Event::Start(tag) => self.start(&tag, at),
@@ -94,14 +94,13 @@ impl<'a> Document<'a, '_> {
     }
 
     fn start(&mut self, tag: &BytesStart<'a>, at: usize) -> Result<(), ParseError> {
-        if self.root.is_some() {
+        if self.open.is_empty() && self.document.root().is_some() {
             return Err(self.error(at, "a second root element"));
         }
         if self.open.len() >= self.limits.max_depth {
             return Err(self.error(at, format!("elements nest deeper than {}", self.limits.max_depth)));
         }
-        self.nodes += 1;
-        if self.nodes > self.limits.max_nodes {
+        if self.document.len() >= self.limits.max_nodes {
             return Err(self.error(at, format!("more than {} elements", self.limits.max_nodes)));
         }
         // The reader borrows from `self.text`, but its tag hands out names for its own life only.
@@ -112,30 +111,28 @@ impl<'a> Document<'a, '_> {
         };
         self.bounded(name.len(), "an element name", at)?;
         self.attributes(tag, at)?;
-        self.open.push(Element { name, text: Cow::Borrowed(""), children: Vec::new() });
+        let node = self.document.open(Text::any(name), Value::Object);
+        self.open.push(Element { name, node, text: Cow::Borrowed("") });
         Ok(())
     }
 
     /// The reader has seen to it that this end tag closes the innermost element.
     fn end(&mut self) {
-        let Some(element) = self.open.pop() else { return };
-        let (name, node) = (element.name, element.into_node());
-        match self.open.last_mut() {
-            Some(parent) => {
-                if parent.children.is_empty() {
-                    parent.children.reserve(TYPICAL_CHILDREN);
-                }
-                parent.children.push((Cow::Borrowed(name), node));
-            }
-            None => self.root = Some((name, node)),
+        let Some(Element { node, text, .. }) = self.open.pop() else { return };
+        if self.document.is_empty(&node) {
+            self.document.set(&node, Value::Text(Text::any(text)));
+        } else if !is_blank(&text) {
+            self.document.push(Text::any(MIXED_TEXT), Value::Text(Text::any(text)));
         }
+        self.document.close(&node);
     }
 
     fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {
         match self.open.last_mut() {
             Some(element) if element.text.is_empty() => element.text = text,
             // The line breaks between pretty-printed children.
-            Some(element) if !element.children.is_empty() && is_blank(&text) && is_blank(&element.text) => {}
+            Some(element)
+                if !self.document.is_empty(&element.node) && is_blank(&text) && is_blank(&element.text) => {}
             Some(element) => element.text.to_mut().push_str(&text),
             None if is_blank(&text) => {}
             None => {
@@ -200,16 +197,16 @@ impl<'a> Document<'a, '_> {
         }
     }
 
-    fn finish(self) -> Result<Object<'a>, ParseError> {
+    fn finish(self) -> Result<Document<'a>, ParseError> {
         if let Some(element) = self.open.last() {
             let message = format!("the body ends inside <{}>: cut off?", shorten(element.name));
             return Err(self.error(self.text.len(), message));
         }
-        match self.root {
-            Some(("Response", Node::Object(object))) => Ok(object),
-            Some(("Response", _)) => Ok(Object::default()),
-            Some((name, _)) => {
-                Err(ParseError::shape(format!("the root element is <{}>, not <Response>", shorten(name))))
+        match self.document.root() {
+            Some(root) if **root.name() == *ROOT => Ok(self.document),
+            Some(root) => {
+                let name = shorten(root.name());
+                Err(ParseError::shape(format!("the root element is <{name}>, not <{ROOT}>")))
             }
             None => Err(self.error(self.text.len(), "no root element: cut off?")),
         }
@@ -217,19 +214,6 @@ impl<'a> Document<'a, '_> {
 
     fn error(&self, at: usize, message: impl Into<String>) -> ParseError {
         ParseError::syntax(self.text.as_bytes(), at, message)
-    }
-}
-
-impl<'a> Element<'a> {
-    fn into_node(self) -> Node<'a> {
-        let Self { text, mut children, .. } = self;
-        if children.is_empty() {
-            return Node::Text(text);
-        }
-        if !is_blank(&text) {
-            children.push((Cow::Borrowed(MIXED_TEXT), Node::Text(text)));
-        }
-        Node::Object(Object::gather(children))
     }
 }
 

@@ -2,43 +2,36 @@
 //! holds no reference and stands in leaves only.
 //!
 //! Never the last word: whatever is not of this kind, or is wrong, gives `None`, and the general reader decides.
-//! Where this one gives a tree, the general reader gives the same (a property below).
+//! Where this one gives a document, the general reader gives the same (a property below).
 
-use std::borrow::Cow;
-
+use super::ROOT;
+use crate::document::{Document, Value};
 use crate::parse::Limits;
 use crate::scan;
-use crate::tree::{Member, Node, Object, is_blank};
+use crate::text::{Text, is_blank};
 
-/// The members of the root `Response`, or `None` for the general reader.
-pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Object<'a>> {
+/// A document whose root is `Response`, or `None` for the general reader.
+pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
     if !is_plain(text) {
         return None;
     }
-    let mut reader = Reader { text, at: 0, limits, nodes: 0, members: Vec::with_capacity(TYPICAL_MEMBERS) };
+    let mut reader = Reader { text, at: 0, limits, document: Document::new() };
     reader.skip_declaration()?;
     if !reader.opens_after_blanks()? {
         return None;
     }
-    let (name, node) = reader.element(1)?;
-    let is_end = is_blank(&text[reader.at..]);
-    match node {
-        Node::Object(object) if name == "Response" && is_end => Some(object),
-        _ => None,
-    }
+    reader.element(1)?;
+    let is_whole = is_blank(&text[reader.at..]);
+    let root = reader.document.root()?;
+    (is_whole && **root.name() == *ROOT && root.is_object()).then_some(reader.document)
 }
-
-/// Members that wait for the end of their element, over all levels; a job has about thirty.
-const TYPICAL_MEMBERS: usize = 32;
 
 struct Reader<'a, 'l> {
     text: &'a str,
     /// Always at a character's start.
     at: usize,
     limits: &'l Limits,
-    nodes: usize,
-    /// Read already, of all the elements that are open: each takes its own when it ends.
-    members: Vec<Member<'a>>,
+    document: Document<'a>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -53,46 +46,59 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// The element whose `<` has been read.
-    fn element(&mut self, depth: usize) -> Option<Member<'a>> {
-        self.nodes += 1;
-        if depth > self.limits.max_depth || self.nodes > self.limits.max_nodes {
+    fn element(&mut self, depth: usize) -> Option<()> {
+        if depth > self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
             return None;
         }
         let name = self.name()?;
-        let node = match self.next()? {
-            b'>' => self.content(depth)?,
-            b'/' if self.next()? == b'>' => return Some((Cow::Borrowed(name), Node::EMPTY)),
+        match self.next()? {
+            b'>' => self.content(name, depth)?,
+            b'/' if self.next()? == b'>' => {
+                self.document.push(Text::Plain(name), Value::Text(Text::EMPTY));
+                return Some(());
+            }
             _ => return None,
-        };
+        }
         let rest = self.bytes().get(self.at..)?.strip_prefix(name.as_bytes())?;
         self.at += name.len() + 1;
-        (rest.first()? == &b'>').then_some((Cow::Borrowed(name), node))
+        (rest.first()? == &b'>').then_some(())
     }
 
     /// What stands between an element's tags, up to the `</` of its end tag.
-    fn content(&mut self, depth: usize) -> Option<Node<'a>> {
+    #[inline]
+    fn content(&mut self, name: &'a str, depth: usize) -> Option<()> {
         let start = self.at;
-        let own = self.members.len();
         // Most elements are leaves whose text does not begin with a blank.
-        while self.bytes().get(start)? <= &b'<' && self.opens_after_blanks()? {
-            let member = self.element(depth + 1)?;
-            self.members.push(member);
+        let has_elements = self.bytes().get(start)? <= &b'<' && self.opens_after_blanks()?;
+        if has_elements {
+            let object = self.document.open(Text::Plain(name), Value::Object);
+            self.element(depth + 1)?;
+            while self.opens_after_blanks()? {
+                self.element(depth + 1)?;
+            }
+            self.document.close(&object);
+        } else {
+            let text = self.text_from(start)?;
+            self.document.push(Text::Plain(name), Value::Text(text));
         }
-        let is_leaf = self.members.len() == own;
-        if is_leaf {
-            self.at = start + scan::position(&self.bytes()[start..], b'<')?;
+        (self.next()? == b'<' && self.next()? == b'/').then_some(())
+    }
+
+    /// A leaf's text, up to the next `<`.
+    #[inline]
+    fn text_from(&mut self, start: usize) -> Option<Text<'a>> {
+        let bytes = &self.bytes()[start..];
+        let plain = scan::xml_plain(bytes);
+        if *bytes.get(plain)? == b'<' {
+            self.at = start + plain;
+            return Some(Text::Plain(&self.text[start..self.at]));
         }
-        let end = self.at;
-        if self.next()? != b'<' || self.next()? != b'/' {
-            return None;
-        }
-        Some(match is_leaf {
-            true => Node::Text(Cow::Borrowed(&self.text[start..end])),
-            false => Node::Object(Object::gather(self.members.drain(own..).collect())),
-        })
+        self.at = start + plain + scan::position(&bytes[plain..], b'<')?;
+        Some(Text::any(&self.text[start..self.at]))
     }
 
     /// Skips blanks; if a start tag follows, its `<` as well.
+    #[inline]
     fn opens_after_blanks(&mut self) -> Option<bool> {
         self.at += scan::blanks(&self.bytes()[self.at..]);
         let opens = *self.bytes().get(self.at)? == b'<' && *self.bytes().get(self.at + 1)? != b'/';
@@ -100,6 +106,7 @@ impl<'a> Reader<'a, '_> {
         Some(opens)
     }
 
+    #[inline]
     fn name(&mut self) -> Option<&'a str> {
         let start = self.at;
         let bytes = &self.bytes()[start..];
@@ -110,6 +117,7 @@ impl<'a> Reader<'a, '_> {
         is_name.then(|| &self.text[start..self.at])
     }
 
+    #[inline]
     fn next(&mut self) -> Option<u8> {
         let next = self.bytes().get(self.at).copied();
         self.at += 1;
@@ -163,8 +171,8 @@ mod tests {
         }
 
         #[test]
-        fn a_tree_is_read_alike(tree in element(4)) {
-            let body = format!("<Response>{tree}<Z/></Response>");
+        fn nested_elements_are_read_alike(elements in element(4)) {
+            let body = format!("<Response>{elements}<Z/></Response>");
             prop_assert!(agree(&body), "not read as plain: {body}");
         }
     }

@@ -141,7 +141,7 @@ fn judge(body: &[u8]) -> Result<Option<ParseError>, String> {
                 for event in &events {
                     let _ = event.facts();
                     let is_json =
-                        serde_json::from_slice::<&serde_json::value::RawValue>(&event.data()).is_ok();
+                        serde_json::from_slice::<&serde_json::value::RawValue>(event.data()).is_ok();
                     hold!(is_json, "a message that is not JSON");
                 }
             }

@@ -20,7 +20,7 @@ use budget::{Budget, Verdict};
 use valgrind::Valgrind;
 
 /// What a callback goes through, in order; the program includes those before the one it is told.
-const STAGES: [&str; 4] = ["parse", "normalise", "encode", "route"];
+const STAGES: [&str; 3] = ["parse", "normalise", "route"];
 /// A program is run this many times less, and more, so that what it does besides cancels out.
 const FEW: u64 = 2;
 /// Enough callbacks that what differs between two runs, such as hashing with random keys, is spread thin.

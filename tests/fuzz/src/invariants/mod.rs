@@ -28,7 +28,7 @@ pub(crate) fn message_of(body: &[u8], family: Family) -> Option<String> {
         return None;
     }
     match normalise(callback) {
-        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data()).ok(),
+        Normalised::Events(events) if events.len() == 1 => String::from_utf8(events[0].data().to_vec()).ok(),
         _ => None,
     }
 }

@@ -131,7 +131,7 @@ fn is_read_alike_with_a_comment(body: &[u8]) -> Result<(), String> {
 /// Every message, or why there is none.
 fn messages_of(body: &[u8]) -> Result<Vec<Vec<u8>>, ParseError> {
     Ok(match normalise(parse(body, &Limits::default())?) {
-        Normalised::Events(events) => events.iter().map(ci_bridge_schema::Event::data).collect(),
+        Normalised::Events(events) => events.iter().map(|event| event.data().to_vec()).collect(),
         Normalised::Probe => Vec::new(),
     })
 }
