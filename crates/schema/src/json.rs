@@ -105,6 +105,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Borrowed from the body, unless it holds an escape.
+    #[inline]
     fn string(&mut self) -> Result<Text<'a>, ParseError> {
         self.at += 1;
         let plain = self.plain_characters();
@@ -112,6 +113,11 @@ impl<'a> Reader<'a, '_> {
             self.at += 1;
             return Ok(Text::Plain(plain));
         }
+        self.escaped_string(plain)
+    }
+
+    /// The rest of a string that begins with `plain`.
+    fn escaped_string(&mut self, plain: &str) -> Result<Text<'a>, ParseError> {
         let mut text = plain.to_owned();
         loop {
             match self.peek() {
@@ -131,6 +137,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    #[inline]
     fn plain_characters(&mut self) -> &'a str {
         let start = self.at;
         self.at += scan::json_plain(&self.text.as_bytes()[start..]);
@@ -224,6 +231,7 @@ impl<'a> Reader<'a, '_> {
         Ok(&self.text[start..self.at])
     }
 
+    #[inline]
     fn accept(&mut self, wanted: u8) -> bool {
         self.skip_white_space();
         let found = self.peek() == Some(wanted);
@@ -238,10 +246,12 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
+    #[inline]
     fn skip_white_space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;

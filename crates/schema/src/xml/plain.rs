@@ -93,7 +93,12 @@ impl<'a> Reader<'a, '_> {
             self.at = start + plain;
             return Some(Text::Plain(&self.text[start..self.at]));
         }
-        self.at = start + plain + scan::position(&bytes[plain..], b'<')?;
+        self.unusual_text_from(start, plain)
+    }
+
+    /// A text of which `plain` bytes are, and the next is not.
+    fn unusual_text_from(&mut self, start: usize, plain: usize) -> Option<Text<'a>> {
+        self.at = start + plain + scan::position(&self.bytes()[start + plain..], b'<')?;
         Some(Text::any(&self.text[start..self.at]))
     }
 
@@ -134,10 +139,9 @@ impl<'a> Reader<'a, '_> {
 fn is_plain(text: &str) -> bool {
     let forbidden = |b: u8| (b < b' ' && b != b'\t' && b != b'\n') || b == b'&';
     // Without a branch, the compiler looks at many bytes at a time.
-    let (other, full_width) = text
-        .bytes()
-        .fold((false, false), |(other, full_width), b| (other | forbidden(b), full_width | (b == 0xEF)));
-    !(other || full_width && text.contains(['\u{FFFE}', '\u{FFFF}']))
+    let is_plain = !text.bytes().fold(false, |found, b| found | forbidden(b));
+    let may_hold_full_width = || !text.is_ascii() && text.as_bytes().contains(&0xEF);
+    is_plain && !(may_hold_full_width() && text.contains(['\u{FFFE}', '\u{FFFF}']))
 }
 
 /// The bytes that a name is made of, by their value.
