@@ -11,9 +11,14 @@ use async_nats::header::{self, HeaderValue, NATS_EXPECTED_STREAM, NATS_MESSAGE_I
 
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 
-/// Shapes that are kept; there are some for each kind of message and each stream, by which headers are there. Should there
-/// be more, the rest is made anew each time.
-const MAX_SHAPES: usize = 32;
+/// Shapes that are kept. An event has time, object and trace, or not; with its attributes in the body, the trace alone:
+/// that makes ten for each of three kinds, in each stream. Quarantine has three. So two streams of events fit, in both
+/// formats. Should there be more, the rest is made anew each time.
+const MAX_SHAPES: usize = 64;
+
+/// The longest value that a shape keeps, in bytes: a usual source, the longest name of a bucket in it, takes half. A
+/// sender chooses the source of the first message, and all that follow copy what is kept of it.
+const MAX_KEPT_VALUE: usize = 128;
 
 /// Makes maps of headers.
 #[derive(Debug, Default)]
@@ -35,23 +40,38 @@ struct Shape {
 impl HeaderMaps {
     /// The headers of a message that `stream` must take, if one must.
     pub(super) fn of(&self, message: &Message, stream: Option<&Arc<str>>) -> HeaderMap {
-        let known = self.known(message, stream);
-        known.unwrap_or_else(|| self.learn(message, stream)).with_values_of(message)
+        self.shape_of(message, stream).with_values_of(message)
     }
 
-    fn known(&self, message: &Message, stream: Option<&Arc<str>>) -> Option<Arc<Shape>> {
+    fn shape_of(&self, message: &Message, stream: Option<&Arc<str>>) -> Arc<Shape> {
         let shapes = self.shapes.read().unwrap_or_else(PoisonError::into_inner);
-        shapes.iter().find(|shape| shape.fits(message, stream)).map(Arc::clone)
+        let known = find(&shapes, message, stream);
+        let is_full = shapes.len() >= MAX_SHAPES;
+        drop(shapes);
+        match known {
+            Some(shape) => shape,
+            // Nothing more is learned, so nobody is made to wait for the lock.
+            None if is_full => Arc::new(Shape::of(message, stream)),
+            None => self.learn(message, stream),
+        }
     }
 
     fn learn(&self, message: &Message, stream: Option<&Arc<str>>) -> Arc<Shape> {
         let shape = Arc::new(Shape::of(message, stream));
         let mut shapes = self.shapes.write().unwrap_or_else(PoisonError::into_inner);
+        // Of messages that come together, each finds its shape missing.
+        if let Some(known) = find(&shapes, message, stream) {
+            return known;
+        }
         if shapes.len() < MAX_SHAPES {
             shapes.push(Arc::clone(&shape));
         }
         shape
     }
+}
+
+fn find(shapes: &[Arc<Shape>], message: &Message, stream: Option<&Arc<str>>) -> Option<Arc<Shape>> {
+    shapes.iter().find(|shape| shape.fits(message, stream)).map(Arc::clone)
 }
 
 impl Shape {
@@ -64,7 +84,8 @@ impl Shape {
         }
         for (name, value) in message.headers.iter() {
             // What the next message replaces anyway need not be copied first.
-            let value = if is_repeated(name) { value } else { "" };
+            let is_kept = is_repeated(name) && value.len() <= MAX_KEPT_VALUE;
+            let value = if is_kept { value } else { "" };
             headers.push(name, value.to_owned());
             map.insert(header::HeaderName::from_static(name.as_str()), header_value(value));
         }
@@ -153,11 +174,39 @@ mod tests {
     fn shapes_are_bounded() {
         let header_maps = HeaderMaps::default();
         let message = message(&[(HeaderName::CeId, "1")], b"1");
-        for number in 0..2 * MAX_SHAPES {
+        let assert_made = |number: usize| {
             let stream: Arc<str> = number.to_string().into();
             let map = header_maps.of(&message, Some(&stream));
             assert_eq!(map.get(NATS_EXPECTED_STREAM).map(HeaderValue::as_str), Some(&*stream));
+        };
+        (0..MAX_SHAPES).for_each(assert_made);
+        let shapes = header_maps.shapes.read().unwrap();
+        assert_eq!(shapes.len(), MAX_SHAPES);
+        // Whoever asked for the lock to write would now wait for ever.
+        (MAX_SHAPES..2 * MAX_SHAPES).for_each(assert_made);
+        assert_eq!(shapes.len(), MAX_SHAPES);
+    }
+
+    #[test]
+    fn a_shape_is_learned_once() {
+        let header_maps = HeaderMaps::default();
+        let message = message(&[(HeaderName::CeId, "1")], b"1");
+        let learned = [(); 2].map(|()| header_maps.learn(&message, None));
+        assert!(Arc::ptr_eq(&learned[0], &learned[1]));
+        assert_eq!(header_maps.shapes.read().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn no_message_makes_those_after_it_large() {
+        let long: &'static str = "x".repeat(1 << 20).leak();
+        let header_maps = HeaderMaps::default();
+        for source in [long, "/ci/a", &long[..MAX_KEPT_VALUE + 1]] {
+            let map = header_maps.of(&message(&[(HeaderName::CeSource, source)], b"1"), None);
+            assert_eq!(map.get("ce-source").map(HeaderValue::as_str), Some(source));
         }
-        assert_eq!(header_maps.shapes.read().unwrap().len(), MAX_SHAPES);
+        let shapes = header_maps.shapes.read().unwrap();
+        assert_eq!(shapes.len(), 1);
+        assert_eq!(shapes[0].map.get("ce-source").map(HeaderValue::as_str), Some(""));
+        assert_eq!(shapes[0].headers.iter().collect::<Vec<_>>(), [(HeaderName::CeSource, "")]);
     }
 }
