@@ -104,7 +104,8 @@ pub(super) fn read(answer: &async_nats::Message, expected_stream: &Arc<str>) -> 
 fn usual(answer: &[u8], expected_stream: &str) -> Option<u64> {
     let rest = answer.strip_prefix(b"{\"stream\":\"")?.strip_prefix(expected_stream.as_bytes())?;
     // Older servers put a blank behind the comma.
-    let rest = rest.strip_prefix(b"\",")?.trim_ascii_start();
+    let rest = rest.strip_prefix(b"\",")?;
+    let rest = rest.strip_prefix(b" ").unwrap_or(rest);
     let digits = rest.strip_prefix(b"\"seq\":")?.strip_suffix(b"}")?;
     // More digits could be too large a number, and a zero in front is no JSON.
     let is_number =
@@ -137,6 +138,8 @@ mod tests {
         assert_eq!(usual(r#"{"stream":"CI","seq":20}"#), Some(20));
         assert_eq!(usual(r#"{"stream":"CI","seq":9223372036854775807}"#), Some(i64::MAX as u64));
         for unusual in [
+            "{\"stream\":\"CI\",\x0c\"seq\":1}",
+            r#"{"stream":"CI",  "seq":1}"#,
             r#"{"stream":"CI", "seq":0}"#,
             r#"{"stream":"CI", "seq":01}"#,
             r#"{"stream":"CI", "seq":}"#,

@@ -46,6 +46,10 @@ pub(super) fn decode(record: Bytes) -> Option<Message> {
     let mut headers = Headers::default();
     for _ in 0..count {
         let name = *HeaderName::ALL.get(usize::from(take(&mut rest, 1)?[0]))?;
+        // No message has a name twice, and what makes its headers counts on that.
+        if headers.iter().any(|(have, _)| have == name) {
+            return None;
+        }
         headers.push(name, take_text(&mut rest)?);
     }
     let payload = take_prefixed(&mut rest)?;
@@ -104,6 +108,13 @@ mod tests {
         let record = encode(&message(), now);
         assert_eq!(since(&record), Some(now));
         assert_eq!(decode(record.into()), Some(message()));
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_no_message() {
+        let mut twice = message();
+        twice.headers.push(HeaderName::CeSource, "/ci/other");
+        assert_eq!(decode(encode(&twice, SystemTime::UNIX_EPOCH).into()), None);
     }
 
     #[test]
