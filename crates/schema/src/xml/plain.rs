@@ -5,7 +5,7 @@
 //! Where this one gives a document, the general reader gives the same (a property below).
 
 use super::ROOT;
-use crate::document::{Document, Value};
+use crate::document::{Document, Open, Value};
 use crate::parse::Limits;
 use crate::scan;
 use crate::text::{Text, is_blank};
@@ -15,12 +15,9 @@ pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
     if !is_plain(text) {
         return None;
     }
-    let mut reader = Reader { text, at: 0, limits, document: Document::new() };
+    let mut reader = Reader { text, at: 0, limits, document: Document::new(), open: Vec::with_capacity(8) };
     reader.skip_declaration()?;
-    if !reader.opens_after_blanks()? {
-        return None;
-    }
-    reader.element(1)?;
+    reader.root()?;
     let is_whole = is_blank(&text[reader.at..]);
     let root = reader.document.root()?;
     (is_whole && **root.name() == *ROOT && root.is_object()).then_some(reader.document)
@@ -32,6 +29,8 @@ struct Reader<'a, 'l> {
     at: usize,
     limits: &'l Limits,
     document: Document<'a>,
+    /// The elements with elements in them that have not ended, outermost first.
+    open: Vec<(&'a str, Open)>,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -45,43 +44,67 @@ impl<'a> Reader<'a, '_> {
         encoding.eq_ignore_ascii_case("utf-8").then_some(())
     }
 
-    /// The element whose `<` has been read.
-    fn element(&mut self, depth: usize) -> Option<()> {
-        if depth > self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
+    /// The root element, with all that is within it.
+    fn root(&mut self) -> Option<()> {
+        loop {
+            self.skip_blanks();
+            if self.next()? != b'<' {
+                return None;
+            }
+            if *self.bytes().get(self.at)? == b'/' {
+                self.at += 1;
+                let (name, node) = self.open.pop()?;
+                self.end_tag(name)?;
+                self.document.close(&node);
+            } else {
+                self.element()?;
+            }
+            if self.open.is_empty() {
+                return Some(());
+            }
+        }
+    }
+
+    /// The element whose `<` has been read: the whole of a leaf, or the start tag of one with elements in it.
+    #[inline]
+    fn element(&mut self) -> Option<()> {
+        if self.open.len() >= self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
             return None;
         }
         let name = self.name()?;
         match self.next()? {
-            b'>' => self.content(name, depth)?,
+            b'>' => {}
             b'/' if self.next()? == b'>' => {
                 self.document.push(Text::Plain(name), Value::Text(Text::EMPTY));
                 return Some(());
             }
             _ => return None,
         }
+        let start = self.at;
+        // Most elements are leaves whose text does not begin with a blank.
+        if self.bytes().get(start)? <= &b'<' {
+            self.skip_blanks();
+            if *self.bytes().get(self.at)? == b'<' && *self.bytes().get(self.at + 1)? != b'/' {
+                self.open.push((name, self.document.open(Text::Plain(name), Value::Object)));
+                return Some(());
+            }
+        }
+        let text = self.text_from(start)?;
+        self.document.push(Text::Plain(name), Value::Text(text));
+        // Where the text ends stands a `<`.
+        self.at += 1;
+        if self.next()? != b'/' {
+            return None;
+        }
+        self.end_tag(name)
+    }
+
+    /// The end tag of this name, whose `</` has been read.
+    #[inline]
+    fn end_tag(&mut self, name: &str) -> Option<()> {
         let rest = self.bytes().get(self.at..)?.strip_prefix(name.as_bytes())?;
         self.at += name.len() + 1;
         (rest.first()? == &b'>').then_some(())
-    }
-
-    /// What stands between an element's tags, up to the `</` of its end tag.
-    #[inline]
-    fn content(&mut self, name: &'a str, depth: usize) -> Option<()> {
-        let start = self.at;
-        // Most elements are leaves whose text does not begin with a blank.
-        let has_elements = self.bytes().get(start)? <= &b'<' && self.opens_after_blanks()?;
-        if has_elements {
-            let object = self.document.open(Text::Plain(name), Value::Object);
-            self.element(depth + 1)?;
-            while self.opens_after_blanks()? {
-                self.element(depth + 1)?;
-            }
-            self.document.close(&object);
-        } else {
-            let text = self.text_from(start)?;
-            self.document.push(Text::Plain(name), Value::Text(text));
-        }
-        (self.next()? == b'<' && self.next()? == b'/').then_some(())
     }
 
     /// A leaf's text, up to the next `<`.
@@ -102,13 +125,9 @@ impl<'a> Reader<'a, '_> {
         Some(Text::any(&self.text[start..self.at]))
     }
 
-    /// Skips blanks; if a start tag follows, its `<` as well.
     #[inline]
-    fn opens_after_blanks(&mut self) -> Option<bool> {
+    fn skip_blanks(&mut self) {
         self.at += scan::blanks(&self.bytes()[self.at..]);
-        let opens = *self.bytes().get(self.at)? == b'<' && *self.bytes().get(self.at + 1)? != b'/';
-        self.at += usize::from(opens);
-        Some(opens)
     }
 
     #[inline]
