@@ -108,7 +108,8 @@ async fn connect_and_create(url: &str) -> Result<Context, Failure> {
             duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         };
-        bus.create_stream(config).await?;
+        // A bridge that waited for this server may have made them already, with its own limits.
+        bus.create_or_update_stream(config).await?;
     }
     Ok(bus)
 }
