@@ -68,6 +68,23 @@ fn no_large_body_takes_longer_than_its_length() {
         within(fill("<![CDATA[]]>")),
         within(fill("]]")),
         within(format!("<a {}/>", fill("a='1' "))),
+        // As many elements as are taken, each with a blank behind it, after a long blank text.
+        within(format!("<!---->{}{}", " ".repeat(500_000), "<a/> ".repeat(90_000))),
+        within(format!("<a/>{}", fill("<!----> "))),
+        within(format!("<a/>&#32;{}", fill("<!----> "))),
+        // Everything but the last is empty, at every level.
+        format!(
+            "{}[{}\"x\"]{}",
+            "{\"JobsDetail\":".to_owned() + &"{\"a\":".repeat(62),
+            "\"\",".repeat(90_000),
+            "}".repeat(63)
+        ),
+        format!(
+            "{{\"JobsDetail\":{}{{\"CosHeaders\":{{{}\"Value\":\"x\"}}}}{}}}",
+            "{\"CosHeaders\":{\"Value\":".repeat(30),
+            "\"Value\":\"\",".repeat(80_000),
+            "}}".repeat(30)
+        ),
         within(format!("<a b='{}'/>", fill("&lt;"))),
         format!("<{}", fill("a")),
         fill("<a>"),

@@ -64,6 +64,8 @@ struct Element<'a> {
     name: &'a str,
     node: Open,
     text: Cow<'a, str>,
+    /// Whether the text is. Asking again with each of its pieces would cost the square of their number.
+    is_blank: bool,
 }
 
 impl<'a> Reading<'a, '_> {
@@ -112,29 +114,38 @@ impl<'a> Reading<'a, '_> {
         self.bounded(name.len(), "an element name", at)?;
         self.attributes(tag, at)?;
         let node = self.document.open(Text::any(name), Value::Object);
-        self.open.push(Element { name, node, text: Cow::Borrowed("") });
+        self.open.push(Element { name, node, text: Cow::Borrowed(""), is_blank: true });
         Ok(())
     }
 
     /// The reader has seen to it that this end tag closes the innermost element.
     fn end(&mut self) {
-        let Some(Element { node, text, .. }) = self.open.pop() else { return };
+        let Some(Element { node, text, is_blank, .. }) = self.open.pop() else { return };
         if self.document.is_empty(&node) {
             self.document.set(&node, Value::Text(Text::any(text)));
-        } else if !is_blank(&text) {
+        } else if !is_blank {
             self.document.push(Text::any(MIXED_TEXT), Value::Text(Text::any(text)));
         }
         self.document.close(&node);
     }
 
     fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {
+        let is_blank = is_blank(&text);
         match self.open.last_mut() {
-            Some(element) if element.text.is_empty() => element.text = text,
             // The line breaks between pretty-printed children.
             Some(element)
-                if !self.document.is_empty(&element.node) && is_blank(&text) && is_blank(&element.text) => {}
-            Some(element) => element.text.to_mut().push_str(&text),
-            None if is_blank(&text) => {}
+                if is_blank
+                    && element.is_blank
+                    && !element.text.is_empty()
+                    && !self.document.is_empty(&element.node) => {}
+            Some(element) => {
+                element.is_blank &= is_blank;
+                match element.text.is_empty() {
+                    true => element.text = text,
+                    false => element.text.to_mut().push_str(&text),
+                }
+            }
+            None if is_blank => {}
             None => {
                 let at = at + text.len() - text.trim_start().len();
                 return Err(self.error(at, "text outside the root element"));
@@ -152,7 +163,10 @@ impl<'a> Reading<'a, '_> {
             Ok(Some(_)) | Err(_) => return Err(self.error(at, "a character reference to no XML character")),
         };
         match self.open.last_mut() {
-            Some(element) => element.text.to_mut().push(character),
+            Some(element) => {
+                element.is_blank &= is_blank(character.encode_utf8(&mut [0; 4]));
+                element.text.to_mut().push(character);
+            }
             None => return Err(self.error(at, "text outside the root element")),
         }
         Ok(())
