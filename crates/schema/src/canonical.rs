@@ -4,7 +4,7 @@
 //! which can mean a list at best. Both come to the same here, for the bytes that are published and for the facts that
 //! route them.
 
-use crate::document::{Node, Value};
+use crate::document::{Children, Node, Value};
 use crate::text::Text;
 use crate::vocabulary::{Place, Shape};
 
@@ -16,13 +16,13 @@ pub(crate) enum Left<'d, 'a> {
 }
 
 impl<'d, 'a> Left<'d, 'a> {
-    /// Of the nodes of one name, or of an array. A list of one stays a list where the vendor documents one, and where
-    /// JSON's types are the vendor's own.
+    /// Of the nodes of one name, or of an array. A list of one stays a list where JSON's types are the vendor's own, and
+    /// where the vendor documents one; there, one that is not in a list is written as a list as well.
     pub(crate) fn of(nodes: &[Node<'d, 'a>], shape: Shape, place: Place) -> Self {
-        let is_left = |node: &Node<'d, 'a>| !is_nothing(*node, place == Place::CosHeaders);
+        let is_left = |node: &Node<'d, 'a>| !node.emptiness().at(place);
         let mut items: Vec<_> = match nodes {
             [array] if array.is_array() => array.children().filter(is_left).collect(),
-            [node] if is_left(node) => return Self::One(*node),
+            [node] => return if is_left(node) { Self::One(*node) } else { Self::Nothing },
             several => several.iter().copied().filter(is_left).collect(),
         };
         match items.len() {
@@ -40,31 +40,25 @@ pub(crate) fn members<'d, 'a>(
     place: Place,
     mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>]),
 ) {
-    let name_of = |member: &Node<'d, 'a>| place.canonical_name(member.name());
-    let mut sorted_up_to = None;
-    let is_sorted = object.children().all(|member| {
-        let name = name_of(&member);
-        let key = (beginning(name), name);
-        sorted_up_to.replace(key).is_none_or(|before: (u64, &Text<'_>)| {
-            before.0 < key.0 || before.0 == key.0 && **before.1 < **key.1
-        })
-    });
+    let name_of = |member: Node<'d, 'a>| place.canonical_name(member.name());
+    let key = |member| (beginning(name_of(member)), &**name_of(member));
+    let is_sorted = object.children().map(key).is_sorted_by(|a, b| a < b);
     if is_sorted {
-        object.children().for_each(|member| visit(name_of(&member), &[member]));
+        object.children().for_each(|member| visit(name_of(member), &[member]));
         return;
     }
-    let mut members: Vec<_> = object.children().map(|member| (beginning(name_of(&member)), member)).collect();
+    let mut members: Vec<_> = object.children().map(|member| (beginning(name_of(member)), member)).collect();
     // Where two spellings are one name, the order must not tell how the body was written. Stable: the nodes of one name
     // stay in theirs.
     members.sort_by(|(a_begins, a), (b_begins, b)| {
-        a_begins.cmp(b_begins).then_with(|| (&**name_of(a), &**a.name()).cmp(&(&**name_of(b), &**b.name())))
+        a_begins.cmp(b_begins).then_with(|| (&**name_of(*a), &**a.name()).cmp(&(&**name_of(*b), &**b.name())))
     });
-    for same in members.chunk_by(|(_, a), (_, b)| name_of(a) == name_of(b)) {
+    for same in members.chunk_by(|(_, a), (_, b)| name_of(*a) == name_of(*b)) {
         match same {
-            [(_, member)] => visit(name_of(member), &[*member]),
+            [(_, member)] => visit(name_of(*member), &[*member]),
             several => {
                 let several: Vec<_> = several.iter().map(|(_, member)| *member).collect();
-                visit(name_of(&several[0]), &several);
+                visit(name_of(several[0]), &several);
             }
         }
     }
@@ -73,29 +67,83 @@ pub(crate) fn members<'d, 'a>(
 /// The first bytes of a name as a number, which is less where the name is: telling most names apart costs one comparison.
 #[inline]
 fn beginning(name: &str) -> u64 {
+    let mut first = [0; 8];
     match name.as_bytes().first_chunk() {
-        Some(first) => u64::from_be_bytes(*first),
-        None => name.bytes().fold(0, |key, byte| key << 8 | u64::from(byte)) << (64 - 8 * name.len().max(1)),
+        Some(all) => first = *all,
+        None => first[..name.len()].copy_from_slice(name.as_bytes()),
     }
+    u64::from_be_bytes(first)
 }
 
-/// Whether nothing but empty texts is within it. A name of `CosHeaders` is a value of its own: it is left without one too.
-pub(crate) fn is_nothing(node: Node<'_, '_>, is_cos_headers: bool) -> bool {
-    match node.value() {
-        Value::Text(text) => text.is_blank(),
-        Value::Literal(_) => false,
-        Value::Array => node.children().all(|item| is_nothing(item, is_cos_headers)),
-        Value::Object => {
-            let names_count = is_cos_headers && !is_cos_headers_entry(node);
-            node.children().all(|member| {
-                let name = member.name();
-                (!names_count || name.is_blank()) && is_nothing(member, **name == *"CosHeaders")
-            })
+/// Whether anything is left of a node. Noted when it is read, because each level of a body asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Emptiness {
+    /// Nothing but empty texts is within it.
+    pub(crate) is_nothing: bool,
+    /// The same for a node of `CosHeaders`, where a name is a value of its own, left without another too.
+    is_nothing_of_cos_headers: bool,
+}
+
+impl Emptiness {
+    /// Of a node that holds no other.
+    #[inline]
+    pub(crate) fn of(value: &Value<'_>) -> Self {
+        let is_nothing = match value {
+            Value::Text(text) => text.is_blank(),
+            Value::Literal(_) => false,
+            Value::Object | Value::Array => true,
+        };
+        Self { is_nothing, is_nothing_of_cos_headers: is_nothing }
+    }
+
+    pub(crate) fn of_array(items: &Children<'_, '_>) -> Self {
+        Self {
+            is_nothing: items.clone().all(|item| item.emptiness().is_nothing),
+            is_nothing_of_cos_headers: items.clone().all(|item| item.emptiness().is_nothing_of_cos_headers),
         }
+    }
+
+    pub(crate) fn of_object(members: &Children<'_, '_>) -> Self {
+        let is_nothing = |member: &Node<'_, '_>| match *member.name() == "CosHeaders" {
+            true => member.emptiness().is_nothing_of_cos_headers,
+            false => member.emptiness().is_nothing,
+        };
+        let all_nothing = members.clone().all(|member| is_nothing(&member));
+        Self {
+            is_nothing: all_nothing,
+            is_nothing_of_cos_headers: all_nothing
+                && (is_entry(members.clone()) || members.clone().all(|member| member.name().is_blank())),
+        }
+    }
+
+    /// At this place.
+    fn at(self, place: Place) -> bool {
+        if place == Place::CosHeaders { self.is_nothing_of_cos_headers } else { self.is_nothing }
     }
 }
 
 /// Whether an object of `CosHeaders` is one `{Key, Value}`, and not moderation's map of names to values.
 pub(crate) fn is_cos_headers_entry(object: Node<'_, '_>) -> bool {
-    object.children().all(|member| matches!(&**member.name(), "Key" | "Value"))
+    is_entry(object.children())
+}
+
+fn is_entry(mut members: Children<'_, '_>) -> bool {
+    members.all(|member| *member.name() == "Key" || *member.name() == "Value")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::beginning;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_name_begins_as_it_sorts(a in "[\u{0}ab数]{0,10}", b in "[\u{0}ab数]{0,10}") {
+            let (less, more) = if a <= b { (a, b) } else { (b, a) };
+            prop_assert!(beginning(&less) <= beginning(&more));
+        }
+    }
 }

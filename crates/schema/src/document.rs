@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 
+use crate::canonical::Emptiness;
 use crate::text::Text;
 
 /// A body that has been read: its root and everything within.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Document<'a> {
     entries: Vec<Entry<'a>>,
 }
@@ -22,7 +23,11 @@ pub(crate) struct Entry<'a> {
     pub(crate) value: Value<'a>,
     /// How many of the entries that follow are within this one.
     within: usize,
+    emptiness: Emptiness,
 }
+
+/// The most that a body may cost is said in bytes a node ([`Limits::max_nodes`](crate::Limits)).
+const _: () = assert!(size_of::<Entry<'_>>() <= 64);
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +75,8 @@ impl<'a> Document<'a> {
     /// Adds a node that holds no other.
     #[inline]
     pub(crate) fn push(&mut self, name: Text<'a>, value: Value<'a>) {
-        self.entries.push(Entry { name, value, within: 0 });
+        let emptiness = Emptiness::of(&value);
+        self.entries.push(Entry { name, value, within: 0, emptiness });
     }
 
     /// Adds a node; what is added before it is closed is within it.
@@ -79,17 +85,28 @@ impl<'a> Document<'a> {
         Open(self.entries.len() - 1)
     }
 
+    /// Ends a node. One that holds nothing need not be closed.
     pub(crate) fn close(&mut self, open: &Open) {
-        self.entries[open.0].within = self.entries.len() - open.0 - 1;
+        let (own, within) = self.entries.split_at_mut(open.0 + 1);
+        if let Some(own) = own.last_mut() {
+            own.emptiness = match own.value {
+                Value::Object => Emptiness::of_object(&Children(within)),
+                Value::Array => Emptiness::of_array(&Children(within)),
+                Value::Text(_) | Value::Literal(_) => own.emptiness,
+            };
+            own.within = within.len();
+        }
     }
 
     /// Whether nothing has been added to a node.
-    pub(crate) fn is_empty(&self, open: &Open) -> bool {
+    pub(crate) fn holds_nothing(&self, open: &Open) -> bool {
         self.entries.len() == open.0 + 1
     }
 
     pub(crate) fn set(&mut self, open: &Open, value: Value<'a>) {
-        self.entries[open.0].value = value;
+        let own = &mut self.entries[open.0];
+        own.emptiness = Emptiness::of(&value);
+        own.value = value;
     }
 
     /// Adds a node of another document under a name of its own, with all that is within it.
@@ -113,6 +130,10 @@ impl<'d, 'a> Node<'d, 'a> {
         &self.entry.value
     }
 
+    pub(crate) fn emptiness(self) -> Emptiness {
+        self.entry.emptiness
+    }
+
     pub(crate) fn is_object(self) -> bool {
         self.entry.value == Value::Object
     }
@@ -127,8 +148,8 @@ impl<'d, 'a> Node<'d, 'a> {
     }
 
     /// The members of this name. Most often there is one.
-    pub(crate) fn named(self, name: &str) -> impl Iterator<Item = Self> + Clone {
-        self.children().filter(move |member| *member.entry.name == *name)
+    pub(crate) fn named(self, name: &str) -> impl Iterator<Item = Self> {
+        self.children().filter(move |member| member.entry.name == *name)
     }
 
     pub(crate) fn contains(self, name: &str) -> bool {

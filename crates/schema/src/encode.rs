@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::canonical::{Left, is_cos_headers_entry, is_nothing, members};
+use crate::canonical::{Left, is_cos_headers_entry, members};
 use crate::document::{Node, Value};
 use crate::facts::Found;
 use crate::text::Text;
@@ -52,7 +52,7 @@ impl<'a> Encoder<'a> {
     fn left(&mut self, left: &Left<'_, 'a>, shape: Shape, place: Place, fact: Option<Fact>) {
         match left {
             Left::Nothing => {}
-            Left::One(node) if shape != Shape::List && place != Place::CosHeaders => {
+            Left::One(node) if shape != Shape::List => {
                 self.one(*node, shape, place, fact);
             }
             Left::One(node) => self.list(std::slice::from_ref(node), shape, place),
@@ -100,6 +100,7 @@ impl<'a> Encoder<'a> {
             }
             _ => text.write(&mut self.json),
         }
+        // To note it may take a copy.
         if fact.is_some() {
             self.note(fact, text.to_cow());
         }
@@ -117,7 +118,7 @@ impl<'a> Encoder<'a> {
         match node.value() {
             Value::Array => node.children().for_each(|item| self.cos_headers(item, separator)),
             Value::Object if is_cos_headers_entry(node) => {
-                if !is_nothing(node, false) {
+                if !node.emptiness().is_nothing {
                     self.item(separator);
                     self.object(node, Place::Elsewhere);
                 }

@@ -109,7 +109,7 @@ fn check_elements(document: &Document<'_>, family: Family, max: usize) -> Result
 pub(crate) fn without_response_root(mut document: Document<'_>) -> Document<'_> {
     // Beside other members it is no root: whatever stands there would be dropped.
     let mut members = document.root().into_iter().flat_map(Node::children);
-    let first = members.next().filter(|member| **member.name() == *"Response" && member.is_object());
+    let first = members.next().filter(|member| *member.name() == "Response" && member.is_object());
     if first.is_some() && members.next().is_none() {
         document.without_root();
     }

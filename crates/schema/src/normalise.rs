@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Document, Node};
+use crate::document::Node;
 use crate::encode::encode;
 use crate::event::{Event, Facts, Kind};
 use crate::family::{self, Family};
@@ -27,13 +27,17 @@ pub enum Normalised<'a> {
 #[must_use]
 pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
     let Callback { family, event, document } = callback;
-    let elements = family::elements(&document, family).into_iter();
+    let mut elements = family::elements(&document, family).into_iter();
     Normalised::Events(match family {
         Family::Probe => return Normalised::Probe,
         Family::Task => elements.map(task).collect(),
         Family::Workflow => elements.map(workflow).collect(),
         Family::ModerationDetail => elements.map(|result| moderation(result, event.clone(), None)).collect(),
-        Family::ModerationSimple => simple_moderation(&document, elements, &event),
+        Family::ModerationSimple => {
+            let root = document.root();
+            let one = root.zip(elements.next()).and_then(|(root, data)| simple_moderation(root, data, event));
+            one.into_iter().collect()
+        }
     })
 }
 
@@ -58,15 +62,13 @@ fn moderation<'a>(
     Event { kind: Kind::Moderation, facts: found.into_moderation(event, state), data: data.into() }
 }
 
-fn simple_moderation<'d, 'a>(
-    document: &'d Document<'a>,
-    elements: impl Iterator<Item = Node<'d, 'a>>,
-    event: &Option<Cow<'a, str>>,
-) -> Vec<Event<'a>> {
-    let Some(root) = document.root() else { return Vec::new() };
+fn simple_moderation<'a>(
+    root: Node<'_, 'a>,
+    data: Node<'_, 'a>,
+    event: Option<Cow<'a, str>>,
+) -> Option<Event<'a>> {
+    let renamed = in_detail_names(root, data);
     // Simple has no State; its code says the same.
     let state = if has_failed(root) { "Failed" } else { "Success" };
-    let renamed: Vec<_> = elements.map(|data| in_detail_names(root, data)).collect();
-    let results = renamed.iter().filter_map(Document::root);
-    results.map(|result| moderation(result, event.clone(), Some(state))).collect()
+    Some(moderation(renamed.root()?, event, Some(state)))
 }

@@ -30,7 +30,8 @@ impl Callback<'_> {
 pub struct Limits {
     /// Nested elements or JSON containers. Published bodies go to 8.
     pub max_depth: usize,
-    /// Elements or JSON values in one body. Each costs about 100 bytes of memory while it is read.
+    /// Elements, texts beside elements, or JSON values in one body. Each costs about 100 bytes of memory while it is read,
+    /// up to twice that while it is normalised.
     pub max_nodes: usize,
     /// Jobs in one callback, each a message.
     pub max_jobs: usize,

@@ -244,7 +244,7 @@ impl Place {
         static CREATE_TIME: Text<'static> = Text::Plain("CreateTime");
         match self {
             // So in the table of the workflow page; its samples have CreateTime.
-            Self::Workflow | Self::WorkflowTask if **name == *"Createtime" => &CREATE_TIME,
+            Self::Workflow | Self::WorkflowTask if *name == "Createtime" => &CREATE_TIME,
             _ => name,
         }
     }

@@ -11,7 +11,7 @@ use super::Config;
 use super::endpoints::Problems;
 use super::settings::ANSWER_TIME;
 
-/// Parsing recurses once a level; this is far from a thread's stack, and further from any real callback.
+/// Parsing and normalising recurse a few times a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
 
 /// Tencent's longest names have some 40 bytes.

@@ -20,7 +20,7 @@ pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
     reader.root()?;
     let is_whole = is_blank(&text[reader.at..]);
     let root = reader.document.root()?;
-    (is_whole && **root.name() == *ROOT && root.is_object()).then_some(reader.document)
+    (is_whole && *root.name() == ROOT && root.is_object()).then_some(reader.document)
 }
 
 struct Reader<'a, 'l> {
