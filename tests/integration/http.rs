@@ -148,7 +148,11 @@ fn a_chunked_body_is_bounded_like_any_other() {
     let with_trailers =
         |count| format!("{:x}\r\n{body}\r\n0\r\n{}\r\n", body.len(), "A: b\r\n".repeat(count));
     assert_eq!(chunked(&[&with_trailers(64)]).status, 200);
-    assert_eq!(chunked(&[&with_trailers(65)]).status, 400);
+    let answer = chunked(&[&with_trailers(65)]);
+    assert_eq!((answer.status, answer.header("connection")), (431, Some("close")), "{answer:?}");
+    assert!(answer.text().contains("max_headers"), "{answer:?}");
+    assert_eq!(chunked(&[&with_trailers(101)]).status, 400, "hyper itself reads no more than 100");
+    assert_eq!(bridge.metric("ci_bridge_rejections_total{reason=\"too_many_headers\"}"), 1.0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{SendRequest, handshake};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::{Method, Request};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -87,6 +88,28 @@ fn callbacks_over_http2_get_the_same_answers() {
         assert_eq!(send(&requests, post("/ci/callback"), task("j3").into_bytes()).await.0, 200);
     });
     assert_eq!(Streams::of(&nats).messages("CI").len(), 3);
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn fields_behind_a_body_are_counted_like_those_before_it() {
+    let nats = nats();
+    let (bridge, ours) = bridge(&nats, "max_headers = 8");
+    let with_trailers = async |requests: &SendRequest<Bytes>, count: usize| {
+        let mut requests = requests.clone().ready().await.unwrap();
+        let (answer, mut stream) = requests.send_request(post("/ci/callback"), false).unwrap();
+        stream.send_data(task("j1").into(), false).unwrap();
+        let name = |n: usize| HeaderName::try_from(format!("x-{n}")).unwrap();
+        let trailers = (0..count).map(|n| (name(n), HeaderValue::from_static("v"))).collect();
+        stream.send_trailers(trailers).unwrap();
+        answer.await.unwrap().status().as_u16()
+    };
+    run(async {
+        let requests = connect(bridge.address, &ours).await;
+        assert_eq!(with_trailers(&requests, 8).await, 200);
+        assert_eq!(with_trailers(&requests, 9).await, 431);
+    });
+    assert_eq!(Streams::of(&nats).messages("CI").len(), 1);
     bridge.assert_every_callback_is_accounted_for();
 }
 

@@ -152,7 +152,7 @@ impl Answer {
             Self::MessageTooLarge(failure) => failure.clone(),
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
             Self::BodyTooSlow => "the body did not arrive within body_timeout".to_owned(),
-            Self::BodyBroken => "the body ended before its announced length".to_owned(),
+            Self::BodyBroken => "the body ended early, or its chunks cannot be read".to_owned(),
             Self::TooManyBytes { limit } => {
                 format!(
                     "the bodies of all requests at once are larger than {limit} bytes (max_bytes_in_flight)"

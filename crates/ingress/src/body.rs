@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::budget::Share;
+use crate::fault::Fault;
 
 /// After a refusal, this much more is read and thrown away, for at most [`LINGER_TIME`]: closing a connection
 /// while the sender still writes would reset it, and the sender would never read why.
@@ -19,7 +20,7 @@ const LINGER_TIME: Duration = Duration::from_millis(250);
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
     pub(crate) bytes: usize,
-    /// Fields behind a chunked body, which are not used.
+    /// Fields behind a body, chunked or of HTTP/2, which are not used.
     pub(crate) trailers: usize,
     pub(crate) within: Duration,
 }
@@ -51,12 +52,13 @@ async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result
     let mut collected = Collected::None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
+            // Also for more fields behind a chunked body than hyper takes itself: max_headers and at least 100, in 16 KiB.
             return Err(Answer::BodyBroken);
         };
         let data = match frame.into_data() {
             Ok(data) => data,
             Err(other) if other.trailers_ref().is_some_and(|fields| fields.len() > limit.trailers) => {
-                return Err(Answer::BodyBroken);
+                return Err(Answer::Malformed(Fault::TooManyHeaders));
             }
             Err(_) => continue,
         };
