@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -28,6 +27,7 @@ use crate::guard::Guard;
 use crate::place::Place;
 use crate::server::Limits;
 use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
+use crate::when_woken::when_woken;
 
 /// hyper's smallest read buffer.
 const MIN_HEADER_BYTES: usize = 8192;
@@ -62,6 +62,14 @@ pub(crate) struct Shared {
     pub(crate) ingress: Arc<Ingress>,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) in_flight: Arc<Semaphore>,
+}
+
+/// What the bridge ends a connection with.
+enum End {
+    /// What is in progress is finished.
+    Farewell,
+    /// Nothing: another has its place.
+    Evicted,
 }
 
 /// One connection, from its acceptance to its end.
@@ -107,7 +115,10 @@ impl Connection {
         self.shared.ingress.metrics.handshake_failed(failure.as_str());
         debug!(peer = %self.peer, reason = failure.as_str(), error = failure.to_string(), "TLS handshake failed");
         if let HandshakeFailure::PlainText(stream) = failure {
-            answer_and_close(stream, "400 Bad Request", NO_TLS).await;
+            tokio::select! {
+                () = answer_and_close(stream, "400 Bad Request", NO_TLS) => {}
+                () = self.evicted() => {}
+            }
         }
         None
     }
@@ -173,21 +184,24 @@ impl Connection {
         idle: impl Future<Output = ()>,
     ) -> Result<(), C::Error> {
         let mut connection = pin!(connection);
-        let farewell = async {
+        let end = async {
             tokio::select! {
-                () = self.stopped() => true,
-                () = idle => true,
-                () = self.evicted() => false,
+                () = self.stopped() => End::Farewell,
+                () = idle => End::Farewell,
+                () = self.evicted() => End::Evicted,
             }
         };
-        tokio::select! {
+        let end = tokio::select! {
             biased;
+            // First: a client that floods may use up all that tokio grants a task at each poll, and what stands behind
+            // would starve.
+            end = when_woken(end) => end,
             ended = connection.as_mut() => return ended,
-            farewell = when_woken(farewell) => if !farewell {
-                return Ok(());
-            }
+        };
+        match end {
+            End::Farewell => connection.as_mut().graceful_shutdown(),
+            End::Evicted => return Ok(()),
         }
-        connection.as_mut().graceful_shutdown();
         // Requests in progress are finished; half a head, or a client that does not read, is not waited for.
         let silent = async {
             sleep(FAREWELL_TIME).await;
@@ -224,12 +238,6 @@ impl Connection {
     fn limits(&self) -> &Limits {
         &self.shared.ingress.limits
     }
-}
-
-/// What `future` gives; it is polled when it was woken itself, and not each time its task is. A request wakes its
-/// connection three times, and what may end the connection takes more to poll than this.
-async fn when_woken<F: Future>(future: F) -> F::Output {
-    FuturesUnordered::from_iter([future]).select_next_some().await
 }
 
 /// Says that there is no room, without reading what the sender wants.

@@ -21,6 +21,7 @@ mod request;
 mod server;
 mod tls;
 mod trace;
+mod when_woken;
 
 pub use admin::Admin;
 pub use auth::{AllowFrom, Secret, Secrets};

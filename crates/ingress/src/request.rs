@@ -52,7 +52,7 @@ impl Ingress {
             let received = self.metrics.received();
             let answer = match admitted {
                 Some(Ok(endpoint)) => self.take(endpoint, body, trace, waits_for_leave).await,
-                Some(Err(answer)) => turn_away(answer, body, waits_for_leave).await,
+                Some(Err(answer)) => refuse(answer, body, waits_for_leave).await,
                 None => Answer::Overloaded("requests in flight (max_in_flight)"),
             };
             if let Some(reason) = answer.rejection() {
@@ -148,7 +148,7 @@ impl Ingress {
 }
 
 /// Gives an answer that the head alone has decided.
-async fn turn_away(answer: Answer, mut body: Incoming, waits_for_leave: bool) -> Answer {
+async fn refuse(answer: Answer, mut body: Incoming, waits_for_leave: bool) -> Answer {
     if !waits_for_leave {
         body::linger(&mut body).await;
     }
