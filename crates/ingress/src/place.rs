@@ -46,7 +46,7 @@ struct Activity {
     requests: usize,
     /// The connection's start, or the end of its last request.
     waiting_since: Instant,
-    /// It has not waited longer than from here. Changed with [`Taken`] locked only.
+    /// The key it stands under in the queue; it has waited since then at most. Changed with [`Taken`] locked only.
     queued: Instant,
     evicted: bool,
 }
@@ -84,8 +84,8 @@ impl Places {
 }
 
 impl Taken {
-    /// Costs the same whether there are ten connections or ten thousand, also when it finds none: a flood of new ones
-    /// asks for each of them.
+    /// One call may move every connection; but each is moved at most about once in [`EVICTED_AFTER`], however many new
+    /// ones ask. So a flood of new ones costs each of them the same, whether there are ten connections or ten thousand.
     fn evict_longest_waiting(&mut self) -> Option<()> {
         let now = Instant::now();
         loop {
@@ -153,4 +153,48 @@ impl Drop for InProgress {
 /// Nothing here can panic halfway through a change.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const STEP: Duration = Duration::from_millis(200);
+
+    fn full(most: usize) -> (Arc<Places>, Vec<Arc<Place>>) {
+        let places = Arc::new(Places::new(most));
+        let taken = (0..most).map(|_| Arc::new(places.take().unwrap().0)).collect();
+        (places, taken)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_longest_leaves_whoever_came_first() {
+        let (places, taken) = full(2);
+        advance(STEP).await;
+        drop(taken[0].begin().expect("a request"));
+        advance(STEP).await;
+        let (new, was_anothers) = places.take().expect("a place");
+        assert!(was_anothers);
+        assert!(taken[0].begin().is_some(), "busy 200 ms ago");
+        assert!(taken[1].begin().is_none(), "it has waited 400 ms");
+        taken[1].evicted().await;
+        drop((taken, new));
+        assert!(lock(&places.taken).queue.is_empty(), "neither a moved one nor an evicted one is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_leaves_with_a_request_in_progress_or_before_its_time() {
+        let (places, taken) = full(2);
+        advance(STEP).await;
+        assert!(places.take().is_none(), "none has waited long enough");
+        let in_progress: Vec<_> = taken.iter().map(|place| place.begin().expect("a request")).collect();
+        advance(STEP).await;
+        assert!(places.take().is_none() && !places.evict(), "all are busy");
+        drop(in_progress);
+        advance(EVICTED_AFTER).await;
+        assert!(places.evict());
+        assert_eq!(taken.iter().filter(|place| place.begin().is_none()).count(), 1);
+        assert!(places.take().is_some_and(|(_, was_anothers)| !was_anothers), "its place is free");
+    }
 }

@@ -58,6 +58,64 @@ fn write_text(json: &mut Vec<u8>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ci_bridge_publisher::{Headers, Message, MessageId, MessageKind, Subject};
+    use serde::Serialize;
+
+    #[derive(Serialize)]
+    struct Report<'a> {
+        outcome: &'a str,
+        messages: Vec<Entry<'a>>,
+    }
+
+    #[derive(Serialize)]
+    struct Entry<'a> {
+        subject: &'a str,
+        id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stream: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seq: Option<u64>,
+        duplicate: bool,
+    }
+
+    fn published(body: &[u8], receipt: Receipt) -> Published {
+        let message = Message {
+            subject: Subject::parse("ci.task.a\"b.success").unwrap(),
+            id: MessageId::of_quarantine(body),
+            stream: "CI".into(),
+            headers: Headers::default(),
+            payload: bytes::Bytes::new(),
+            kind: MessageKind::Task,
+        };
+        Published::new(message, receipt)
+    }
+
+    fn assert_as_serde_writes_it(messages: &[Published]) {
+        let entries = messages.iter().map(|message| {
+            let (stream, seq, duplicate) = match message.receipt() {
+                Receipt::Stored { stream, sequence, duplicate } => {
+                    (Some(&**stream), Some(*sequence), *duplicate)
+                }
+                Receipt::Spooled | Receipt::Sent => (None, None, false),
+            };
+            Entry { subject: message.subject(), id: message.id(), stream, seq, duplicate }
+        });
+        let report = Report { outcome: "published", messages: entries.collect() };
+        let written = String::from_utf8(write("published", messages)).unwrap();
+        assert_eq!(written, serde_json::to_string(&report).unwrap());
+    }
+
+    #[test]
+    fn a_report_is_written_as_serde_json_writes_it() {
+        let stored = |sequence, duplicate| Receipt::Stored { stream: "CI \\".into(), sequence, duplicate };
+        assert_as_serde_writes_it(&[]);
+        assert_as_serde_writes_it(&[
+            published(b"1", stored(1, false)),
+            published(b"2", stored(u64::MAX, true)),
+        ]);
+        assert_as_serde_writes_it(&[published(b"3", Receipt::Spooled), published(b"4", stored(7, false))]);
+        assert_as_serde_writes_it(&[published(b"5", Receipt::Sent)]);
+    }
 
     #[test]
     fn a_text_is_written_as_serde_json_writes_it() {
