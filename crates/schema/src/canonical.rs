@@ -9,13 +9,13 @@ use crate::text::Text;
 use crate::vocabulary::{Place, Shape};
 
 /// What is left of the nodes that share a name.
-pub(crate) enum Left<'d, 'a> {
+pub(crate) enum Remains<'d, 'a> {
     Nothing,
     One(Node<'d, 'a>),
     List(Vec<Node<'d, 'a>>),
 }
 
-impl<'d, 'a> Left<'d, 'a> {
+impl<'d, 'a> Remains<'d, 'a> {
     /// Of the nodes of one name, or of an array. A list of one stays a list where JSON's types are the vendor's own, and
     /// where the vendor documents one; there, one that is not in a list is written as a list as well.
     pub(crate) fn of(nodes: &[Node<'d, 'a>], shape: Shape, place: Place) -> Self {

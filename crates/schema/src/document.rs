@@ -86,8 +86,8 @@ impl<'a> Document<'a> {
     }
 
     /// Ends a node. One that holds nothing need not be closed.
-    pub(crate) fn close(&mut self, open: &Open) {
-        let (own, within) = self.entries.split_at_mut(open.0 + 1);
+    pub(crate) fn close(&mut self, Open(at): Open) {
+        let (own, within) = self.entries.split_at_mut(at + 1);
         if let Some(own) = own.last_mut() {
             own.emptiness = match own.value {
                 Value::Object => Emptiness::of_object(&Children(within)),

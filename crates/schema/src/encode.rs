@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::canonical::{Left, is_cos_headers_entry, members};
+use crate::canonical::{Remains, is_cos_headers_entry, members};
 use crate::document::{Node, Value};
 use crate::facts::Found;
 use crate::text::Text;
@@ -40,23 +40,23 @@ impl<'a> Encoder<'a> {
                 }
                 return;
             }
-            let left = Left::of(nodes, shape, place);
-            if !matches!(left, Left::Nothing) {
+            let remains = Remains::of(nodes, shape, place);
+            if !matches!(remains, Remains::Nothing) {
                 self.name(&mut separator, name);
-                self.left(&left, shape, place, fact);
+                self.remains(&remains, shape, place, fact);
             }
         });
         self.close(separator, b"{}");
     }
 
-    fn left(&mut self, left: &Left<'_, 'a>, shape: Shape, place: Place, fact: Option<Fact>) {
-        match left {
-            Left::Nothing => {}
-            Left::One(node) if shape != Shape::List => {
+    fn remains(&mut self, remains: &Remains<'_, 'a>, shape: Shape, place: Place, fact: Option<Fact>) {
+        match remains {
+            Remains::Nothing => {}
+            Remains::One(node) if shape != Shape::List => {
                 self.one(*node, shape, place, fact);
             }
-            Left::One(node) => self.list(std::slice::from_ref(node), shape, place),
-            Left::List(nodes) => self.list(nodes, shape, place),
+            Remains::One(node) => self.list(std::slice::from_ref(node), shape, place),
+            Remains::List(nodes) => self.list(nodes, shape, place),
         }
     }
 
@@ -86,7 +86,7 @@ impl<'a> Encoder<'a> {
             }
             Value::Literal(text) => self.scalar(&Text::Plain(text), shape, fact),
             Value::Object => self.object(node, place),
-            Value::Array => self.left(&Left::of(&[node], shape, place), shape, place, fact),
+            Value::Array => self.remains(&Remains::of(&[node], shape, place), shape, place, fact),
         }
     }
 
@@ -135,8 +135,8 @@ impl<'a> Encoder<'a> {
     }
 
     fn cos_header(&mut self, key: &Text<'a>, values: &[Node<'_, 'a>], separator: &mut u8) {
-        let value = Left::of(values, Shape::Plain, Place::Elsewhere);
-        let (has_key, has_value) = (!key.is_blank(), !matches!(value, Left::Nothing));
+        let value = Remains::of(values, Shape::Plain, Place::Elsewhere);
+        let (has_key, has_value) = (!key.is_blank(), !matches!(value, Remains::Nothing));
         if !has_key && !has_value {
             return;
         }
@@ -148,7 +148,7 @@ impl<'a> Encoder<'a> {
         }
         if has_value {
             self.json.extend_from_slice(if has_key { b",\"Value\":" } else { b"\"Value\":" });
-            self.left(&value, Shape::Plain, Place::Elsewhere, None);
+            self.remains(&value, Shape::Plain, Place::Elsewhere, None);
         }
         self.json.push(b'}');
     }

@@ -70,7 +70,7 @@ impl<'a> Reader<'a, '_> {
             self.expect(b':', "':' after a member name")?;
             self.value(name, depth)?;
             if self.accept(b'}') {
-                self.document.close(&object);
+                self.document.close(object);
                 return Ok(());
             }
             self.expect(b',', "',' or '}'")?;
@@ -86,7 +86,7 @@ impl<'a> Reader<'a, '_> {
         loop {
             self.value(Text::EMPTY, depth)?;
             if self.accept(b']') {
-                self.document.close(&array);
+                self.document.close(array);
                 return Ok(());
             }
             self.expect(b',', "',' or ']'")?;

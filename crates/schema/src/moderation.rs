@@ -23,7 +23,7 @@ pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>) -> Doc
             root.named(name).for_each(|node| document.copy(Text::Plain(detail_name), node));
         }
     }
-    document.close(&element);
+    document.close(element);
     document
 }
 
@@ -36,7 +36,7 @@ fn copy_renamed<'a>(node: Node<'_, 'a>, document: &mut Document<'a>) {
         }),
         false => node.children().for_each(|item| copy_renamed(item, document)),
     }
-    document.close(&copy);
+    document.close(copy);
 }
 
 /// Whether the `code` of a Simple moderation says so.

@@ -126,7 +126,7 @@ impl<'a> Reading<'a, '_> {
         } else if !is_blank {
             self.document.push(Text::Plain(MIXED_TEXT), Value::Text(Text::any(text)));
         }
-        self.document.close(&node);
+        self.document.close(node);
     }
 
     fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {

@@ -55,7 +55,7 @@ impl<'a> Reader<'a, '_> {
                 self.at += 1;
                 let (name, node) = self.open.pop()?;
                 self.end_tag(name)?;
-                self.document.close(&node);
+                self.document.close(node);
             } else {
                 self.element()?;
             }
