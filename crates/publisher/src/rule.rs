@@ -97,20 +97,19 @@ impl Rule {
 
 impl Match {
     pub(crate) fn matches(&self, event: &Described<'_>) -> bool {
-        let facts = event.facts;
         [
             (&self.kind, Some(event.kind.as_str())),
-            (&self.tag, facts.tag.as_deref()),
-            (&self.state, facts.state.as_deref()),
-            (&self.event, facts.event.as_deref()),
-            (&self.verdict, facts.verdict.as_deref()),
-            (&self.bucket, facts.bucket.as_deref()),
-            (&self.region, facts.region.as_deref()),
-            (&self.object, facts.object.as_deref()),
-            (&self.queue_id, facts.queue_id.as_deref()),
-            (&self.workflow_id, facts.workflow_id.as_deref()),
-            (&self.workflow_name, facts.workflow_name.as_deref()),
-            (&self.endpoint, Some(event.endpoint)),
+            (&self.tag, event.value(Field::Tag)),
+            (&self.state, event.value(Field::State)),
+            (&self.event, event.value(Field::Event)),
+            (&self.verdict, event.value(Field::Verdict)),
+            (&self.bucket, event.value(Field::Bucket)),
+            (&self.region, event.value(Field::Region)),
+            (&self.object, event.value(Field::Object)),
+            (&self.queue_id, event.value(Field::QueueId)),
+            (&self.workflow_id, event.value(Field::WorkflowId)),
+            (&self.workflow_name, event.value(Field::WorkflowName)),
+            (&self.endpoint, event.value(Field::Endpoint)),
         ]
         .iter()
         .all(|(patterns, value)| patterns.matches(*value))

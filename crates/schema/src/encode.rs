@@ -34,7 +34,7 @@ impl<'a> Encoder<'a> {
                 && let Value::Text(text) = node.value()
                 && shape != Shape::List
             {
-                if !text.is_blank() {
+                if !node.emptiness().is_nothing {
                     self.name(&mut separator, name);
                     self.scalar(text, shape, fact);
                 }
@@ -126,7 +126,7 @@ impl<'a> Encoder<'a> {
             Value::Object => {
                 members(node, Place::Elsewhere, |name, values| self.cos_header(name, values, separator));
             }
-            Value::Text(text) if text.is_blank() => {}
+            Value::Text(_) if node.emptiness().is_nothing => {}
             Value::Text(_) | Value::Literal(_) => {
                 self.item(separator);
                 self.one(node, Shape::Plain, Place::Elsewhere, None);

@@ -5,9 +5,9 @@ use crate::document::{Document, Node, Value};
 use crate::text::Text;
 use crate::vocabulary::Place;
 
-/// The element of a Simple moderation: `porn_info.hit_flag` becomes `PornInfo.HitFlag`. With a `code` that is not 0, it
-/// holds `code` and `message` of the root as well, as Detail does.
-pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>) -> Document<'a> {
+/// The element of a Simple moderation: `porn_info.hit_flag` becomes `PornInfo.HitFlag`. Of one that has failed, it holds
+/// `code` and `message` of the root as well, as Detail does.
+pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>, failed: bool) -> Document<'a> {
     let mut document = Document::new();
     let element = document.open(Text::EMPTY, Value::Object);
     members(data, Place::Elsewhere, |name, nodes| {
@@ -18,7 +18,7 @@ pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>) -> Doc
             }
         }
     });
-    if has_failed(root) {
+    if failed {
         for (name, detail_name) in [("code", "Code"), ("message", "Message")] {
             root.named(name).for_each(|node| document.copy(Text::Plain(detail_name), node));
         }

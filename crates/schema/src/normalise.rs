@@ -67,8 +67,9 @@ fn simple_moderation<'a>(
     data: Node<'_, 'a>,
     event: Option<Cow<'a, str>>,
 ) -> Option<Event<'a>> {
-    let renamed = in_detail_names(root, data);
+    let failed = has_failed(root);
+    let renamed = in_detail_names(root, data, failed);
     // Simple has no State; its code says the same.
-    let state = if has_failed(root) { "Failed" } else { "Success" };
+    let state = if failed { "Failed" } else { "Success" };
     Some(moderation(renamed.root()?, event, Some(state)))
 }

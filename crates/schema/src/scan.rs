@@ -6,15 +6,14 @@
 /// How many bytes from the start a JSON string holds as they are: up to a quote, a backslash or a control character.
 #[inline]
 pub(crate) fn json_plain(bytes: &[u8]) -> usize {
-    let in_word = |word| control(word) | equal(word, b'"') | equal(word, b'\\');
-    first(bytes, in_word, |b| b < b' ' || b == b'"' || b == b'\\').unwrap_or(bytes.len())
+    first(bytes, json_escapes, is_json_escape).unwrap_or(bytes.len())
 }
 
 /// How many bytes from the start are XML's character data and could stand in a JSON string as they are.
 #[inline]
 pub(crate) fn xml_plain(bytes: &[u8]) -> usize {
-    let in_word = |word| control(word) | equal(word, b'<') | equal(word, b'"') | equal(word, b'\\');
-    first(bytes, in_word, |b| b < b' ' || matches!(b, b'<' | b'"' | b'\\')).unwrap_or(bytes.len())
+    let in_word = |word| json_escapes(word) | equal(word, b'<');
+    first(bytes, in_word, |b| b == b'<' || is_json_escape(b)).unwrap_or(bytes.len())
 }
 
 /// How many bytes from the start are at most U+0020: blanks, where control characters are ruled out.
@@ -52,6 +51,18 @@ fn first(bytes: &[u8], in_word: impl Fn(u64) -> u64, is_wanted: impl Fn(u8) -> b
 
 const LOWEST_BITS: u64 = u64::from_ne_bytes([0x01; 8]);
 const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
+
+/// What cannot stand in a JSON string as it is.
+#[inline]
+fn is_json_escape(b: u8) -> bool {
+    b < b' ' || b == b'"' || b == b'\\'
+}
+
+/// Marks the bytes that cannot stand in a JSON string as they are.
+#[inline]
+fn json_escapes(word: u64) -> u64 {
+    control(word) | equal(word, b'"') | equal(word, b'\\')
+}
 
 /// Marks the bytes below U+0020.
 #[inline]

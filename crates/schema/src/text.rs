@@ -28,10 +28,7 @@ impl<'a> Text<'a> {
     }
 
     pub(crate) fn to_cow(&self) -> Cow<'a, str> {
-        match self {
-            Self::Plain(text) => Cow::Borrowed(text),
-            Self::Any(text) => text.clone(),
-        }
+        self.clone().into_cow()
     }
 
     pub(crate) fn into_cow(self) -> Cow<'a, str> {
