@@ -59,15 +59,24 @@ fn with_a_spool_nobody_waits_for_what_may_pass() {
     }
 }
 
+/// Neither another stream's acknowledgement nor a sealed stream is the message's fault: it is tried until the deadline,
+/// and kept where there is a spool.
 #[test]
-fn a_refusal_for_good_is_never_200_from_a_stream() {
-    for (answer, status) in [(OTHER_STREAM, 503), (SEALED, 503)] {
+fn a_refusal_of_the_stream_is_never_200_and_never_moves_the_message_to_quarantine() {
+    for (answer, word) in [(OTHER_STREAM, "stream OTHER stored it"), (SEALED, "10109")] {
         let stub = Stub::start(&[answer]);
         let bridge = Bridge::start_towards(&stub.url(), "[spool]\nenabled = false\n");
         bridge.wait_until_ready();
         let answered = bridge.post(task("j1"));
-        assert_eq!(answered.status, status, "{answer}: {answered:?}");
-        assert_eq!(stub.published().len(), 1, "{answer}: no second attempt");
+        assert_eq!(answered.status, 503, "{answer}: {answered:?}");
+        assert!(answered.text().contains(word), "{answered:?}");
+        let bridge = Bridge::start_towards(&stub.url(), "");
+        bridge.wait_until_ready();
+        assert_eq!(bridge.post(task("j2")).json()["outcome"], "spooled", "{answer}");
+        let asked = stub.published().len();
+        eventually("it is tried again", || (stub.published().len() > asked + 2).then_some(()));
+        assert_eq!(bridge.metric("ci_bridge_spool_messages"), 1.0, "{answer}");
+        assert!(stub.published().iter().all(|id| id.starts_with("task:")), "{:?}", stub.published());
     }
 }
 

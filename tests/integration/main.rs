@@ -23,5 +23,6 @@ mod limits;
 mod logs;
 mod operations;
 mod outage;
+mod streams_of_others;
 mod support;
 mod tls;

@@ -1,16 +1,15 @@
 //! How one message becomes durable: NATS first, the spool when NATS does not take it.
 
-use std::pin::pin;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::broker::Broker;
+use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link, Stored};
+use crate::nats::{Failure, Link, Scope, Stored};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spool::Spool;
@@ -21,10 +20,17 @@ pub(crate) struct Shared {
     pub(crate) ack_timeout: Duration,
     pub(crate) retry_for: Duration,
     pub(crate) link: Arc<Link>,
-    pub(crate) broker: Arc<Broker>,
+    pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spool: Option<Spool>,
     pub(crate) quarantine: RwLock<Arc<Router>>,
+}
+
+/// A publish that came to nothing, and what is to blame.
+#[derive(Debug)]
+pub(crate) struct Missed {
+    pub(crate) failure: Failure,
+    pub(crate) scope: Scope,
 }
 
 /// A short wait before the next attempt: an election takes seconds, a leader's answer milliseconds.
@@ -33,11 +39,17 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 impl Shared {
     /// Publishes one message; without a spool to fall back to, again and again until the deadline.
     pub(crate) async fn store(&self, message: &Message, deadline: Instant) -> Result<Receipt, Failure> {
+        // With a spool, whoever finds out that a refusal is over is the drain.
+        let attempt = if self.spool.is_some() { Attempt::Usual } else { Attempt::Probe };
         loop {
             let result = match self.is_away() {
                 // Whoever finds out that it is back is the monitor or the drain.
                 true => Err(self.link.too_large(message).unwrap_or(Failure::Away)),
-                false => self.attempt(message).await,
+                false => {
+                    // The reason is told in time: an answer that came later would reach nobody.
+                    let within = self.ack_timeout.min(deadline.saturating_duration_since(Instant::now()));
+                    self.attempt(message, attempt, within).await.map_err(|missed| missed.failure)
+                }
             };
             let failure = match result {
                 Ok(receipt) => return Ok(receipt),
@@ -45,7 +57,7 @@ impl Shared {
             };
             debug!(subject = %message.subject, id = %message.id, %failure, "publish failed");
             let again =
-                self.spool.is_none() && !failure.is_permanent() && self.broker.away_for() < self.retry_for;
+                self.spool.is_none() && !failure.is_permanent() && self.health.away_for() < self.retry_for;
             if !again || Instant::now() + RETRY_INTERVAL >= deadline {
                 return Err(failure);
             }
@@ -85,7 +97,7 @@ impl Shared {
 
     /// Whether callbacks should not wait for NATS: it is known to be away.
     pub(crate) fn is_away(&self) -> bool {
-        !self.link.is_connected() || self.broker.unresponsive_for().is_some()
+        !self.link.is_connected() || self.health.silent_for().is_some()
     }
 
     /// Whether it makes sense to try a publish: at least the connection stands.
@@ -93,20 +105,29 @@ impl Shared {
         self.link.is_connected()
     }
 
-    /// Publishes one message once. Says what it saw to the broker's record.
-    pub(crate) async fn attempt(&self, message: &Message) -> Result<Receipt, Failure> {
+    /// Publishes one message once. Says what it saw to the record of NATS's health.
+    pub(crate) async fn attempt(
+        &self,
+        message: &Message,
+        attempt: Attempt,
+        within: Duration,
+    ) -> Result<Receipt, Missed> {
         let started = std::time::Instant::now();
-        // Where it stands: a timeout would move it.
-        let published = pin!(self.publish(message));
-        let result = timeout(self.ack_timeout, published).await.unwrap_or(Err(Failure::Unanswered));
-        match &result {
-            Ok(_) => {
-                self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
-                self.broker.acknowledged();
-            }
-            Err(failure) => self.broker.failed(started, failure),
+        if let Err(failure) = self.health.admit(message, attempt) {
+            let scope = failure.scope().unwrap_or(Scope::Stream);
+            return Err(Missed { failure, scope });
         }
-        result
+        match self.publish(message, within).await {
+            Ok(receipt) => {
+                self.metrics.acknowledgement.observe(started.elapsed().as_secs_f64());
+                self.health.acknowledged(message);
+                Ok(receipt)
+            }
+            Err(failure) => {
+                let scope = self.health.failed(message, started, &failure);
+                Err(Missed { failure, scope })
+            }
+        }
     }
 
     /// Counts a message that has left the spool for its stream.
@@ -118,7 +139,7 @@ impl Shared {
     /// A message that has waited longer than its stream remembers ids may be stored twice, if its first publish was
     /// not lost after all.
     pub(crate) fn warn_of_short_window(&self, age: Duration) {
-        if let Some((stream, window)) = self.broker.shortest_duplicate_window()
+        if let Some((stream, window)) = self.health.shortest_duplicate_window()
             && age > window
         {
             warn!(
@@ -130,15 +151,18 @@ impl Shared {
         }
     }
 
-    async fn publish(&self, message: &Message) -> Result<Receipt, Failure> {
+    async fn publish(&self, message: &Message, within: Duration) -> Result<Receipt, Failure> {
         match self.delivery {
             Delivery::Jetstream => {
-                let Stored { stream, sequence, duplicate } = self.link.publish(message).await?;
+                let Stored { stream, sequence, duplicate } = self.link.publish(message, within).await?;
                 Ok(Receipt::Stored { stream, sequence, duplicate })
             }
             Delivery::Core => {
-                self.link.publish_core(message).await?;
-                self.link.round_trip().await?;
+                let handed_over = async {
+                    self.link.publish_core(message).await?;
+                    self.link.round_trip().await
+                };
+                timeout(within, handed_over).await.unwrap_or(Err(Failure::Unanswered))?;
                 Ok(Receipt::Sent)
             }
         }

@@ -1,23 +1,28 @@
 //! Publishes what the spool holds, oldest first, beside live traffic.
+//!
+//! A message that is not taken stays, and so do those that share its fate; all others go on. What is held back, and
+//! when it is tried again, is [`Holds`]' to say.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::stream::FuturesUnordered;
 use tokio::task::unconstrained;
 use tokio::time::{sleep, timeout};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::delivery::Shared;
-use crate::nats::Failure;
+use crate::delivery::{Missed, Shared};
+use crate::health::Attempt;
+use crate::hold::{Held, Holds, Probe};
+use crate::nats::Scope;
 use crate::spool::{Spool, Spooled};
 
-/// Messages read and published at a time. JetStream's throughput rises up to about 256 in flight; an eighth of that
-/// drains more than 20,000 messages a second, and leaves the rest to live callbacks.
+/// Messages in flight at a time, and read at a time. JetStream's throughput rises up to about 256 in flight; an eighth
+/// of that drains more than 20,000 messages a second, and leaves the rest to live callbacks.
 const WINDOW: usize = 32;
-/// After a message was not taken, and while the broker is away.
+/// While the broker is away, and between looks at what is held back.
 const PAUSE: Duration = Duration::from_millis(250);
 /// Without news from the spool, a look this often.
 const IDLE: Duration = Duration::from_secs(5);
@@ -25,14 +30,17 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Runs for the life of the publisher.
 pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
     let mut at_work = false;
-    let mut after = None;
-    let stuck = Stuck::default();
+    let mut drain = Drain { shared, spool, after: None, holds: Holds::default(), connection: 0 };
     loop {
+        let Drain { shared, spool, .. } = &drain;
         if spool.is_empty() {
             if std::mem::take(&mut at_work) {
                 info!("the spool is empty again");
             }
-            let _ = timeout(IDLE, spool.level().filled.notified()).await;
+            let filled = timeout(IDLE, spool.level().filled.notified());
+            let _ = filled.await;
+            drain.holds.clear();
+            drain.after = None;
         } else if shared.may_probe() {
             if !std::mem::replace(&mut at_work, true) {
                 let oldest = spool.oldest_age();
@@ -43,9 +51,9 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
                 );
                 shared.warn_of_short_window(oldest);
             }
-            after = pass(&shared, &spool, after, &stuck).await;
-            if !spool.is_empty() {
-                sleep(PAUSE).await;
+            drain.pass().await;
+            if !drain.spool.is_empty() {
+                drain.rest().await;
             }
         } else {
             sleep(PAUSE).await;
@@ -53,61 +61,217 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
     }
 }
 
-/// The places of messages that nothing takes as things are; each is told of once.
-type Stuck = Mutex<BTreeSet<u64>>;
+struct Drain {
+    shared: Arc<Shared>,
+    spool: Spool,
+    /// Every message up to this place is gone or held back.
+    after: Option<u64>,
+    holds: Holds,
+    /// The connection that the last pass used.
+    connection: u64,
+}
 
-/// Goes through the spool behind the place `after`, until nothing is taken; gives the place to go on from. A message
-/// that nothing takes (a subject that NATS forbids, a stream that is not there) must not hold up those behind it:
-/// the next pass begins behind it, and comes to it again when it has been through.
-async fn pass(shared: &Shared, spool: &Spool, mut after: Option<u64>, stuck: &Stuck) -> Option<u64> {
-    loop {
-        // While the broker has not answered for a while, one message finds out.
-        let window = if shared.is_away() { 1 } else { WINDOW };
-        let messages = spool.read(after, window).await;
-        after = Some(messages.last()?.place);
-        let published =
-            stream::iter(messages).map(|spooled| publish(shared, spooled, stuck)).buffered(WINDOW);
-        // Without tokio's budget: when it ran out within a window, the rest would go out in another order.
-        let done: Vec<_> = unconstrained(published.filter_map(std::future::ready).collect()).await;
-        spool.remove(&done).await;
-        if !shared.may_probe() {
-            // The connection went: none of these is to blame, and the oldest comes first again.
-            return None;
+/// What became of a message that was tried.
+enum Outcome {
+    /// The spool can forget it.
+    Done(Spooled),
+    Missed(Spooled, Missed),
+}
+
+impl Drain {
+    /// Tries what is due of what is held back, then everything that is not, oldest first.
+    async fn pass(&mut self) {
+        let connection = self.shared.link.connection();
+        if std::mem::replace(&mut self.connection, connection) != connection {
+            self.holds.try_all(Instant::now());
         }
-        if done.is_empty() || shared.is_away() {
-            return after;
+        loop {
+            self.probe().await;
+            let messages = self.next_messages().await;
+            if messages.is_empty() || !self.publish(messages).await {
+                return;
+            }
         }
+    }
+
+    /// Until a message comes, or something held back is due.
+    async fn rest(&self) {
+        // So that the age of the oldest is that of what is held back, now that those before it are gone.
+        let _ = self.spool.read(None, 1).await;
+        let pause = self.holds.pause(Instant::now()).unwrap_or(PAUSE).clamp(Duration::from_millis(10), PAUSE);
+        let _ = timeout(pause, self.spool.level().filled.notified()).await;
+    }
+
+    /// The next messages that nothing holds back. While the server says nothing, one finds out whether it is back.
+    async fn next_messages(&mut self) -> VecDeque<Spooled> {
+        let window = if self.shared.is_away() { 1 } else { WINDOW };
+        loop {
+            let messages = self.spool.read(self.after, WINDOW).await;
+            let Some(last) = messages.last().map(|spooled| spooled.place) else {
+                return VecDeque::new();
+            };
+            let mut free: VecDeque<_> =
+                messages.into_iter().filter(|spooled| !self.holds.passes_over(spooled)).collect();
+            if free.len() > window {
+                free.truncate(window);
+                self.after = free.back().map(|spooled| spooled.place);
+            } else {
+                self.after = Some(last);
+            }
+            if !free.is_empty() {
+                return free;
+            }
+        }
+    }
+
+    /// Publishes messages in their order, and those behind them, until something else is to be done; returns whether to
+    /// go on at once.
+    async fn publish(&mut self, mut waiting: VecDeque<Spooled>) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut in_flight = FuturesUnordered::new();
+        let mut done = Vec::new();
+        let mut goes_on = true;
+        let mut released: Option<u64> = None;
+        loop {
+            while goes_on
+                && in_flight.len() < WINDOW
+                && let Some(spooled) = waiting.pop_front()
+            {
+                // What was found out since it was read: its stream may refuse by now.
+                if !self.holds.passes_over(&spooled) {
+                    in_flight.push(publish(&shared, spooled));
+                }
+            }
+            // Without tokio's budget: when it ran out within a window, the rest would go out in another order.
+            match unconstrained(in_flight.next()).await {
+                Some(Outcome::Done(spooled)) => {
+                    let first = self.holds.taken(&spooled);
+                    released = released.into_iter().chain(first).min();
+                    done.push(spooled);
+                }
+                Some(Outcome::Missed(spooled, missed)) => goes_on &= self.missed(&spooled, &missed),
+                None => break,
+            }
+            if done.len() >= WINDOW {
+                self.spool.remove(&std::mem::take(&mut done)).await;
+            }
+            let is_low = waiting.is_empty()
+                && if self.shared.is_away() { in_flight.is_empty() } else { in_flight.len() <= WINDOW / 2 };
+            if goes_on && is_low && released.is_none() && !self.holds.is_due(Instant::now()) {
+                waiting = self.next_messages().await;
+            }
+        }
+        self.spool.remove(&done).await;
+        if let Some(first) = released {
+            // Those that were passed over come now. While others were in flight, these would have been read again too.
+            self.after = self.after.min(first.checked_sub(1));
+        }
+        if !goes_on {
+            // The connection went, or the server is silent: nobody is to blame, and the oldest comes first again.
+            self.after = None;
+        }
+        goes_on
+    }
+
+    /// Tries one message each of what is held back and due.
+    async fn probe(&mut self) {
+        for probe in self.holds.due(Instant::now()) {
+            if !self.shared.may_probe() {
+                return;
+            }
+            let Some(spooled) = self.find(&probe).await else { continue };
+            if probe.alone {
+                warn!(id = %spooled.message.id, subject = %spooled.message.subject,
+                    "the connection ended twice with this message in flight: it is tried alone");
+            }
+            let outcome = publish(&self.shared, spooled).await;
+            match outcome {
+                Outcome::Done(spooled) => {
+                    if let Some(first) = self.holds.taken(&spooled) {
+                        self.after = self.after.min(first.checked_sub(1));
+                    }
+                    self.spool.remove(&[spooled]).await;
+                }
+                Outcome::Missed(spooled, missed) => {
+                    self.missed(&spooled, &missed);
+                }
+            }
+        }
+    }
+
+    /// The message to try of what is held back. What nothing waits for any more is held back no longer.
+    async fn find(&mut self, probe: &Probe) -> Option<Spooled> {
+        let is_of = |spooled: &Spooled| match &probe.of {
+            Held::Stream(stream) => spooled.message.stream == *stream,
+            Held::Subject(subject) => spooled.message.subject.as_str() == subject,
+            Held::Message(place) => spooled.place == *place,
+        };
+        let mut after = probe.from.checked_sub(1);
+        loop {
+            let messages = self.spool.read(after, WINDOW).await;
+            let Some(last) = messages.last().map(|spooled| spooled.place) else { break };
+            after = Some(last);
+            let is_past = matches!(probe.of, Held::Message(place) if last >= place);
+            if let Some(found) = messages.into_iter().find(is_of) {
+                return Some(found);
+            }
+            if is_past {
+                break;
+            }
+        }
+        match &probe.of {
+            // Its last message was tried before: from the first again, the next time.
+            Held::Stream(_) if self.holds.starts_over(&probe.of) => {}
+            of => self.holds.release(of),
+        }
+        None
+    }
+
+    /// Returns whether others may be published meanwhile.
+    fn missed(&mut self, spooled: &Spooled, missed: &Missed) -> bool {
+        let Missed { failure, scope } = missed;
+        if self.holds.missed(spooled, failure, *scope, Instant::now()) {
+            let message = &spooled.message;
+            match scope {
+                Scope::Stream => warn!(stream = %message.stream, %failure,
+                    "the stream takes no messages: those for it wait in the spool"),
+                Scope::Subject => warn!(subject = %message.subject, stream = %message.stream, %failure,
+                    "the subject is refused: its messages wait in the spool"),
+                Scope::Message => error!(id = %message.id, subject = %message.subject, %failure,
+                    "neither its stream nor quarantine takes it: it waits in the spool"),
+                Scope::Connection => {}
+            }
+        }
+        *scope != Scope::Connection
     }
 }
 
-/// Publishes one message; gives it back when the spool can forget it.
-async fn publish(shared: &Shared, spooled: Spooled, stuck: &Stuck) -> Option<Spooled> {
+/// Publishes one message. What no stream will ever take goes to quarantine.
+async fn publish(shared: &Shared, spooled: Spooled) -> Outcome {
     let message = &spooled.message;
-    match shared.attempt(message).await {
+    match shared.attempt(message, Attempt::Probe, shared.ack_timeout).await {
         Ok(receipt) => {
             shared.drained(message, &receipt);
-            Some(spooled)
+            Outcome::Done(spooled)
         }
-        Err(failure) if failure.is_permanent() => set_aside(shared, spooled, &failure, stuck).await,
-        Err(_) => None,
+        Err(missed) if missed.failure.is_permanent() => set_aside(shared, spooled, missed).await,
+        Err(missed) => Outcome::Missed(spooled, missed),
     }
 }
 
-/// What JetStream will never take goes to quarantine with the reason, instead of round and round. What is too large
-/// for the server is too large for quarantine as well: it waits until the server takes it.
-async fn set_aside(shared: &Shared, spooled: Spooled, failure: &Failure, stuck: &Stuck) -> Option<Spooled> {
+/// What is wrong with the message itself goes to quarantine with the reason, instead of round and round. What is too
+/// large for the server is too large for quarantine as well: it waits until the server takes it.
+async fn set_aside(shared: &Shared, spooled: Spooled, missed: Missed) -> Outcome {
     let message = &spooled.message;
-    let refused = shared.quarantine().refused(message, &failure.to_string());
-    match shared.attempt(&refused).await {
+    let refused = shared.quarantine().refused(message, &missed.failure.to_string());
+    match shared.attempt(&refused, Attempt::Probe, shared.ack_timeout).await {
         Ok(_) => {
-            error!(subject = %message.subject, id = %message.id, %failure, "refused for good: kept in quarantine");
-            Some(spooled)
+            error!(subject = %message.subject, id = %message.id, failure = %missed.failure, "refused for good: kept in quarantine");
+            Outcome::Done(spooled)
         }
-        Err(again) => {
-            if stuck.lock().unwrap_or_else(PoisonError::into_inner).insert(spooled.place) {
-                error!(id = %message.id, %failure, %again, "neither its stream nor quarantine takes it: it waits in the spool");
-            }
-            None
+        Err(Missed { scope: Scope::Connection, failure }) => {
+            Outcome::Missed(spooled, Missed { scope: Scope::Connection, failure })
         }
+        Err(_) => Outcome::Missed(spooled, missed),
     }
 }

@@ -9,30 +9,33 @@
 //! * Rim: [`Publisher`] publishes, waits for JetStream's acknowledgement, and knows whether the broker is there.
 //!   The module `nats` is the only one that talks to a server.
 
-mod broker;
 mod cloudevents;
 mod delivery;
 mod drain;
 mod glob;
+mod health;
+mod hold;
 mod id;
 mod message;
 mod metrics;
 mod monitor;
 pub mod nats;
 mod publisher;
+mod readiness;
 mod route;
 mod rule;
 mod spool;
 mod subject;
 mod template;
+mod watch;
 
-pub use broker::{Check, Readiness};
 pub use cloudevents::Format;
 pub use glob::Glob;
 pub use id::MessageId;
 pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
 pub use publisher::{Config, Delivery, Publisher, Receipt, Tasks, Unavailable};
+pub use readiness::{Check, Readiness};
 pub use route::{Destinations, Origin, Quarantined, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};
 pub use spool::{Settings as SpoolSettings, Spool, SpoolError};

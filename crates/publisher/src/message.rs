@@ -62,6 +62,22 @@ pub enum HeaderName {
     CiSubject,
 }
 
+impl Message {
+    /// Its size on the wire, headers included, as NATS's limits count it: `name: value` and a line's end each, and a
+    /// first and a last line.
+    #[must_use]
+    pub(crate) fn encoded_bytes(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+        let own = "NATS/1.0\r\n\r\n".len()
+            + "Nats-Msg-Id: \r\n".len()
+            + self.id.as_str().len()
+            + "Nats-Expected-Stream: \r\n".len()
+            + self.stream.len();
+        self.payload.len() + headers + own
+    }
+}
+
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
     pub const ALL: [Self; 12] = [

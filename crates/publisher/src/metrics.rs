@@ -11,6 +11,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::message::MessageKind;
+use crate::nats::Finding;
+use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
 
 /// Seconds; from an acknowledgement on the same host to the usual time limits.
@@ -21,6 +23,33 @@ pub const LATENCY_BUCKETS: [f64; 12] =
 struct Labels {
     kind: &'static str,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FindingLabels {
+    stream: String,
+    setting: &'static str,
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ChangeLabels {
+    stream: String,
+    change: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CheckLabel {
+    check: &'static str,
+}
+
+/// What somebody else did to a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamChange {
+    /// It was deleted; it may have been made again.
+    Vanished,
+    /// Its configuration is another.
+    Changed,
 }
 
 /// What became of one message.
@@ -41,6 +70,10 @@ pub(crate) struct Metrics {
     pub(crate) connections: Counter,
     pub(crate) drained: Counter,
     pub(crate) duplicate_window_shortfall: Gauge,
+    pub(crate) refused_subjects: Gauge,
+    ready: Family<CheckLabel, Gauge>,
+    findings: Family<FindingLabels, Gauge>,
+    stream_changes: Family<ChangeLabels, Counter>,
 }
 
 impl Metrics {
@@ -59,6 +92,10 @@ impl Metrics {
             connections: Counter::default(),
             drained: Counter::default(),
             duplicate_window_shortfall: Gauge::default(),
+            refused_subjects: Gauge::default(),
+            ready: Family::default(),
+            findings: Family::default(),
+            stream_changes: Family::default(),
         };
         registry.register(
             "messages",
@@ -84,7 +121,58 @@ impl Metrics {
             metrics.drained.clone(),
         );
         registry.register("nats_connections", "Connections made to NATS", metrics.connections.clone());
+        registry.register(
+            "refused_subjects",
+            "Subjects that NATS refuses at the moment; what is for them waits",
+            metrics.refused_subjects.clone(),
+        );
+        registry.register("ready", "1 while the check of /readyz holds", metrics.ready.clone());
+        registry.register(
+            "stream_findings",
+            "1 for each setting of a stream that voids (unfit) or weakens (weaker) what 200 promises, or is worth a note",
+            metrics.findings.clone(),
+        );
+        registry.register(
+            "stream_changes",
+            "Times that a stream was found deleted (vanished) or changed by somebody else",
+            metrics.stream_changes.clone(),
+        );
         metrics
+    }
+
+    /// One gauge a check; what could not be looked at for want of a connection does not hold.
+    pub(crate) fn set_ready(&self, readiness: &Readiness) {
+        for check in Check::NAMES {
+            let found = readiness.checks.iter().find(|have| have.name == check);
+            let is_there = self.ready.get(&CheckLabel { check }).is_some();
+            if found.is_some() || is_there {
+                let holds = found.is_some_and(|check| check.ok);
+                self.ready.get_or_create(&CheckLabel { check }).set(i64::from(holds));
+            }
+        }
+    }
+
+    /// What was found of a stream, in the place of what was found before.
+    pub(crate) fn set_findings(&self, stream: &str, findings: &[Finding]) {
+        for (setting, verdict) in crate::nats::judged_settings() {
+            let labels = FindingLabels { stream: stream.to_owned(), setting, verdict: verdict.as_str() };
+            match findings.iter().any(|finding| finding.setting == setting && finding.verdict == verdict) {
+                true => {
+                    self.findings.get_or_create(&labels).set(1);
+                }
+                false => {
+                    self.findings.remove(&labels);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn stream_changed(&self, stream: &str, change: StreamChange) {
+        let change = match change {
+            StreamChange::Vanished => "vanished",
+            StreamChange::Changed => "changed",
+        };
+        self.stream_changes.get_or_create(&ChangeLabels { stream: stream.to_owned(), change }).inc();
     }
 
     pub(crate) fn message(&self, kind: MessageKind, outcome: MessageOutcome) {

@@ -1,170 +1,153 @@
-//! Looks at the broker in the background: makes the streams, says whether the bridge is ready, and logs each
+//! Looks at NATS in the background: makes the streams, judges them, says whether the bridge is ready, and logs each
 //! change of that once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tracing::{info, warn};
 
-use crate::broker::{Broker, Check, Readiness};
+use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::nats::{Failure, Link, Origin, StreamSpec, StreamState, covers};
+use crate::nats::Link;
+use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
+use crate::watch::StreamWatch;
 
 /// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
 const CALM_INTERVAL: Duration = Duration::from_secs(1);
 /// While something is wrong: the broker's return is noticed within 2 s.
 const ALERT_INTERVAL: Duration = Duration::from_millis(250);
-/// How long one question to JetStream may take.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one question to the server may take.
+pub(crate) const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// A server that says nothing for so long is left for another one, if there is one.
+const FROZEN_AFTER: Duration = Duration::from_secs(3);
 
 pub(crate) struct Monitor {
     pub(crate) link: Arc<Link>,
-    pub(crate) broker: Arc<Broker>,
+    pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
     /// Where NATS should be, without credentials.
     pub(crate) servers: String,
-    /// Empty in core delivery, which needs no stream.
-    pub(crate) streams: Vec<StreamSpec>,
+    pub(crate) watched: Watched,
     pub(crate) spool: Option<Spool>,
 }
 
+/// What of the server is looked at, beside the connection.
+pub(crate) enum Watched {
+    Streams(Vec<StreamWatch>),
+    /// `provision = "none"`: what publishes are answered tells.
+    Nothing,
+    /// Core delivery: whether a message to ourselves comes back.
+    RoundTrip,
+}
+
 impl Monitor {
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
+        let mut left_at: Option<Instant> = None;
         loop {
-            if self.broker.take_lame_duck() {
+            let is_frozen = self.health.silent_for().is_some_and(|silence| silence >= FROZEN_AFTER)
+                && left_at.is_none_or(|at| at.elapsed() >= FROZEN_AFTER);
+            if self.health.take_lame_duck() || is_frozen {
+                left_at = Some(Instant::now());
                 self.link.leave_server().await;
             }
             if let Some(spool) = &self.spool {
                 let _ = timeout(QUESTION_TIMEOUT, spool.probe()).await;
             }
+            self.link.refresh();
             let readiness = self.look().await;
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);
             // Either is a reason to look again.
-            let _ = timeout(interval, self.broker.changed.notified()).await;
+            let _ = timeout(interval, self.health.changed.notified()).await;
         }
     }
 
-    async fn look(&self) -> Readiness {
+    async fn look(&mut self) -> Readiness {
         let connected = self.link.is_connected();
         self.metrics.connected.set(i64::from(connected));
         if !connected {
             let servers = &self.servers;
-            let why = self.broker.complaint().map(|complaint| format!(": {complaint}")).unwrap_or_default();
+            let why = self.health.complaint().map(|complaint| format!(": {complaint}")).unwrap_or_default();
             let checks =
                 std::iter::once(Check::failed("nats", format!("not connected to NATS at {servers}{why}")));
             return Readiness::of(checks.chain(self.spool()).collect());
         }
-        let mut checks = vec![Check::passed("nats", "connected")];
-        if self.streams.is_empty() {
-            // Core delivery has no drain that would find out whether the server answers again.
-            if let Ok(Ok(())) = timeout(QUESTION_TIMEOUT, self.link.round_trip()).await {
-                self.broker.responded();
+        let streams = self.watched().await;
+        let checks = std::iter::once(self.connection()).chain(streams);
+        let checks = checks.chain([self.writes(), self.subjects()]).chain(self.spool());
+        Readiness::of(checks.collect())
+    }
+
+    /// Looks at the streams, or finds out in another way whether the server answers.
+    async fn watched(&mut self) -> Option<Check> {
+        match &mut self.watched {
+            Watched::Streams(watches) => {
+                let (link, health, metrics) = (&self.link, &self.health, &self.metrics);
+                let looks = watches.iter_mut().map(|watch| watch.look(link, health, metrics));
+                futures_util::future::join_all(looks).await;
+                let shortfall = watches.iter().map(StreamWatch::duplicate_window_shortfall).max();
+                let shortfall = shortfall.unwrap_or_default().as_secs();
+                metrics.duplicate_window_shortfall.set(i64::try_from(shortfall).unwrap_or(i64::MAX));
+                Some(streams_check(watches, &health.patterns()))
             }
-        } else {
-            checks.push(match self.streams().await {
-                Ok(states) => {
-                    let before = self.broker.replace_streams(states.clone());
-                    self.describe_changes(&states, &before);
-                    self.coverage(&states)
+            Watched::Nothing => Some(Check::passed("streams", "not looked at (provision = \"none\")")),
+            Watched::RoundTrip => {
+                let started = Instant::now();
+                match timeout(QUESTION_TIMEOUT, self.link.round_trip()).await {
+                    Ok(Ok(())) => self.health.heard(),
+                    _ => self.health.unanswered(started),
                 }
-                Err(failure) => Check::failed("streams", failure),
-            });
-        }
-        checks.push(self.writes());
-        checks.extend(self.spool());
-        Readiness::of(checks)
-    }
-
-    async fn streams(&self) -> Result<Vec<StreamState>, String> {
-        let mut states = Vec::with_capacity(self.streams.len());
-        for spec in &self.streams {
-            let state =
-                timeout(QUESTION_TIMEOUT, spec.ensure(&self.link)).await.unwrap_or(Err(Failure::Unanswered));
-            states.push(state.map_err(|failure| match failure {
-                Failure::Unanswered => {
-                    "JetStream does not answer: frozen, or no permission for $JS.API".to_owned()
-                }
-                other => other.to_string(),
-            })?);
-        }
-        // With messages in the spool, a publish of the drain is the better witness: JetStream may answer questions
-        // and yet take no writes.
-        if self.spool.as_ref().is_none_or(|spool| spool.is_empty() || spool.trouble().is_some()) {
-            self.broker.responded();
-        }
-        Ok(states)
-    }
-
-    /// Says once, and again after a change, what the streams promise.
-    fn describe_changes(&self, states: &[StreamState], before: &[StreamState]) {
-        // That it was created is said once; to find it with the next look is no news.
-        let same = |a: &StreamState, b: &StreamState| {
-            StreamState { origin: b.origin, full: b.full, ..a.clone() } == *b
-        };
-        for state in states.iter().filter(|state| !before.iter().any(|old| same(old, state))) {
-            describe(state);
-        }
-        let mut longest = Duration::ZERO;
-        for (spec, state) in self.streams.iter().zip(states) {
-            let shortfall = spec.duplicate_window.saturating_sub(state.duplicate_window);
-            longest = longest.max(shortfall);
-            if !shortfall.is_zero() && !before.iter().any(|old| same(old, state)) {
-                warn!(
-                    stream = state.name,
-                    has_seconds = state.duplicate_window.as_secs(),
-                    wanted_seconds = spec.duplicate_window.as_secs(),
-                    "the stream forgets message ids sooner than jetstream.duplicate_window: a callback repeated later, \
-                     or spooled for longer, is stored twice"
-                );
+                None
             }
         }
-        self.metrics.duplicate_window_shortfall.set(i64::try_from(longest.as_secs()).unwrap_or(i64::MAX));
     }
 
-    /// Whether each subject that may be published to is one that its stream takes.
-    fn coverage(&self, states: &[StreamState]) -> Check {
-        if let Some(full) = states.iter().find(|state| state.full) {
-            let advice = "delete what was processed, or raise its limits";
-            return Check::failed("streams", format!("stream {} is full: {advice}", full.name));
-        }
-        let patterns = self.broker.patterns();
-        let uncovered = patterns.iter().find(|(pattern, stream)| {
-            let state = states.iter().find(|state| state.name == *stream);
-            state.is_none_or(|state| !state.subjects.iter().any(|filter| covers(filter, pattern)))
-        });
-        match uncovered {
-            None => {
-                let assumed = states.iter().filter(|state| state.origin == Origin::Assumed);
-                let assumed =
-                    assumed.map(|s| format!("; stream {} does not exist yet: serve will create it", s.name));
-                let covered = "every configured subject is covered".to_owned();
-                Check::passed("streams", std::iter::once(covered).chain(assumed).collect::<String>())
-            }
-            Some((pattern, stream)) => Check::failed(
-                "streams",
+    fn connection(&self) -> Check {
+        match (self.health.silent_for(), self.health.missing_subscription()) {
+            (_, Some(what)) => Check::failed(
+                "nats",
                 format!(
-                    "stream {stream} does not take {pattern}: add the subject to the stream, or change [subjects]"
+                    "no acknowledgement can arrive: {what}; let the NATS user subscribe to it, or set nats.inbox_prefix"
                 ),
             ),
+            (Some(silence), None) => {
+                let silence = silence.as_secs_f64();
+                Check::failed("nats", format!("NATS has not answered for {silence:.1} s"))
+            }
+            (None, None) => Check::passed("nats", "connected"),
         }
     }
 
     fn writes(&self) -> Check {
-        match (self.broker.unresponsive_for(), self.broker.refusal()) {
-            (Some(silence), _) => {
-                let why = self.broker.complaint().map(|complaint| format!("; NATS says: {complaint}"));
-                let silence = silence.as_secs_f64();
-                Check::failed(
-                    "writes",
-                    format!("no publish acknowledged for {silence:.1} s{}", why.unwrap_or_default()),
-                )
-            }
-            (None, Some(refusal)) => Check::failed("writes", refusal),
-            (None, None) => Check::passed("writes", "acknowledged"),
+        let silence = self.health.silent_for();
+        let refusing = self.health.refusing_streams();
+        let refusing = refusing.iter().map(|(stream, failure)| format!("stream {stream}: {failure}"));
+        let silence =
+            silence.map(|silence| format!("no publish acknowledged for {:.1} s", silence.as_secs_f64()));
+        let trouble: Vec<_> = silence.into_iter().chain(refusing).collect();
+        match trouble.is_empty() {
+            true => Check::passed("writes", "acknowledged"),
+            false => Check::failed("writes", trouble.join("; ")),
         }
+    }
+
+    fn subjects(&self) -> Check {
+        /// So many are named; the number says how many more there are.
+        const NAMED: usize = 3;
+        let refused = self.health.refused_subjects();
+        self.metrics.refused_subjects.set(i64::try_from(refused.len()).unwrap_or(i64::MAX));
+        if refused.is_empty() {
+            return Check::passed("subjects", "none is refused");
+        }
+        let named =
+            refused.iter().take(NAMED).map(|(subject, failure)| format!("subject {subject}: {failure}"));
+        let mut detail = named.collect::<Vec<_>>().join("; ");
+        if refused.len() > NAMED {
+            detail.push_str(&format!("; and {} more", refused.len() - NAMED));
+        }
+        Check::failed("subjects", detail)
     }
 
     fn spool(&self) -> Option<Check> {
@@ -176,11 +159,12 @@ impl Monitor {
     }
 
     fn tell(&self, readiness: &Readiness) {
-        let before = self.broker.readiness.send_replace(readiness.clone());
+        let before = self.health.readiness.send_replace(readiness.clone());
+        self.metrics.set_ready(readiness);
         match (before.ready, readiness.ready) {
             (false, true) => info!("ready"),
             (true, false) => warn!(reason = readiness.reason(), "not ready"),
-            (false, false) if kind_of(&before) != kind_of(readiness) => {
+            (false, false) if before.kind() != readiness.kind() => {
                 warn!(reason = readiness.reason(), "not ready");
             }
             _ => {}
@@ -188,34 +172,23 @@ impl Monitor {
     }
 }
 
-/// The reason without its numbers, which change with every look.
-fn kind_of(readiness: &Readiness) -> String {
-    readiness.reason().chars().filter(|c| !c.is_ascii_digit()).collect()
-}
-
-/// Says what a stream keeps, and what it may lose.
-fn describe(state: &StreamState) {
-    let storage = if state.in_memory { "memory" } else { "file" };
-    info!(
-        stream = state.name,
-        subjects = state.subjects.join(" "),
-        storage,
-        replicas = state.replicas,
-        duplicate_window_seconds = state.duplicate_window.as_secs(),
-        "{}",
-        if state.origin == Origin::Created { "stream created" } else { "stream found" },
-    );
-    if state.in_memory {
-        warn!(
-            stream = state.name,
-            "durability: in memory only; a restart of NATS loses acknowledged messages"
-        );
-    } else if state.replicas == 1 {
-        info!(
-            stream = state.name,
-            "durability: one copy; a crash of NATS loses nothing, but a power failure can lose what was acknowledged \
-             within its sync_interval, 2 minutes by default (Jepsen, NATS 2.12.1); three replicas, or sync_interval: \
-             always, close that gap"
-        );
+/// What all streams together come to: each there and fit, and each subject that may be published to taken by its stream.
+fn streams_check(watches: &[StreamWatch], patterns: &[(String, String)]) -> Check {
+    let trouble: Vec<_> = watches.iter().filter_map(StreamWatch::trouble).collect();
+    let uncovered = patterns.iter().find(|(pattern, stream)| {
+        let watch = watches.iter().find(|watch| watch.name() == stream);
+        watch.is_none_or(|watch| watch.state().is_some_and(|state| !state.takes(pattern)))
+    });
+    let uncovered = uncovered.map(|(pattern, stream)| {
+        format!(
+            "stream {stream} does not take {pattern}: add the subject to the stream, or change [subjects]"
+        )
+    });
+    let trouble: Vec<_> = trouble.into_iter().chain(uncovered).collect();
+    if !trouble.is_empty() {
+        return Check::failed("streams", trouble.join("; "));
     }
+    let notes = watches.iter().filter_map(StreamWatch::note);
+    let covered = "every configured subject is covered".to_owned();
+    Check::passed("streams", std::iter::once(covered).chain(notes).collect::<Vec<_>>().join("; "))
 }

@@ -11,15 +11,19 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use crate::broker::{Broker, Readiness};
 use crate::delivery::Shared;
 use crate::drain;
+use crate::health::Health;
 use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
-use crate::monitor::Monitor;
-use crate::nats::{self, Connection, Failure, Link, LinkEvent, StreamSpec};
+use crate::monitor::{Monitor, Watched};
+use crate::nats::{
+    self, Complaint, Connection, ExpectStream, Failure, Link, LinkEvent, LinkSettings, StreamSpec,
+};
+use crate::readiness::Readiness;
 use crate::route::Router;
 use crate::spool::{self, Spool};
+use crate::watch::StreamWatch;
 
 /// How the publisher works.
 #[derive(Debug, Clone)]
@@ -34,6 +38,13 @@ pub struct Config {
     pub connection: Connection,
     /// The streams that must be there. Not looked at in core delivery.
     pub streams: Vec<StreamSpec>,
+    /// Whether the streams are looked at, and created when missing. An account that imports a stream may publish to it
+    /// without the right to look.
+    pub look_at_streams: bool,
+    /// The JetStream domain that acknowledgements must name; `None` takes any.
+    pub domain: Option<String>,
+    /// Whether each publish names the stream that must take it.
+    pub expect_stream: ExpectStream,
     /// Every pattern of subjects that may be published to, with its stream.
     pub patterns: Vec<(String, String)>,
     /// Where messages wait while NATS is away; `None` lets the sender wait instead. Not used in core delivery.
@@ -105,12 +116,16 @@ impl Publisher {
     /// spool's folder cannot be used.
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
-        let broker = Arc::new(Broker::new(config.patterns));
+        let health = Arc::new(Health::new(config.patterns));
         let mut running = JoinSet::new();
+        let settings = LinkSettings {
+            domain: config.domain.as_deref().map(Into::into),
+            expect_stream: config.expect_stream,
+        };
         let (link, take_answers) = {
-            let (broker, metrics) = (Arc::clone(&broker), Arc::clone(&metrics));
-            Link::open(&config.connection, move |event| {
-                on_link_event(&event, &broker, &metrics);
+            let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
+            Link::open(&config.connection, settings, move |event| {
+                on_link_event(event, &health, &metrics);
             })
             .await?
         };
@@ -127,10 +142,16 @@ impl Publisher {
         };
         let monitor = Monitor {
             link: Arc::clone(&link),
-            broker: Arc::clone(&broker),
+            health: Arc::clone(&health),
             metrics: Arc::clone(&metrics),
             servers: config.connection.servers_without_credentials(),
-            streams: if config.delivery == Delivery::Core { Vec::new() } else { config.streams },
+            watched: match config.delivery {
+                Delivery::Core => Watched::RoundTrip,
+                Delivery::Jetstream if !config.look_at_streams => Watched::Nothing,
+                Delivery::Jetstream => {
+                    Watched::Streams(config.streams.into_iter().map(StreamWatch::new).collect())
+                }
+            },
             spool: spool.clone(),
         };
         running.spawn(monitor.run());
@@ -139,7 +160,7 @@ impl Publisher {
         }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
         let quarantine = RwLock::new(Arc::new(quarantine));
-        let shared = Shared { delivery, ack_timeout, retry_for, link, broker, metrics, spool, quarantine };
+        let shared = Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, quarantine };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
             running.spawn(drain::run(Arc::clone(&shared), spool));
@@ -180,12 +201,12 @@ impl Publisher {
     /// Whether callbacks can be taken now, and every change of that.
     #[must_use]
     pub fn readiness(&self) -> watch::Receiver<Readiness> {
-        self.shared.broker.readiness.subscribe()
+        self.shared.health.readiness.subscribe()
     }
 
     /// Takes new routes into account: what readiness checks, and where refused messages go.
     pub fn replace_routes(&self, patterns: Vec<(String, String)>, quarantine: Router) {
-        self.shared.broker.set_patterns(patterns);
+        self.shared.health.set_patterns(patterns);
         *self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(quarantine);
     }
 
@@ -198,7 +219,7 @@ impl Publisher {
     /// The largest message that NATS takes, in bytes, headers included.
     #[must_use]
     pub fn max_payload(&self) -> usize {
-        self.shared.link.client().max_payload()
+        self.shared.link.max_payload()
     }
 
     /// Lets what was sent reach the server, and closes the spool. Every publish must have its receipt by now:
@@ -223,28 +244,44 @@ impl Publisher {
     }
 }
 
-fn on_link_event(event: &LinkEvent, broker: &Broker, metrics: &Metrics) {
+fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
     match event {
         LinkEvent::Connected => {
             info!("connected to NATS");
             metrics.connections.inc();
-            broker.connected();
+            health.connected();
         }
         LinkEvent::Disconnected => {
             warn!("connection to NATS lost; reconnecting for ever");
-            broker.disconnected();
+            health.disconnected();
         }
         LinkEvent::LameDuck => {
             info!("the NATS server is about to go");
-            broker.lame_duck();
+            health.lame_duck();
         }
-        LinkEvent::Complaint(complaint) => {
-            match complaint.contains("ermissions") {
-                // A publish that is not allowed looks like one that is not answered: this is the only trace of it.
-                true => warn!(complaint, "NATS forbids something: compare the user's permissions"),
-                false => debug!(complaint, "NATS complains"),
+        LinkEvent::PayloadExceeded(bytes) => {
+            warn!(
+                bytes,
+                "the account or the user may publish less than the server's max_payload, and NATS closed the connection \
+                 for a message of this size: messages as large are refused with 413 from now on"
+            );
+        }
+        LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {
+            if health.forbidden(&subject, &text) {
+                warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             }
-            broker.complained(complaint.clone());
+        }
+        LinkEvent::Complaint(Complaint::SubscribeForbidden { subject, text }) => {
+            warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+            // To be found by `nats micro ls` is optional.
+            if !subject.starts_with("$SRV") {
+                health.subscription_forbidden(text);
+            }
+        }
+        LinkEvent::Complaint(Complaint::PayloadExceeded) => {}
+        LinkEvent::Complaint(Complaint::Other(complaint)) => {
+            debug!(complaint, "NATS complains");
+            health.complained(complaint);
         }
     }
 }

@@ -79,6 +79,14 @@ impl Bridge {
         Self::launch(folder, self.nats_url.clone(), None)
     }
 
+    /// Ends it (SIGKILL), and starts it again with the same configuration and spool when `meanwhile` is done.
+    pub(crate) fn kill_and_restart_after(mut self, meanwhile: impl FnOnce()) -> Self {
+        self.child.kill().expect("the bridge can be killed");
+        self.child.wait().expect("the bridge ends");
+        meanwhile();
+        self.kill_and_restart()
+    }
+
     /// Asks it to stop; what it leaves in its folder stays until the folder is dropped.
     pub(crate) fn stop_and_keep_folder(mut self) -> TempDir {
         signal("TERM", self.child.id());

@@ -1,5 +1,6 @@
 //! What is in the streams, seen through a connection of the test's own.
 
+use async_nats::ConnectOptions;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::Config;
 use serde_json::Value;
@@ -24,9 +25,21 @@ pub(crate) struct Stored {
 
 impl Streams {
     pub(crate) fn of(nats: &LocalNats) -> Self {
+        Self::at(&nats.url())
+    }
+
+    /// With the user of the URL.
+    pub(crate) fn at(url: &str) -> Self {
+        let (address, user) = match url.strip_prefix("nats://").and_then(|rest| rest.split_once('@')) {
+            Some((user, host)) => (format!("nats://{host}"), user.split_once(':')),
+            None => (url.to_owned(), None),
+        };
+        let options = match user {
+            Some((name, password)) => ConnectOptions::with_user_and_password(name.into(), password.into()),
+            None => ConnectOptions::new(),
+        };
         let runtime = Runtime::new().expect("a runtime");
-        let client =
-            runtime.block_on(async_nats::connect(nats.url())).expect("nats-server takes connections");
+        let client = runtime.block_on(options.connect(address)).expect("nats-server takes connections");
         let context = runtime.block_on(async { jetstream::new(client.clone()) });
         Self { runtime, client, context }
     }
@@ -65,6 +78,13 @@ impl Streams {
     pub(crate) fn config(&self, stream: &str) -> Option<Config> {
         let stream = self.runtime.block_on(self.context.get_stream(stream)).ok()?;
         Some(stream.cached_info().config.clone())
+    }
+
+    /// Asks JetStream's API in its own words.
+    pub(crate) fn ask(&self, subject: &str, request: &Value) -> Value {
+        let (subject, request) = (subject.to_owned(), request.to_string());
+        let answer = self.runtime.block_on(self.client.request(subject, request.into()));
+        serde_json::from_slice(&answer.expect("JetStream answers").payload).expect("an answer in JSON")
     }
 
     /// Asks whoever listens on a subject; `None` when nobody does.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ci_bridge_publisher::nats::ExpectStream;
+
 use super::{
     Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, Log, LogFormat, Nats, NatsTls,
     Provision, QuarantineStream, SecretText, Spool, Storage, Subjects,
@@ -92,6 +94,7 @@ impl Default for Jetstream {
             max_age: Duration::seconds(7 * 24 * 60 * 60),
             max_bytes: ByteSize::UNLIMITED,
             domain: String::new(),
+            expect_stream: ExpectStream::Auto,
             quarantine: QuarantineStream::default(),
         }
     }

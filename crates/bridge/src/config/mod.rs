@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ci_bridge_publisher::nats::ExpectStream;
 use ci_bridge_publisher::{Delivery, Format, Match};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -182,6 +183,7 @@ pub struct Jetstream {
     pub max_age: Duration,
     pub max_bytes: ByteSize,
     pub domain: String,
+    pub expect_stream: ExpectStream,
     pub quarantine: QuarantineStream,
 }
 
@@ -205,6 +207,8 @@ pub enum Provision {
     Create,
     /// A missing stream keeps the bridge from being ready.
     Require,
+    /// Streams are neither looked at nor created: an account that imports them may not ask.
+    None,
 }
 
 /// Where a stream that is created keeps its messages.

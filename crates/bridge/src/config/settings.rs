@@ -67,6 +67,9 @@ impl Settings {
                 retry_for: config.ingress.deadline.get().saturating_sub(ANSWER_TIME),
                 connection,
                 streams: streams(config),
+                look_at_streams: config.jetstream.provision != Provision::None,
+                domain: (!config.jetstream.domain.is_empty()).then(|| config.jetstream.domain.clone()),
+                expect_stream: config.jetstream.expect_stream,
                 patterns: patterns.into_iter().collect(),
                 spool: config.spool.enabled.then(|| SpoolSettings {
                     dir: config.spool.dir.clone(),
@@ -106,6 +109,14 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
+/// Where JetStream's API is.
+fn api_prefix(jetstream: &super::Jetstream) -> String {
+    match jetstream.domain.as_str() {
+        "" => "$JS.API".to_owned(),
+        domain => format!("$JS.{domain}.API"),
+    }
+}
+
 fn streams(config: &Config) -> Vec<StreamSpec> {
     let jetstream = &config.jetstream;
     let limit = |size: super::ByteSize| (size.bytes() > 0).then_some(size.bytes());
@@ -114,7 +125,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         subjects: jetstream.subjects.clone(),
         missing: match jetstream.provision {
             Provision::Create => Missing::Create,
-            Provision::Require => Missing::Wait,
+            Provision::Require | Provision::None => Missing::Wait,
         },
         in_memory: jetstream.storage == Storage::Memory,
         replicas: jetstream.replicas,
@@ -123,7 +134,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         max_bytes: limit(jetstream.max_bytes),
         // Full of events: refuse new ones, which the sender repeats, rather than drop what nobody has read.
         discard_new: true,
-        domain: (!jetstream.domain.is_empty()).then(|| jetstream.domain.clone()),
+        api_prefix: api_prefix(jetstream),
     };
     let quarantine = StreamSpec {
         name: jetstream.quarantine.stream.clone(),

@@ -28,21 +28,40 @@ pub enum Failure {
     /// No acknowledgement in time. The message may be stored, or be stored later.
     #[error("no acknowledgement in time")]
     Unanswered,
+    /// The NATS user may not publish to the subject.
+    #[error("NATS forbids it: {0}")]
+    Forbidden(String),
     /// Nobody listens on the subject: a stream that is missing, or one that is electing its leader.
     #[error("no stream takes the subject at the moment")]
     NoStream,
+    /// Another stream, or a stream of the same name in another JetStream domain, has the subject.
+    #[error("another stream has the subject: {0}")]
+    OtherStream(String),
     /// A copy under the same id is being stored, and may yet fail.
     #[error("a copy with the same id is in flight")]
     InFlight,
-    /// JetStream cannot take it now: full, overloaded, without a leader.
+    /// The stream does not take it now: full, sealed, overloaded, without a leader.
     #[error("JetStream cannot take it now: {0}")]
     Busy(String),
-    /// JetStream will never take it as things are configured.
-    #[error("JetStream refuses it: {0}")]
+    /// No stream will ever take this message: its subject or its headers are not NATS's.
+    #[error("NATS refuses it: {0}")]
     Refused(String),
-    /// The encoded message is larger than the server or the stream takes.
+    /// The encoded message is larger than the server, the account or the stream takes.
     #[error("the message is too large: {0}")]
     TooLarge(String),
+}
+
+/// What a failure says something of: whatever else is published is not to blame, and need not wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Every message.
+    Connection,
+    /// The messages of the stream.
+    Stream,
+    /// The messages of the subject.
+    Subject,
+    /// This message.
+    Message,
 }
 
 impl Failure {
@@ -51,12 +70,45 @@ impl Failure {
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::TooLarge(_))
     }
+
+    /// What is to blame. An answer that does not come blames nobody by itself: who else was answered tells.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Unanswered => None,
+            Self::Away | Self::Disconnected => Some(Scope::Connection),
+            Self::Busy(_) => Some(Scope::Stream),
+            Self::Forbidden(_) | Self::NoStream | Self::OtherStream(_) => Some(Scope::Subject),
+            Self::InFlight | Self::Refused(_) | Self::TooLarge(_) => Some(Scope::Message),
+        }
+    }
+}
+
+/// Whose acknowledgement counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Expected {
+    pub(super) stream: Arc<str>,
+    /// The JetStream domain, where one is configured.
+    pub(super) domain: Option<Arc<str>>,
+}
+
+/// What came on a publish's reply subject.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// The answer: wait no longer.
+    Answer(Result<Stored, Failure>),
+    /// The acknowledgement of another stream. The expected one may answer yet: a leaf node and its hub can both have
+    /// the subject.
+    Other(String),
+    /// Neither an acknowledgement nor an error of JetStream. Whoever sent it, it is no answer.
+    Junk,
 }
 
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(default, borrow)]
     stream: Cow<'a, str>,
+    #[serde(default, borrow)]
+    domain: Cow<'a, str>,
     #[serde(default)]
     seq: u64,
     #[serde(default)]
@@ -74,37 +126,60 @@ pub(super) struct ApiError {
 }
 
 /// Reads what came on a publish's reply subject.
-pub(super) fn read(answer: &async_nats::Message, expected_stream: &Arc<str>) -> Result<Stored, Failure> {
+pub(super) fn read(answer: &async_nats::Message, expected: &Expected) -> Reply {
     if answer.status == Some(StatusCode::NO_RESPONDERS) {
-        return Err(Failure::NoStream);
+        return Reply::Answer(Err(Failure::NoStream));
     }
-    if let Some(sequence) = usual(&answer.payload, expected_stream) {
-        return Ok(Stored { stream: Arc::clone(expected_stream), sequence, duplicate: false });
+    if let Some(sequence) = usual(&answer.payload, expected) {
+        let stream = Arc::clone(&expected.stream);
+        return Reply::Answer(Ok(Stored { stream, sequence, duplicate: false }));
     }
-    let answer: Answer<'_> = serde_json::from_slice(&answer.payload)
-        .map_err(|_| Failure::Busy("an answer that is no acknowledgement".to_owned()))?;
+    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(&answer.payload) else {
+        return Reply::Junk;
+    };
     if let Some(error) = answer.error {
-        return Err(classify(&error));
+        return Reply::Answer(Err(classify(&error)));
     }
-    if *answer.stream != **expected_stream {
-        return Err(Failure::Refused(format!(
-            "stream {} stored it, stream {expected_stream} was expected",
-            answer.stream
-        )));
+    if answer.stream.is_empty() {
+        return Reply::Junk;
+    }
+    let is_other_domain = expected.domain.as_deref().is_some_and(|domain| *domain != *answer.domain);
+    if *answer.stream != *expected.stream || is_other_domain {
+        return Reply::Other(format!(
+            "{} stored it, {} was expected",
+            in_domain(&answer.stream, Some(&answer.domain)),
+            in_domain(&expected.stream, expected.domain.as_deref())
+        ));
     }
     // Up to 2.10 a replicated stream says so when the first copy is still in flight; sequence 0 is no message.
     if answer.seq == 0 {
-        return Err(Failure::InFlight);
+        return Reply::Answer(Err(Failure::InFlight));
     }
-    Ok(Stored { stream: Arc::clone(expected_stream), sequence: answer.seq, duplicate: answer.duplicate })
+    let stream = Arc::clone(&expected.stream);
+    Reply::Answer(Ok(Stored { stream, sequence: answer.seq, duplicate: answer.duplicate }))
+}
+
+fn in_domain(stream: &str, domain: Option<&str>) -> String {
+    match domain.filter(|domain| !domain.is_empty()) {
+        Some(domain) => format!("stream {stream} of domain {domain}"),
+        None => format!("stream {stream}"),
+    }
 }
 
 /// The sequence in the answer that nats-server gives to almost every publish, taken by its letters, which is a fifth of
 /// the work of reading JSON. Whatever looks different in the least is read as JSON.
-fn usual(answer: &[u8], expected_stream: &str) -> Option<u64> {
-    let rest = answer.strip_prefix(b"{\"stream\":\"")?.strip_prefix(expected_stream.as_bytes())?;
+fn usual(answer: &[u8], expected: &Expected) -> Option<u64> {
+    let rest = answer.strip_prefix(b"{\"stream\":\"")?.strip_prefix(expected.stream.as_bytes())?;
     // Older servers put a blank behind the comma.
     let rest = rest.strip_prefix(b"\",")?;
+    let rest = match &expected.domain {
+        Some(domain) => {
+            let rest = rest.strip_prefix(b" ").unwrap_or(rest);
+            let rest = rest.strip_prefix(b"\"domain\":\"")?.strip_prefix(domain.as_bytes())?;
+            rest.strip_prefix(b"\",")?
+        }
+        None => rest,
+    };
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
     let digits = rest.strip_prefix(b"\"seq\":")?.strip_suffix(b"}")?;
     // More digits could be too large a number, and a zero in front is no JSON.
@@ -113,27 +188,46 @@ fn usual(answer: &[u8], expected_stream: &str) -> Option<u64> {
     is_number.then(|| digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0')))
 }
 
-/// The codes are nats-server's own, from its `errors.json`.
+/// The codes are nats-server's own, from its `errors.json`. All others are the stream's or the account's: full,
+/// sealed (10109), overloaded, without a leader.
 fn classify(error: &ApiError) -> Failure {
     const DUPLICATE_IN_FLIGHT: u64 = 10158;
     const EXPECTED_STREAM_MISMATCH: u64 = 10060;
     const MESSAGE_EXCEEDS_MAXIMUM: u64 = 10054;
     const HEADER_EXCEEDS_MAXIMUM: u64 = 10097;
-    const STREAM_SEALED: u64 = 10109;
     let text = format!("{} ({})", error.description, error.err_code);
     match error.err_code {
         DUPLICATE_IN_FLIGHT => Failure::InFlight,
         MESSAGE_EXCEEDS_MAXIMUM | HEADER_EXCEEDS_MAXIMUM => Failure::TooLarge(text),
-        EXPECTED_STREAM_MISMATCH | STREAM_SEALED => Failure::Refused(text),
+        EXPECTED_STREAM_MISMATCH => Failure::OtherStream(text),
         _ => Failure::Busy(text),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    fn expected(domain: Option<&str>) -> Expected {
+        Expected { stream: "CI".into(), domain: domain.map(Into::into) }
+    }
+
+    fn reply(payload: &'static str, domain: Option<&str>) -> Reply {
+        let message = async_nats::Message {
+            subject: "_INBOX.x.1".into(),
+            reply: None,
+            payload: payload.into(),
+            headers: None,
+            status: None,
+            description: None,
+            length: payload.len(),
+        };
+        read(&message, &expected(domain))
+    }
+
     #[test]
     fn a_usual_answer_is_read_as_its_json_is() {
-        let usual = |answer: &str| super::usual(answer.as_bytes(), "CI");
+        let usual = |answer: &str| super::usual(answer.as_bytes(), &expected(None));
         assert_eq!(usual(r#"{"stream":"CI", "seq":1}"#), Some(1));
         assert_eq!(usual(r#"{"stream":"CI","seq":20}"#), Some(20));
         assert_eq!(usual(r#"{"stream":"CI","seq":9223372036854775807}"#), Some(i64::MAX as u64));
@@ -150,6 +244,64 @@ mod tests {
             r#"{"error":{"code":503},"stream":"CI", "seq":1}"#,
         ] {
             assert_eq!(usual(unusual), None, "{unusual}");
+        }
+        let hub = |answer: &str| super::usual(answer.as_bytes(), &expected(Some("hub")));
+        assert_eq!(hub(r#"{"stream":"CI", "domain":"hub", "seq":7}"#), Some(7));
+        assert_eq!(hub(r#"{"stream":"CI", "domain":"leaf", "seq":7}"#), None);
+        assert_eq!(hub(r#"{"stream":"CI", "seq":7}"#), None);
+    }
+
+    #[test]
+    fn only_the_expected_streams_word_is_an_answer() {
+        let stored =
+            |sequence, duplicate| Reply::Answer(Ok(Stored { stream: "CI".into(), sequence, duplicate }));
+        let rows = [
+            (r#"{"stream":"CI","seq":3}"#, None, stored(3, false)),
+            (r#"{"stream":"CI","seq":3,"duplicate":true}"#, None, stored(3, true)),
+            (r#"{"stream":"CI","domain":"hub","seq":3}"#, Some("hub"), stored(3, false)),
+            (r#"{"domain":"hub","stream":"CI","seq":3,"duplicate":true}"#, Some("hub"), stored(3, true)),
+            // Without a configured domain, whichever has the stream.
+            (r#"{"stream":"CI","domain":"hub","seq":3}"#, None, stored(3, false)),
+            (r#"{"stream":"CI","seq":0,"duplicate":true}"#, None, Reply::Answer(Err(Failure::InFlight))),
+            (
+                r#"{"stream":"CI","domain":"leaf","seq":3}"#,
+                Some("hub"),
+                Reply::Other(
+                    "stream CI of domain leaf stored it, stream CI of domain hub was expected".into(),
+                ),
+            ),
+            (
+                r#"{"stream":"OTHER","seq":3}"#,
+                None,
+                Reply::Other("stream OTHER stored it, stream CI was expected".into()),
+            ),
+            ("+OK", None, Reply::Junk),
+            ("", None, Reply::Junk),
+            (r#"{"seq":3}"#, None, Reply::Junk),
+            ("[]", None, Reply::Junk),
+        ];
+        for (payload, domain, wanted) in rows {
+            assert_eq!(reply(payload, domain), wanted, "{payload} {domain:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_wrong_with_the_message_itself_is_the_messages_fault() {
+        let rows = [
+            (10054, Some(Scope::Message)),
+            (10097, Some(Scope::Message)),
+            (10158, Some(Scope::Message)),
+            (10060, Some(Scope::Subject)),
+            (10109, Some(Scope::Stream)),
+            (10077, Some(Scope::Stream)),
+            (10047, Some(Scope::Stream)),
+            (10008, Some(Scope::Stream)),
+            (10167, Some(Scope::Stream)),
+        ];
+        for (err_code, scope) in rows {
+            let failure = classify(&ApiError { err_code, description: String::new() });
+            assert_eq!(failure.scope(), scope, "{err_code}");
+            assert_eq!(failure.is_permanent(), [10054, 10097].contains(&err_code), "{err_code}");
         }
     }
 }

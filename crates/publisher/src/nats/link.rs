@@ -1,33 +1,62 @@
 //! One connection, many publishes in flight: one subscription takes all acknowledgements.
-//!
-//! async-nats' own request machinery keeps some 350 bytes for every publish that is never answered, for the life of
-//! a client (nats.rs#1617), and lets publishes in flight wait for their timeout when the connection ends. Here an
-//! unanswered publish leaves nothing behind, and all of them fail the moment the connection does.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, HeaderMap, Subscriber, client::PublishErrorKind};
+use async_nats::{Client, HeaderMap, Statistics, Subscriber, client::PublishErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::oneshot;
+use futures_util::future::join;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
-use super::acknowledgement::{self, Failure, Stored};
+use super::acknowledgement::{Expected, Failure, Stored};
+use super::complaint::Complaint;
 use super::connection::{Connection, connect};
 use super::headers::HeaderMaps;
+use super::payload_limit::PayloadLimit;
+use super::pending::{Answer, Pending, Sent, Waiter, Wanted, subject_hash};
+use super::version;
 use crate::message::Message;
 
 /// A connection to NATS for publishing.
 pub(crate) struct Link {
     client: Client,
+    /// Counts connections: each message carries the number of the one that took it.
+    statistics: Arc<Statistics>,
     /// Replies come to this, which ends in a dot, and a number.
     inbox: String,
-    pending: Arc<Pending>,
+    wire: Arc<Wire>,
     header_maps: HeaderMaps,
+    settings: LinkSettings,
+    /// Whether the present server can be sent `Nats-Expected-Stream`.
+    names_stream: AtomicBool,
+}
+
+/// What publishing over a link depends on.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LinkSettings {
+    /// The JetStream domain that acknowledgements must name, where one is configured.
+    pub(crate) domain: Option<Arc<str>>,
+    /// Whether each publish names the stream that must take it.
+    pub(crate) expect_stream: ExpectStream,
+}
+
+/// Whether `Nats-Expected-Stream` is sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExpectStream {
+    /// To servers whose mirrors and sources do not check it a second time: 2.11.5 and later.
+    #[default]
+    Auto,
+    /// To every server.
+    Always,
+    /// To none. The acknowledgement's stream is compared all the same.
+    Never,
 }
 
 /// What the owner of a link is told.
@@ -36,65 +65,80 @@ pub(crate) enum LinkEvent {
     Connected,
     Disconnected,
     /// What the server or the client complains of.
-    Complaint(String),
+    Complaint(Complaint),
+    /// A message of so many bytes was larger than the account or the user may publish.
+    PayloadExceeded(usize),
     /// The server is about to go: move to another.
     LameDuck,
 }
 
-/// Publishes that wait for their answer.
+/// What the connection carries.
 #[derive(Default)]
-struct Pending {
-    next: AtomicU64,
-    waiting: Mutex<Waiting>,
+struct Wire {
+    pending: Pending,
+    payload_limit: PayloadLimit,
 }
 
-type Waiting = HashMap<u64, oneshot::Sender<async_nats::Message>, BuildHasherDefault<NumberHasher>>;
-
-/// Spreads numbers that are handed out in sequence. Nobody outside chooses them, so nothing stronger is needed.
-#[derive(Default)]
-struct NumberHasher(u64);
-
-/// One publish's place among the pending; dropping it gives the place up.
-struct Waiter<'a> {
-    pending: &'a Pending,
-    number: u64,
-    answer: oneshot::Receiver<async_nats::Message>,
-    answered: bool,
-}
+/// The end of a connection is told a moment before it shows: it is looked for so often, a millisecond apart.
+const STATE_LOOKS: usize = 20;
 
 impl Link {
     /// Connects in the background; `on_event` is called on every change. The future that comes with the link takes
-    /// acknowledgements: somebody must run it.
+    /// acknowledgements and events: somebody must run it.
     pub(crate) async fn open<F>(
         connection: &Connection,
+        settings: LinkSettings,
         on_event: F,
     ) -> io::Result<(Self, impl Future<Output = ()> + Send + use<F>)>
     where
         F: Fn(LinkEvent) + Send + Sync + 'static,
     {
-        let pending = Arc::new(Pending::default());
-        let in_flight = Arc::clone(&pending);
+        let (events, happened) = mpsc::unbounded_channel();
         let client = connect(connection, move |event| {
-            if matches!(event, async_nats::Event::Disconnected) {
-                in_flight.fail_all();
-            }
-            if let Some(event) = translate(event) {
-                on_event(event);
-            }
+            // Nobody listens any more when the bridge ends.
+            let _ = events.send(event);
         })
         .await?;
+        let wire = Arc::new(Wire::default());
         let inbox = client.new_inbox() + ".";
         let answers = client.subscribe(format!("{inbox}*")).await.map_err(io::Error::other)?;
-        let take_answers = take_answers(answers, Arc::clone(&pending), inbox.len());
-        Ok((Self { client, inbox, pending, header_maps: HeaderMaps::default() }, take_answers))
+        let take_answers = take_answers(answers, Arc::clone(&wire), inbox.len());
+        let hear = hear(happened, client.clone(), Arc::clone(&wire), on_event);
+        let background = async {
+            join(take_answers, hear).await;
+        };
+        let link = Self {
+            statistics: client.statistics(),
+            names_stream: AtomicBool::new(settings.expect_stream == ExpectStream::Always),
+            client,
+            inbox,
+            wire,
+            header_maps: HeaderMaps::default(),
+            settings,
+        };
+        Ok((link, background))
     }
 
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
     }
 
+    /// The number of the connection in use, or of the last one; 0 before the first.
+    pub(crate) fn connection(&self) -> u64 {
+        self.statistics.connects.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// Takes in what the present server says of itself. async-nats tells of it a moment after the connection.
+    pub(crate) fn refresh(&self) {
+        self.wire.payload_limit.refresh();
+        if self.settings.expect_stream == ExpectStream::Auto && self.is_connected() {
+            let names_stream = version::may_name_stream(&self.client.server_info().version);
+            self.names_stream.store(names_stream, Ordering::Relaxed);
+        }
     }
 
     /// Moves to another server, if there is one: async-nats would stay until this one closes the connection.
@@ -105,37 +149,61 @@ impl Link {
         }
     }
 
-    /// Whether a message is larger than the server takes, as far as is known: the limit of the last connection, or
-    /// NATS's default before the first.
-    pub(crate) fn too_large(&self, message: &Message) -> Option<Failure> {
-        // As the wire has them: `name: value` and a line's end each, and a first and a last line.
-        let headers: usize =
-            message.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-        let own = message.id.as_str().len()
-            + message.stream.len()
-            + "Nats-Msg-Id: Nats-Expected-Stream: ".len()
-            + 18;
-        let limit = self.client.max_payload();
-        (message.payload.len() + headers + own > limit).then(|| too_large(limit))
+    /// The largest message that is taken, as far as is known, in bytes with its headers: the limit of the last
+    /// connection, or NATS's default before the first, or what has been learned since.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.client.max_payload().min(self.wire.payload_limit.learned())
     }
 
-    /// Publishes to JetStream and waits for the acknowledgement of the message's stream, without a limit in time.
-    pub(crate) async fn publish(&self, message: &Message) -> Result<Stored, Failure> {
-        let headers = self.header_maps.of(message, Some(&message.stream));
-        let waiter = self.pending.wait();
-        self.send(message, Some(&waiter), headers).await?;
-        acknowledgement::read(&waiter.answer().await?, &message.stream)
+    /// Whether a message is larger than is taken, as far as is known.
+    pub(crate) fn too_large(&self, message: &Message) -> Option<Failure> {
+        let limit = self.max_payload();
+        (message.encoded_bytes() > limit).then(|| {
+            let whose =
+                if limit < self.client.max_payload() { "the account or the user" } else { "the server" };
+            Failure::TooLarge(format!("{whose} takes {limit} bytes"))
+        })
+    }
+
+    /// Publishes to JetStream and waits for the acknowledgement of the message's stream.
+    pub(crate) async fn publish(&self, message: &Message, within: Duration) -> Result<Stored, Failure> {
+        if let Some(failure) = self.too_large(message) {
+            return Err(failure);
+        }
+        let stream = self.names_stream.load(Ordering::Relaxed).then_some(&message.stream);
+        let headers = self.header_maps.of(message, stream);
+        let expected = Expected { stream: Arc::clone(&message.stream), domain: self.settings.domain.clone() };
+        let sent = Sent { bytes: message.encoded_bytes(), ..self.carried(message.subject.as_str()) };
+        let mut waiter = self.wire.pending.wait(Wanted::Acknowledgement(expected), sent);
+        // Where it stands: a timeout would move it.
+        let answered = timeout(
+            within,
+            pin!(async {
+                self.send(message, Some(&waiter), headers).await?;
+                waiter.answer().await
+            }),
+        )
+        .await;
+        match answered {
+            Ok(Ok(Answer::Stored(stored))) => Ok(stored),
+            Ok(Ok(Answer::Payload(_) | Answer::NoResponders)) => Err(Failure::NoStream),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(waiter.given_up()),
+        }
     }
 
     /// Publishes without acknowledgement. See [`Link::round_trip`].
     pub(crate) async fn publish_core(&self, message: &Message) -> Result<(), Failure> {
+        if let Some(failure) = self.too_large(message) {
+            return Err(failure);
+        }
         self.send(message, None, self.header_maps.of(message, None)).await
     }
 
     /// Returns when the server has taken everything that was sent before: a message to ourselves has come back.
     /// `flush` of async-nats only empties a buffer into the socket.
     pub(crate) async fn round_trip(&self) -> Result<(), Failure> {
-        let waiter = self.pending.wait();
+        let mut waiter = self.wire.pending.wait(Wanted::Echo, self.carried(""));
         let subject = self.reply_subject(&waiter);
         self.client.publish(subject, Bytes::new()).await.map_err(|_| Failure::Disconnected)?;
         waiter.answer().await.map(|_| ())
@@ -146,13 +214,12 @@ impl Link {
         if !self.is_connected() {
             return Err(Failure::Disconnected);
         }
-        let waiter = self.pending.wait();
+        let mut waiter = self.wire.pending.wait(Wanted::Api, self.carried(&subject));
         let reply = self.reply_subject(&waiter);
         self.client.publish_with_reply(subject, reply, payload).await.map_err(|_| Failure::Disconnected)?;
-        let answer = waiter.answer().await?;
-        match answer.status {
-            Some(async_nats::StatusCode::NO_RESPONDERS) => Err(Failure::NoStream),
-            _ => Ok(answer.payload),
+        match waiter.answer().await? {
+            Answer::Payload(payload) => Ok(payload),
+            Answer::NoResponders | Answer::Stored(_) => Err(Failure::NoStream),
         }
     }
 
@@ -163,7 +230,7 @@ impl Link {
         headers: HeaderMap,
     ) -> Result<(), Failure> {
         if !self.is_connected() {
-            return Err(Failure::Disconnected);
+            return Err(Failure::Away);
         }
         let (subject, payload) = (message.subject.as_str().to_owned(), message.payload.clone());
         let sent = match waiter {
@@ -174,12 +241,18 @@ impl Link {
             None => self.client.publish_with_headers(subject, headers, payload).await,
         };
         sent.map_err(|error| match error.kind() {
-            PublishErrorKind::MaxPayloadExceeded => too_large(self.client.max_payload()),
+            PublishErrorKind::MaxPayloadExceeded => {
+                Failure::TooLarge(format!("the server takes {} bytes", self.client.max_payload()))
+            }
             PublishErrorKind::InvalidSubject => {
                 Failure::Refused(format!("invalid subject {}", message.subject))
             }
             _ => Failure::Disconnected,
         })
+    }
+
+    fn carried(&self, subject: &str) -> Sent {
+        Sent { connection: self.connection(), subject: subject_hash(subject), bytes: 0 }
     }
 
     fn reply_subject(&self, waiter: &Waiter<'_>) -> String {
@@ -192,90 +265,79 @@ impl Link {
     }
 }
 
-fn too_large(limit: usize) -> Failure {
-    Failure::TooLarge(format!("the server takes {limit} bytes"))
-}
-
-impl Pending {
-    fn wait(&self) -> Waiter<'_> {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
-        self.lock().insert(number, sender);
-        Waiter { pending: self, number, answer, answered: false }
-    }
-
-    fn answer(&self, number: u64, answer: async_nats::Message) {
-        let waiting = self.lock().remove(&number);
-        if let Some(waiting) = waiting {
-            // Whoever waited may have given up in this instant.
-            let _ = waiting.send(answer);
-        }
-    }
-
-    /// Ends every wait: those who waited see [`Failure::Disconnected`].
-    fn fail_all(&self) {
-        self.lock().clear();
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        // Every critical section is one call of the map's: a panic leaves no half-done change behind.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Waiter<'_> {
-    async fn answer(mut self) -> Result<async_nats::Message, Failure> {
-        let answer = (&mut self.answer).await;
-        // Whoever answers, or fails all, has taken it off the list.
-        self.answered = true;
-        answer.map_err(|_| Failure::Disconnected)
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.pending.lock().remove(&self.number);
-        }
-    }
-}
-
-impl Hasher for NumberHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&b| self.write_u64(self.0 ^ u64::from(b)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        /// 2^64 over the golden ratio: neighbours land far apart.
-        const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-        self.0 = number.wrapping_mul(SPREAD);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-async fn take_answers(mut answers: Subscriber, pending: Arc<Pending>, prefix_bytes: usize) {
+async fn take_answers(mut answers: Subscriber, wire: Arc<Wire>, prefix_bytes: usize) {
     while let Some(answer) = answers.next().await {
         let number = answer.subject.as_str().get(prefix_bytes..).and_then(|number| number.parse().ok());
-        if let Some(number) = number {
-            pending.answer(number, answer);
+        if let Some(number) = number
+            && !wire.pending.answer(number, &answer)
+        {
+            tracing::trace!(number, "a reply that nobody waits for, or that is no answer");
         }
     }
 }
 
-fn translate(event: async_nats::Event) -> Option<LinkEvent> {
+/// Takes events in their order: who waits on a connection that ended is told, then the owner.
+async fn hear(
+    mut happened: mpsc::UnboundedReceiver<async_nats::Event>,
+    client: Client,
+    wire: Arc<Wire>,
+    on_event: impl Fn(LinkEvent),
+) {
     use async_nats::Event;
-    match event {
-        Event::Connected => Some(LinkEvent::Connected),
-        Event::Disconnected => Some(LinkEvent::Disconnected),
-        Event::LameDuckMode => Some(LinkEvent::LameDuck),
-        Event::ServerError(error) => Some(LinkEvent::Complaint(error.to_string())),
-        Event::ClientError(error) => Some(LinkEvent::Complaint(error.to_string())),
-        Event::SlowConsumer(_) => {
-            Some(LinkEvent::Complaint("acknowledgements arrive faster than they are read".to_owned()))
+    let statistics = client.statistics();
+    let connection = || statistics.connects.load(Ordering::Relaxed);
+    while let Some(event) = happened.recv().await {
+        match event {
+            Event::Connected => {
+                // If the news of an end was lost: the connection that stands is not the one that ended.
+                wire.pending.connection_ended(connection().saturating_sub(1));
+                on_event(LinkEvent::Connected);
+            }
+            Event::Disconnected => {
+                let ended = ended_connection(&client, &connection).await;
+                wire.pending.connection_ended(ended);
+                wire.payload_limit.connection_ended(ended);
+                on_event(LinkEvent::Disconnected);
+            }
+            Event::LameDuckMode => on_event(LinkEvent::LameDuck),
+            Event::ServerError(error) => match Complaint::read(&error.to_string()) {
+                Complaint::PayloadExceeded => {
+                    let bytes = wire.pending.largest_unanswered();
+                    if bytes > 0 && wire.payload_limit.exceeded_by(bytes, connection()) {
+                        on_event(LinkEvent::PayloadExceeded(bytes));
+                    }
+                }
+                complaint => {
+                    if let Complaint::PublishForbidden { subject, text } = &complaint {
+                        wire.pending.forbidden(subject, text);
+                    }
+                    on_event(LinkEvent::Complaint(complaint));
+                }
+            },
+            Event::ClientError(error) => {
+                on_event(LinkEvent::Complaint(Complaint::Other(error.to_string())));
+            }
+            Event::SlowConsumer(_) => {
+                let slow = "acknowledgements arrive faster than they are read".to_owned();
+                on_event(LinkEvent::Complaint(Complaint::Other(slow)));
+            }
+            Event::Draining | Event::Closed => {}
         }
-        Event::Draining | Event::Closed => None,
     }
+}
+
+/// The number of the connection that has ended, when its end is told: the last one, or, if another stands already,
+/// the one before it.
+async fn ended_connection(client: &Client, connection: &impl Fn() -> u64) -> u64 {
+    let told = connection();
+    for _ in 0..STATE_LOOKS {
+        if client.connection_state() != State::Connected {
+            return connection();
+        }
+        if connection() > told {
+            break;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    connection().saturating_sub(1)
 }

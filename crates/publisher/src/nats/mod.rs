@@ -1,15 +1,25 @@
 //! Everything that talks to a NATS server. Nothing outside this module does.
 
 mod acknowledgement;
+mod complaint;
 mod connection;
+mod fitness;
 mod headers;
 mod link;
 mod micro;
+mod payload_limit;
+mod pending;
+mod stream_config;
 mod streams;
+mod version;
 
 pub use acknowledgement::Failure;
-pub(crate) use acknowledgement::Stored;
+pub(crate) use acknowledgement::{Scope, Stored};
+pub(crate) use complaint::Complaint;
 pub use connection::{Authentication, Connection, Tls, connect};
-pub(crate) use link::{Link, LinkEvent};
+pub use fitness::{Finding, Verdict, judged_settings};
+pub use link::ExpectStream;
+pub(crate) use link::{Link, LinkEvent, LinkSettings};
 pub(crate) use micro::be_found;
-pub use streams::{Missing, Origin, StreamSpec, StreamState, covers};
+pub use streams::{Missing, StreamSpec, covers};
+pub(crate) use streams::{StreamOrigin, StreamState, StreamTrouble};

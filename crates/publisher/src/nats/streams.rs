@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, StorageType};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use bytes::Bytes;
 use serde::Deserialize;
 
 use super::acknowledgement::{ApiError, Failure};
+use super::fitness::{self, Finding, Verdict};
 use super::link::Link;
+use super::stream_config::{StreamConfig, StreamCounts, StreamInfo};
 
 /// A stream as it is configured here: how it is created, and what is expected of one that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,8 +32,8 @@ pub struct StreamSpec {
     pub max_bytes: Option<u64>,
     /// When full: refuse new messages (`true`), or drop the oldest (`false`).
     pub discard_new: bool,
-    /// The JetStream domain, if it is not the server's own.
-    pub domain: Option<String>,
+    /// Where JetStream's API is: `$JS.API`, `$JS.<domain>.API`, or as an account imports it.
+    pub api_prefix: String,
 }
 
 /// What to do about a stream that is not there.
@@ -47,26 +49,21 @@ pub enum Missing {
 
 /// A stream as the server has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamState {
-    /// Its name.
-    pub name: String,
-    /// The subjects it takes.
-    pub subjects: Vec<String>,
-    /// How long message ids are remembered.
-    pub duplicate_window: Duration,
-    /// Copies in a cluster.
-    pub replicas: usize,
-    /// In memory instead of in files.
-    pub in_memory: bool,
+pub(crate) struct StreamState {
+    pub(crate) config: StreamConfig,
+    /// When it was created, as the server writes it.
+    pub(crate) created: String,
     /// It holds all that it may, and drops nothing for what is new.
-    pub full: bool,
+    pub(crate) full: bool,
     /// How it came to be there.
-    pub origin: Origin,
+    pub(crate) origin: StreamOrigin,
+    /// What of its settings concerns the promise.
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// How a stream came to be there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum StreamOrigin {
     /// It was there.
     Found,
     /// The bridge has just created it.
@@ -75,75 +72,76 @@ pub enum Origin {
     Assumed,
 }
 
+/// Why a stream cannot be looked at or made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum StreamTrouble {
+    /// JetStream did not answer as it should: ask again soon.
+    #[error("{0}")]
+    Unknown(String),
+    /// It is not there, and cannot or must not be made.
+    #[error("{0}")]
+    Missing(String),
+}
+
 const STREAM_NOT_FOUND: u64 = 10059;
 const STREAM_NAME_IN_USE: u64 = 10058;
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Answer {
+enum Answer<T> {
     Error { error: ApiError },
-    Stream(Box<Info>),
+    Data(T),
 }
 
 impl StreamSpec {
     /// Looks the stream up, and creates it when it is missing and may be created.
-    pub(crate) async fn ensure(&self, link: &Link) -> Result<StreamState, Failure> {
+    pub(crate) async fn ensure(&self, link: &Link) -> Result<StreamState, StreamTrouble> {
         match self.call(link, "INFO", Bytes::new()).await? {
-            Ok(info) => Ok(StreamState { full: is_full(&info), ..state(info.config, Origin::Found) }),
+            Ok(info) => Ok(self.state(info, StreamOrigin::Found)),
             Err(error) if error.err_code == STREAM_NOT_FOUND => self.provide(link).await,
-            Err(error) => Err(Failure::Busy(format!(
+            Err(error) => Err(StreamTrouble::Unknown(format!(
                 "stream {}: {} ({})",
                 self.name, error.description, error.err_code
             ))),
         }
     }
 
-    async fn provide(&self, link: &Link) -> Result<StreamState, Failure> {
+    async fn provide(&self, link: &Link) -> Result<StreamState, StreamTrouble> {
         match self.missing {
             Missing::Create => self.create(link).await,
-            Missing::Assume => Ok(state(self.config(), Origin::Assumed)),
-            Missing::Wait => Err(Failure::Refused(format!(
+            Missing::Assume => {
+                self.can_be_created(link).await?;
+                Ok(self.state(self.as_created(), StreamOrigin::Assumed))
+            }
+            Missing::Wait => Err(StreamTrouble::Missing(format!(
                 "stream {} does not exist, and is not to be created by the bridge",
                 self.name
             ))),
         }
     }
 
-    async fn create(&self, link: &Link) -> Result<StreamState, Failure> {
-        let config = serde_json::to_vec(&self.config()).map_err(|e| Failure::Refused(e.to_string()))?;
+    async fn create(&self, link: &Link) -> Result<StreamState, StreamTrouble> {
+        let config = serde_json::to_vec(&self.config()).map_err(|e| StreamTrouble::Missing(e.to_string()))?;
         match self.call(link, "CREATE", config.into()).await? {
-            Ok(info) => Ok(state(info.config, Origin::Created)),
+            Ok(info) => Ok(self.state(info, StreamOrigin::Created)),
             // Another bridge was faster: the next look finds its stream.
-            Err(error) if error.err_code == STREAM_NAME_IN_USE => Err(Failure::NoStream),
-            Err(error) => {
-                let text =
-                    format!("cannot create stream {}: {} ({})", self.name, error.description, error.err_code);
-                Err(Failure::Refused(text))
+            Err(error) if error.err_code == STREAM_NAME_IN_USE => {
+                Err(StreamTrouble::Unknown(format!("stream {} is being created", self.name)))
             }
+            Err(error) => Err(StreamTrouble::Missing(format!(
+                "cannot create stream {}: {} ({})",
+                self.name, error.description, error.err_code
+            ))),
         }
     }
 
-    async fn call(&self, link: &Link, verb: &str, payload: Bytes) -> Result<Result<Info, ApiError>, Failure> {
-        let api = match &self.domain {
-            Some(domain) => format!("$JS.{domain}.API"),
-            None => "$JS.API".to_owned(),
-        };
-        let answer =
-            link.request(format!("{api}.STREAM.{verb}.{}", self.name), payload).await.map_err(|failure| {
-                match failure {
-                    Failure::NoStream => {
-                        Failure::Busy("JetStream does not answer: is it enabled for this account?".to_owned())
-                    }
-                    other => other,
-                }
-            })?;
-        match serde_json::from_slice(&answer) {
-            Ok(Answer::Stream(info)) => Ok(Ok(*info)),
-            Ok(Answer::Error { error }) => Ok(Err(error)),
-            Err(error) => {
-                Err(Failure::Busy(format!("an answer of JetStream that is not understood: {error}")))
-            }
-        }
+    async fn call(
+        &self,
+        link: &Link,
+        verb: &str,
+        payload: Bytes,
+    ) -> Result<Result<StreamInfo, ApiError>, StreamTrouble> {
+        ask(link, format!("{}.STREAM.{verb}.{}", self.api_prefix, self.name), payload).await
     }
 
     fn config(&self) -> Config {
@@ -161,6 +159,167 @@ impl StreamSpec {
             ..Config::default()
         }
     }
+
+    /// What the server would say of it just after it was created.
+    fn as_created(&self) -> StreamInfo {
+        let max_bytes = self.max_bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1);
+        let config = StreamConfig {
+            name: self.name.clone(),
+            subjects: self.subjects.clone(),
+            retention: "limits".to_owned(),
+            storage: if self.in_memory { "memory" } else { "file" }.to_owned(),
+            discard: if self.discard_new { "new" } else { "old" }.to_owned(),
+            num_replicas: self.replicas,
+            duplicate_window: self.duplicate_window,
+            max_age: self.max_age,
+            max_bytes,
+            ..StreamConfig::default()
+        };
+        StreamInfo { config, state: StreamCounts::default(), created: String::new() }
+    }
+
+    fn state(&self, info: StreamInfo, origin: StreamOrigin) -> StreamState {
+        StreamState {
+            full: info.is_full(),
+            findings: fitness::judge(&info, self),
+            created: info.created,
+            config: info.config,
+            origin,
+        }
+    }
+
+    /// Whether the server would let the stream be created, as far as can be told without doing it.
+    async fn can_be_created(&self, link: &Link) -> Result<(), StreamTrouble> {
+        #[derive(Deserialize)]
+        struct Names {
+            #[serde(default)]
+            streams: Option<Vec<String>>,
+        }
+        let cannot =
+            |why: String| Err(StreamTrouble::Missing(format!("cannot create stream {}: {why}", self.name)));
+        for subject in &self.subjects {
+            let filter = serde_json::json!({ "subject": subject }).to_string();
+            let names = ask::<Names>(link, format!("{}.STREAM.NAMES", self.api_prefix), filter.into()).await;
+            // Without the right to ask, nothing is known.
+            let others = names.ok().and_then(Result::ok).and_then(|names| names.streams).unwrap_or_default();
+            if let Some(other) = others.first() {
+                return cannot(format!(
+                    "stream {other} has {subject} already; name it in jetstream.stream, or change the subjects"
+                ));
+            }
+        }
+        let account = ask::<Account>(link, format!("{}.INFO", self.api_prefix), Bytes::new()).await;
+        let Some(account) = account.ok().and_then(Result::ok) else { return Ok(()) };
+        if let Some(limits) = account.limits()
+            && let Some(why) = limits.refuse(self, &account)
+        {
+            return cannot(why);
+        }
+        if self.replicas > 1 && link.client().server_info().cluster.is_none() {
+            return cannot(format!("{} replicas need a cluster, and this is a single server", self.replicas));
+        }
+        Ok(())
+    }
+}
+
+/// The answer to `$JS.API.INFO`, as far as it limits new streams.
+#[derive(Deserialize)]
+struct Account {
+    #[serde(default)]
+    memory: u64,
+    #[serde(default)]
+    storage: u64,
+    #[serde(default)]
+    streams: i64,
+    #[serde(default)]
+    limits: Option<AccountLimits>,
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct AccountLimits {
+    max_memory: i64,
+    max_storage: i64,
+    max_streams: i64,
+    max_bytes_required: bool,
+}
+
+impl Default for AccountLimits {
+    fn default() -> Self {
+        Self { max_memory: -1, max_storage: -1, max_streams: -1, max_bytes_required: false }
+    }
+}
+
+impl Account {
+    fn limits(&self) -> Option<&AccountLimits> {
+        self.limits.as_ref()
+    }
+}
+
+impl AccountLimits {
+    /// Why the account would not have the stream.
+    fn refuse(&self, spec: &StreamSpec, account: &Account) -> Option<String> {
+        if self.max_streams > 0 && account.streams >= self.max_streams {
+            return Some(format!("the account may have {} streams, and has them (10027)", self.max_streams));
+        }
+        if self.max_bytes_required && spec.max_bytes.is_none() {
+            return Some("the account requires jetstream.max_bytes to be set (10113)".to_owned());
+        }
+        let (kind, limit, used) = match spec.in_memory {
+            true => ("memory", self.max_memory, account.memory),
+            false => ("storage", self.max_storage, account.storage),
+        };
+        match (u64::try_from(limit), spec.max_bytes) {
+            (Ok(0), _) => Some(format!("the account has no {kind} for JetStream (10023)")),
+            (Ok(limit), Some(wanted)) if used.saturating_add(wanted) > limit => Some(format!(
+                "the account has {limit} bytes of {kind}, {used} are used, and jetstream.max_bytes asks for {wanted}"
+            )),
+            _ => None,
+        }
+    }
+}
+
+async fn ask<T: serde::de::DeserializeOwned>(
+    link: &Link,
+    subject: String,
+    payload: Bytes,
+) -> Result<Result<T, ApiError>, StreamTrouble> {
+    let answer = link.request(subject, payload).await.map_err(|failure| {
+        StreamTrouble::Unknown(match failure {
+            Failure::NoStream => "JetStream does not answer: is it enabled for this account?".to_owned(),
+            Failure::Forbidden(what) => format!("the NATS user may not ask JetStream's API: {what}"),
+            other => other.to_string(),
+        })
+    })?;
+    match serde_json::from_slice(&answer) {
+        Ok(Answer::Data(data)) => Ok(Ok(data)),
+        Ok(Answer::Error { error }) => Ok(Err(error)),
+        Err(error) => {
+            Err(StreamTrouble::Unknown(format!("an answer of JetStream that is not understood: {error}")))
+        }
+    }
+}
+
+impl StreamState {
+    /// Whether it is the same stream with the same settings; how much it holds, and how it was found, are no change.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.config == other.config && self.created == other.created && self.findings == other.findings
+    }
+
+    /// The first reason why nothing published to it is known to be kept.
+    pub(crate) fn unfit(&self) -> Option<&Finding> {
+        self.findings.first().filter(|finding| finding.verdict == Verdict::Unfit)
+    }
+
+    /// The largest message that it takes, in bytes with headers.
+    pub(crate) fn max_message_bytes(&self) -> Option<usize> {
+        StreamConfig::limit(self.config.max_msg_size).and_then(|limit| usize::try_from(limit).ok())
+    }
+
+    /// Whether it takes every subject of a pattern.
+    pub(crate) fn takes(&self, pattern: &str) -> bool {
+        self.config.subjects.iter().any(|filter| covers(filter, pattern))
+    }
 }
 
 /// Whether every subject of `pattern` is one of `filter`; both as NATS writes them, with `*` and `>`.
@@ -177,25 +336,6 @@ pub fn covers(filter: &str, pattern: &str) -> bool {
         }
     }
     wanted.next().is_none()
-}
-
-fn is_full(info: &Info) -> bool {
-    let reached = |limit: i64, held: u64| u64::try_from(limit).is_ok_and(|limit| limit > 0 && held >= limit);
-    info.config.discard == DiscardPolicy::New
-        && (reached(info.config.max_messages, info.state.messages)
-            || reached(info.config.max_bytes, info.state.bytes))
-}
-
-fn state(config: Config, origin: Origin) -> StreamState {
-    StreamState {
-        in_memory: config.storage == StorageType::Memory,
-        name: config.name,
-        subjects: config.subjects,
-        duplicate_window: config.duplicate_window,
-        replicas: config.num_replicas,
-        full: false,
-        origin,
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,462 @@
+//! What is known of NATS, piece by piece: the connection, each stream, each subject.
+//!
+//! One flag for everything would let one stream's trouble stop the others, and one stream's success hide it. So each
+//! publish is a witness for its own stream and subject only; for the connection, anything that the server says is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Notify, watch};
+
+use crate::message::Message;
+use crate::nats::{Failure, Scope, StreamState};
+use crate::readiness::{Check, Readiness};
+
+/// A refusal counts for so long after it was last seen. The drain tries again what is refused within half of this, so it
+/// lasts while anything waits; without that, whoever looks at readiness before it sends would never send what could
+/// prove it over. It outlasts an acknowledgement in between: what is refused and taken by turns is not ready by turns.
+pub(crate) const REFUSAL_MEMORY: Duration = Duration::from_secs(4);
+
+/// Subjects that are remembered as refused; of more, the stream is to blame.
+pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
+
+/// Forbidden subjects that are told of, a line each; a sender's values stand in subjects.
+const MAX_TOLD: usize = 64;
+
+/// The record of what NATS takes.
+#[derive(Debug)]
+pub(crate) struct Health {
+    known: Mutex<Known>,
+    /// Woken when something changed that the monitor should look at.
+    pub(crate) changed: Notify,
+    pub(crate) readiness: watch::Sender<Readiness>,
+}
+
+/// Why a message is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// To have it stored: what was refused just now is not tried.
+    Usual,
+    /// To find out as well whether a refusal is over.
+    Probe,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Since when there is no connection.
+    disconnected_since: Option<Instant>,
+    /// Since when the server has said nothing at all, although it was asked.
+    silent_since: Option<Instant>,
+    /// When the server last said anything.
+    last_heard: Option<Instant>,
+    /// What the server or the client last complained of while there was no connection.
+    complaint: Option<String>,
+    /// Forbidden subjects that the log has been told of since there is a connection.
+    told_forbidden: BTreeSet<String>,
+    /// A subscription that the bridge needs and may not have.
+    subscription: Option<String>,
+    /// The server has said that it is about to go.
+    lame_duck: bool,
+    streams: Vec<Stream>,
+    subjects: BTreeMap<String, Refusal>,
+    /// What may be published to, with the stream that must take it.
+    patterns: Arc<[(String, String)]>,
+}
+
+#[derive(Debug)]
+struct Stream {
+    name: Arc<str>,
+    /// As it was last looked at.
+    state: Option<StreamState>,
+    last_acknowledgement: Option<Instant>,
+    refusal: Option<Refusal>,
+}
+
+/// What was refused, and how it was said.
+#[derive(Debug, Clone)]
+pub(crate) struct Refusal {
+    pub(crate) failure: Failure,
+    last: Instant,
+    /// An acknowledgement has come since: it is remembered, but holds nothing back.
+    over: bool,
+}
+
+impl Refusal {
+    fn new(failure: Failure) -> Self {
+        Self { failure, last: Instant::now(), over: false }
+    }
+
+    fn is_remembered(&self) -> bool {
+        self.last.elapsed() < REFUSAL_MEMORY
+    }
+
+    fn holds_back(&self) -> Option<Failure> {
+        (!self.over && self.is_remembered()).then(|| self.failure.clone())
+    }
+}
+
+impl Health {
+    pub(crate) fn new(patterns: Vec<(String, String)>) -> Self {
+        let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
+        let known = Known {
+            disconnected_since: Some(Instant::now()),
+            silent_since: None,
+            last_heard: None,
+            complaint: None,
+            told_forbidden: BTreeSet::new(),
+            subscription: None,
+            lame_duck: false,
+            streams: Vec::new(),
+            subjects: BTreeMap::new(),
+            patterns: patterns.into(),
+        };
+        Self { known: Mutex::new(known), changed: Notify::new(), readiness: watch::Sender::new(starting) }
+    }
+
+    /// The message's stream has it.
+    pub(crate) fn acknowledged(&self, message: &Message) {
+        let now = Instant::now();
+        let mut known = self.known();
+        known.heard(now);
+        if !known.subjects.is_empty()
+            && let Some(refusal) = known.subjects.get_mut(message.subject.as_str())
+        {
+            refusal.over = true;
+        }
+        let stream = known.stream(&message.stream);
+        stream.last_acknowledgement = Some(now);
+        if let Some(refusal) = &mut stream.refusal {
+            refusal.over = true;
+        }
+    }
+
+    /// A publish that began at `started` has failed. Returns what is to blame.
+    pub(crate) fn failed(&self, message: &Message, started: Instant, failure: &Failure) -> Scope {
+        let mut known = self.known();
+        let scope = failure.scope().unwrap_or_else(|| known.blame_for_silence(message, started));
+        let is_news = match scope {
+            // That a message is too large, or a copy of it on its way, says nothing of NATS.
+            Scope::Message => false,
+            Scope::Connection => failure == &Failure::Unanswered && known.silent(started),
+            Scope::Stream => known.stream(&message.stream).refused(failure),
+            Scope::Subject => known.subject_refused(message, failure),
+        };
+        drop(known);
+        if is_news {
+            self.changed.notify_one();
+        }
+        scope
+    }
+
+    /// Whether it makes sense to publish the message at all.
+    ///
+    /// # Errors
+    ///
+    /// Its stream keeps nothing, or takes no message so large; or, in a usual attempt, it was refused just now.
+    pub(crate) fn admit(&self, message: &Message, attempt: Attempt) -> Result<(), Failure> {
+        let mut known = self.known();
+        if attempt == Attempt::Usual
+            && !known.subjects.is_empty()
+            && let Some(failure) = known.subjects.get(message.subject.as_str()).and_then(Refusal::holds_back)
+        {
+            return Err(failure);
+        }
+        let stream = known.stream(&message.stream);
+        if let Some(state) = &stream.state {
+            if let Some(unfit) = state.unfit() {
+                return Err(Failure::Busy(unfit.sentence(&stream.name)));
+            }
+            if let Some(limit) = state.max_message_bytes().filter(|limit| message.encoded_bytes() > *limit) {
+                return Err(Failure::TooLarge(format!("stream {} takes {limit} bytes", stream.name)));
+            }
+        }
+        match stream.refusal.as_ref().filter(|_| attempt == Attempt::Usual).and_then(Refusal::holds_back) {
+            Some(failure) => Err(failure),
+            None => Ok(()),
+        }
+    }
+
+    /// The server has said something.
+    pub(crate) fn heard(&self) {
+        self.known().heard(Instant::now());
+    }
+
+    /// The server was asked something at `started`, and has not answered.
+    pub(crate) fn unanswered(&self, started: Instant) {
+        if self.known().silent(started) {
+            self.changed.notify_one();
+        }
+    }
+
+    pub(crate) fn disconnected(&self) {
+        self.known().disconnected_since.get_or_insert_with(Instant::now);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn connected(&self) {
+        let mut known = self.known();
+        known.disconnected_since = None;
+        known.complaint = None;
+        known.told_forbidden.clear();
+        known.subscription = None;
+        known.heard(Instant::now());
+        drop(known);
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn complained(&self, complaint: String) {
+        self.known().complaint = Some(complaint);
+        self.changed.notify_one();
+    }
+
+    /// A subject may not be published to, whether or not anybody waits for it. Returns whether that is news.
+    pub(crate) fn forbidden(&self, subject: &str, what: &str) -> bool {
+        let mut known = self.known();
+        known.heard(Instant::now());
+        // What is asked of JetStream's API is the streams' affair.
+        if !subject.starts_with('$') && known.subjects.len() < MAX_REFUSED_SUBJECTS {
+            known.subjects.insert(subject.to_owned(), Refusal::new(Failure::Forbidden(what.to_owned())));
+        }
+        let is_news =
+            known.told_forbidden.len() < MAX_TOLD && known.told_forbidden.insert(subject.to_owned());
+        drop(known);
+        self.changed.notify_one();
+        is_news
+    }
+
+    /// A subscription that acknowledgements need may not be had.
+    pub(crate) fn subscription_forbidden(&self, what: String) {
+        self.known().subscription = Some(what);
+        self.changed.notify_one();
+    }
+
+    /// Takes new routes: subjects that nothing leads to any more are not waited for.
+    pub(crate) fn set_patterns(&self, patterns: Vec<(String, String)>) {
+        self.known().patterns = patterns.into();
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn patterns(&self) -> Arc<[(String, String)]> {
+        Arc::clone(&self.known().patterns)
+    }
+
+    pub(crate) fn lame_duck(&self) {
+        self.known().lame_duck = true;
+        self.changed.notify_one();
+    }
+
+    /// Whether the server has said that it is about to go; asked once.
+    pub(crate) fn take_lame_duck(&self) -> bool {
+        std::mem::take(&mut self.known().lame_duck)
+    }
+
+    /// For how long the server has said nothing although it was asked, if so.
+    pub(crate) fn silent_for(&self) -> Option<Duration> {
+        self.known().silent_since.map(|since| since.elapsed())
+    }
+
+    /// For how long NATS has been away, by either witness.
+    pub(crate) fn away_for(&self) -> Duration {
+        let known = self.known();
+        let since = [known.disconnected_since, known.silent_since].into_iter().flatten().min();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// The stream that forgets message ids soonest, and after how long.
+    pub(crate) fn shortest_duplicate_window(&self) -> Option<(String, Duration)> {
+        let known = self.known();
+        let windows = known.streams.iter().filter_map(|stream| {
+            Some((stream.name.to_string(), stream.state.as_ref()?.config.duplicate_window))
+        });
+        windows.min_by_key(|(_, window)| *window)
+    }
+
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.known().complaint.clone()
+    }
+
+    pub(crate) fn missing_subscription(&self) -> Option<String> {
+        self.known().subscription.clone()
+    }
+
+    /// The streams that lately refused publishes, with the reason.
+    pub(crate) fn refusing_streams(&self) -> Vec<(String, Failure)> {
+        let known = self.known();
+        let refused = known.streams.iter().filter_map(|stream| {
+            let refusal = stream.refusal.as_ref().filter(|refusal| refusal.is_remembered())?;
+            Some((stream.name.to_string(), refusal.failure.clone()))
+        });
+        refused.collect()
+    }
+
+    /// The subjects that are refused, with the reason.
+    pub(crate) fn refused_subjects(&self) -> Vec<(String, Failure)> {
+        let mut known = self.known();
+        known.subjects.retain(|_, refusal| refusal.is_remembered());
+        known.subjects.iter().map(|(subject, refusal)| (subject.clone(), refusal.failure.clone())).collect()
+    }
+
+    /// Takes a stream as it is now, or that it is not known; gives it as it was.
+    pub(crate) fn set_stream(&self, name: &Arc<str>, state: Option<StreamState>) -> Option<StreamState> {
+        std::mem::replace(&mut self.known().stream(name).state, state)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // Every critical section sets whole fields: a panic leaves no half-done change behind.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn heard(&mut self, now: Instant) {
+        self.last_heard = Some(now);
+        self.silent_since = None;
+    }
+
+    /// Something asked at `started` has no answer; returns whether that begins a silence.
+    fn silent(&mut self, started: Instant) -> bool {
+        let begins = self.silent_since.is_none() && self.last_heard.is_none_or(|heard| heard < started);
+        if begins {
+            self.silent_since = Some(started);
+        }
+        begins
+    }
+
+    /// What is to blame for a publish without an answer: the connection when the server says nothing at all, the stream
+    /// when it acknowledges nothing, else the subject.
+    fn blame_for_silence(&mut self, message: &Message, started: Instant) -> Scope {
+        let since = |at: Option<Instant>| at.is_some_and(|at| at >= started);
+        if !since(self.last_heard) {
+            Scope::Connection
+        } else if !since(self.stream(&message.stream).last_acknowledgement) {
+            Scope::Stream
+        } else {
+            Scope::Subject
+        }
+    }
+
+    /// Returns whether it is news that the subject is refused.
+    fn subject_refused(&mut self, message: &Message, failure: &Failure) -> bool {
+        let subject = message.subject.as_str();
+        let before = self.subjects.get(subject).map(|refusal| refusal.failure.clone());
+        if before.is_none() && self.subjects.len() >= MAX_REFUSED_SUBJECTS {
+            self.subjects.retain(|_, refusal| refusal.is_remembered());
+            if self.subjects.len() >= MAX_REFUSED_SUBJECTS {
+                return self.stream(&message.stream).refused(failure);
+            }
+        }
+        self.subjects.insert(subject.to_owned(), Refusal::new(failure.clone()));
+        before.as_ref() != Some(failure)
+    }
+
+    fn stream(&mut self, name: &Arc<str>) -> &mut Stream {
+        // A handful: the streams of the configuration, and those that spooled messages still name.
+        let place = self.streams.iter().position(|stream| Arc::ptr_eq(&stream.name, name));
+        let place = place.or_else(|| self.streams.iter().position(|stream| stream.name == *name));
+        let place = place.unwrap_or_else(|| {
+            self.streams.push(Stream {
+                name: Arc::clone(name),
+                state: None,
+                last_acknowledgement: None,
+                refusal: None,
+            });
+            self.streams.len() - 1
+        });
+        &mut self.streams[place]
+    }
+}
+
+impl Stream {
+    /// Returns whether it is news.
+    fn refused(&mut self, failure: &Failure) -> bool {
+        let is_news = self.refusal.as_ref().is_none_or(|before| before.failure != *failure || before.over);
+        self.refusal = Some(Refusal::new(failure.clone()));
+        is_news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageId;
+    use crate::message::{Headers, MessageKind};
+    use crate::subject::Subject;
+
+    fn message(stream: &str, subject: &str) -> Message {
+        Message {
+            subject: Subject::parse(subject).unwrap(),
+            id: MessageId::of_quarantine(b"x"),
+            stream: stream.into(),
+            headers: Headers::default(),
+            payload: bytes::Bytes::new(),
+            kind: MessageKind::Task,
+        }
+    }
+
+    #[test]
+    fn silence_is_the_fault_of_whoever_alone_is_silent() {
+        let health = Health::new(Vec::new());
+        let (a, b, other) = (message("A", "a.x"), message("A", "a.y"), message("B", "b.x"));
+        let started = Instant::now();
+        assert_eq!(health.failed(&a, started, &Failure::Unanswered), Scope::Connection);
+        assert!(health.silent_for().is_some());
+        health.acknowledged(&other);
+        assert!(health.silent_for().is_none(), "the server has said something");
+        assert_eq!(health.failed(&a, started, &Failure::Unanswered), Scope::Stream);
+        health.acknowledged(&b);
+        assert_eq!(health.failed(&a, started, &Failure::Unanswered), Scope::Subject);
+        assert!(health.silent_for().is_none());
+    }
+
+    #[test]
+    fn a_refusal_holds_back_its_own_and_is_remembered_beyond_an_acknowledgement() {
+        let health = Health::new(Vec::new());
+        let (a, other) = (message("A", "a.x"), message("B", "b.x"));
+        let full = Failure::Busy("full".to_owned());
+        assert_eq!(health.failed(&a, Instant::now(), &full), Scope::Stream);
+        assert_eq!(health.admit(&a, Attempt::Usual), Err(full.clone()));
+        assert_eq!(health.admit(&a, Attempt::Probe), Ok(()));
+        assert_eq!(health.admit(&other, Attempt::Usual), Ok(()));
+        health.acknowledged(&other);
+        assert_eq!(
+            health.admit(&a, Attempt::Usual),
+            Err(full.clone()),
+            "another stream says nothing of this one"
+        );
+        health.acknowledged(&a);
+        assert_eq!(health.admit(&a, Attempt::Usual), Ok(()));
+        assert_eq!(health.refusing_streams(), [("A".to_owned(), full)], "no flapping");
+    }
+
+    #[test]
+    fn a_forbidden_subject_says_nothing_of_its_stream() {
+        let health = Health::new(Vec::new());
+        let (a, b) = (message("A", "a.x"), message("A", "a.y"));
+        let forbidden = Failure::Forbidden("no".to_owned());
+        assert_eq!(health.failed(&a, Instant::now(), &forbidden), Scope::Subject);
+        assert_eq!(health.admit(&b, Attempt::Usual), Ok(()));
+        assert_eq!(health.refusing_streams(), []);
+        assert_eq!(health.refused_subjects(), [("a.x".to_owned(), forbidden)]);
+    }
+
+    #[test]
+    fn of_too_many_refused_subjects_the_stream_is_to_blame() {
+        let health = Health::new(Vec::new());
+        for number in 0..=MAX_REFUSED_SUBJECTS {
+            let subject = message("A", &format!("a.{number}"));
+            health.failed(&subject, Instant::now(), &Failure::NoStream);
+        }
+        assert_eq!(health.refused_subjects().len(), MAX_REFUSED_SUBJECTS);
+        assert_eq!(health.refusing_streams().len(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_message_says_nothing_of_nats() {
+        let health = Health::new(Vec::new());
+        let a = message("A", "a.x");
+        assert_eq!(health.failed(&a, Instant::now(), &Failure::TooLarge("x".to_owned())), Scope::Message);
+        assert_eq!(health.admit(&a, Attempt::Usual), Ok(()));
+        assert!(health.refusing_streams().is_empty() && health.refused_subjects().is_empty());
+    }
+}

@@ -1,0 +1,295 @@
+//! What of the spool is not tried for the moment, so that it stops nothing else: a stream that refuses, a subject that
+//! is forbidden, a message that nobody takes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::health::{MAX_REFUSED_SUBJECTS, REFUSAL_MEMORY};
+use crate::message::Message;
+use crate::nats::{Failure, Scope};
+use crate::spool::Spooled;
+
+/// The first pause before what is held is tried again; it doubles each time.
+const MIN_PAUSE: Duration = Duration::from_millis(250);
+/// The longest pause of a stream or a subject: a refusal that lasts must not be forgotten meanwhile.
+const MAX_PAUSE: Duration = Duration::from_millis(REFUSAL_MEMORY.as_millis() as u64 / 2);
+/// The longest pause of a single message.
+const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
+/// A message that was in flight so often when the connection ended may be the reason: it is tried alone.
+const SUSPECT_AFTER: u32 = 2;
+/// Messages whose attempts are counted; those that have waited longest come first.
+const MAX_COUNTED: usize = 4096;
+
+/// Whose messages are held.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Held {
+    Stream(Arc<str>),
+    Subject(String),
+    /// One message, by its place in the spool.
+    Message(u64),
+}
+
+/// When what is held is tried again.
+#[derive(Debug)]
+struct Hold {
+    /// The first message that was passed over; those behind it are found when the hold ends.
+    first: u64,
+    /// Of a stream, the message that was tried last: another one is tried next. `None` begins with the first.
+    tried: Option<u64>,
+    next: Instant,
+    pause: Duration,
+    /// Nothing else may be in flight: it may end the connection.
+    alone: bool,
+}
+
+/// A message of something held that is to be tried now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) of: Held,
+    /// The first place that comes into question.
+    pub(crate) from: u64,
+    pub(crate) alone: bool,
+}
+
+/// Everything that is held.
+#[derive(Debug, Default)]
+pub(crate) struct Holds {
+    held: BTreeMap<Held, Hold>,
+    /// How often a message was in flight when the connection ended.
+    ended_with: BTreeMap<u64, u32>,
+}
+
+impl Holds {
+    /// Whether the message is held; if so, it is remembered that it was passed over.
+    pub(crate) fn passes_over(&mut self, spooled: &Spooled) -> bool {
+        if self.held.is_empty() {
+            return false;
+        }
+        if self.held.contains_key(&Held::Message(spooled.place)) {
+            return true;
+        }
+        let stream = Held::Stream(Arc::clone(&spooled.message.stream));
+        let subject = || Held::Subject(spooled.message.subject.as_str().to_owned());
+        let key = if self.held.contains_key(&stream) { stream } else { subject() };
+        match self.held.get_mut(&key) {
+            Some(hold) => {
+                hold.first = hold.first.min(spooled.place);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The message was not taken: holds back what is to blame. Returns whether that is held for the first time.
+    pub(crate) fn missed(
+        &mut self,
+        spooled: &Spooled,
+        failure: &Failure,
+        scope: Scope,
+        now: Instant,
+    ) -> bool {
+        let place = spooled.place;
+        match scope {
+            Scope::Connection => failure == &Failure::Disconnected && self.connection_ended_with(place, now),
+            Scope::Stream => self.hold(Held::Stream(Arc::clone(&spooled.message.stream)), place, now),
+            Scope::Subject => self.hold(self.subject_of(&spooled.message), place, now),
+            Scope::Message => {
+                let is_new = self.hold(Held::Message(place), place, now);
+                // A copy on its way is not the message's fault, and soon over.
+                is_new && failure != &Failure::InFlight
+            }
+        }
+    }
+
+    /// The message was taken: what it was held for is over. Returns where to go on from, if messages were passed over.
+    pub(crate) fn taken(&mut self, spooled: &Spooled) -> Option<u64> {
+        self.ended_with.remove(&spooled.place);
+        if self.held.is_empty() {
+            return None;
+        }
+        self.held.remove(&Held::Message(spooled.place));
+        let stream = self.held.remove(&Held::Stream(Arc::clone(&spooled.message.stream)));
+        let subject = self.held.remove(&Held::Subject(spooled.message.subject.as_str().to_owned()));
+        stream.into_iter().chain(subject).map(|hold| hold.first).min()
+    }
+
+    /// No message of it is in the spool any more.
+    pub(crate) fn release(&mut self, held: &Held) {
+        self.held.remove(held);
+    }
+
+    /// Whether something held is to be tried now.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.held.values().any(|hold| hold.next <= now)
+    }
+
+    /// What is to be tried now.
+    pub(crate) fn due(&self, now: Instant) -> Vec<Probe> {
+        let due = self.held.iter().filter(|(_, hold)| hold.next <= now);
+        due.map(|(of, hold)| {
+            // Of a stream another message each time: the one that was tried may be refused for its subject.
+            let from = match of {
+                Held::Stream(_) => hold.tried.map_or(hold.first, |tried| tried.saturating_add(1)),
+                Held::Subject(_) | Held::Message(_) => hold.first,
+            };
+            Probe { of: of.clone(), from, alone: hold.alone }
+        })
+        .collect()
+    }
+
+    /// Behind the last message of a stream, its first comes next. Returns whether there were messages before.
+    pub(crate) fn starts_over(&mut self, held: &Held) -> bool {
+        self.held.get_mut(held).is_some_and(|hold| hold.tried.take().is_some())
+    }
+
+    /// How long nothing held needs to be tried.
+    pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
+        self.held.values().map(|hold| hold.next.saturating_duration_since(now)).min()
+    }
+
+    /// There is a new connection: its user may have other rights, its server other streams.
+    pub(crate) fn try_all(&mut self, now: Instant) {
+        for hold in self.held.values_mut().filter(|hold| !hold.alone) {
+            (hold.next, hold.pause) = (now, MIN_PAUSE);
+        }
+    }
+
+    /// The spool is empty.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn subject_of(&self, message: &Message) -> Held {
+        let subjects = self.held.keys().filter(|held| matches!(held, Held::Subject(_))).count();
+        let subject = Held::Subject(message.subject.as_str().to_owned());
+        match subjects < MAX_REFUSED_SUBJECTS || self.held.contains_key(&subject) {
+            true => subject,
+            false => Held::Stream(Arc::clone(&message.stream)),
+        }
+    }
+
+    fn hold(&mut self, held: Held, place: u64, now: Instant) -> bool {
+        let most = if matches!(held, Held::Message(_)) { MAX_MESSAGE_PAUSE } else { MAX_PAUSE };
+        match self.held.get_mut(&held) {
+            // Of a window that was under way each message says so; the pause grows with the first.
+            Some(hold) if hold.next > now => {
+                hold.first = hold.first.min(place);
+                false
+            }
+            Some(hold) => {
+                hold.first = hold.first.min(place);
+                hold.tried = Some(place);
+                hold.pause = (hold.pause * 2).min(most);
+                hold.next = now + hold.pause;
+                false
+            }
+            None => {
+                let hold = Hold {
+                    first: place,
+                    tried: Some(place),
+                    next: now + MIN_PAUSE,
+                    pause: MIN_PAUSE,
+                    alone: false,
+                };
+                self.held.insert(held, hold);
+                true
+            }
+        }
+    }
+
+    fn connection_ended_with(&mut self, place: u64, now: Instant) -> bool {
+        let times = self.ended_with.entry(place).and_modify(|times| *times += 1).or_insert(1);
+        let is_suspect = *times >= SUSPECT_AFTER;
+        while self.ended_with.len() > MAX_COUNTED {
+            self.ended_with.pop_last();
+        }
+        if !is_suspect {
+            return false;
+        }
+        let is_new = self.hold(Held::Message(place), place, now);
+        if let Some(hold) = self.held.get_mut(&Held::Message(place)) {
+            hold.alone = true;
+        }
+        is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageId;
+    use crate::message::{Headers, MessageKind};
+    use crate::subject::Subject;
+
+    fn spooled(place: u64, stream: &str, subject: &str) -> Spooled {
+        let message = Message {
+            subject: Subject::parse(subject).unwrap(),
+            id: MessageId::of_quarantine(subject.as_bytes()),
+            stream: stream.into(),
+            headers: Headers::default(),
+            payload: bytes::Bytes::new(),
+            kind: MessageKind::Task,
+        };
+        Spooled { place, bytes: 100, message }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_stream_that_refuses_is_passed_over_and_found_again_from_its_first_message() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        let full = Failure::Busy("full".to_owned());
+        assert!(holds.missed(&spooled(5, "A", "a.x"), &full, Scope::Stream, now));
+        assert!(!holds.missed(&spooled(3, "A", "a.y"), &full, Scope::Stream, now), "said once");
+        assert!(holds.passes_over(&spooled(9, "A", "a.z")));
+        assert!(!holds.passes_over(&spooled(10, "B", "b.x")));
+        assert_eq!(holds.due(now), []);
+        let [probe] = &holds.due(now + SECOND)[..] else { panic!("one") };
+        assert_eq!((&probe.of, probe.from, probe.alone), (&Held::Stream("A".into()), 6, false));
+        assert_eq!(holds.taken(&spooled(6, "A", "a.y")), Some(3));
+        assert!(!holds.passes_over(&spooled(9, "A", "a.z")));
+    }
+
+    #[test]
+    fn a_subject_that_is_refused_holds_back_itself_alone() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        holds.missed(&spooled(1, "A", "a.x"), &Failure::NoStream, Scope::Subject, now);
+        assert!(holds.passes_over(&spooled(2, "A", "a.x")));
+        assert!(!holds.passes_over(&spooled(3, "A", "a.y")));
+        assert_eq!(holds.taken(&spooled(3, "A", "a.y")), None);
+        assert!(holds.passes_over(&spooled(2, "A", "a.x")));
+        assert_eq!(holds.taken(&spooled(1, "A", "a.x")), Some(1));
+    }
+
+    #[test]
+    fn the_message_that_twice_went_down_with_the_connection_is_tried_alone() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        let message = spooled(1, "A", "a.x");
+        assert!(!holds.missed(&message, &Failure::Disconnected, Scope::Connection, now));
+        assert!(!holds.passes_over(&message));
+        assert!(holds.missed(&message, &Failure::Disconnected, Scope::Connection, now));
+        assert!(holds.passes_over(&message));
+        assert!(!holds.passes_over(&spooled(2, "A", "a.x")));
+        let [probe] = &holds.due(now + SECOND)[..] else { panic!("one") };
+        assert!(probe.alone);
+        holds.try_all(now);
+        assert_eq!(holds.due(now), [], "the new connection is not its next victim");
+        holds.taken(&message);
+        assert_eq!(holds.due(now + SECOND), []);
+    }
+
+    #[test]
+    fn what_is_held_is_tried_less_and_less_often_but_never_forgotten() {
+        let (mut holds, mut now) = (Holds::default(), Instant::now());
+        let message = spooled(1, "A", "a.x");
+        let mut pauses = Vec::new();
+        for _ in 0..6 {
+            holds.missed(&message, &Failure::NoStream, Scope::Subject, now);
+            let pause = holds.pause(now).unwrap();
+            pauses.push(pause.as_millis());
+            now += pause;
+        }
+        assert_eq!(pauses, [250, 500, 1000, 2000, 2000, 2000]);
+    }
+}
