@@ -34,6 +34,9 @@ pub enum SpoolError {
     /// It holds `max_bytes`.
     #[error("the spool is full ({0} bytes)")]
     Full(u64),
+    /// It would not take them even if it were empty.
+    #[error("{0} bytes are larger than the whole spool: raise spool.max_bytes")]
+    TooLarge(u64),
     /// The disk does not take it: full, read-only, broken.
     #[error("the spool cannot write: {0}")]
     Disk(String),
@@ -65,7 +68,7 @@ pub(crate) struct Spooled {
 pub(crate) struct Level {
     messages: AtomicU64,
     bytes: AtomicU64,
-    /// The bytes of the last append, if they did not fit.
+    /// The bytes of the last append, if there was no room for them.
     refused: AtomicU64,
     /// Seconds since the epoch; 0 when the spool is empty.
     oldest: AtomicU64,
@@ -97,11 +100,15 @@ impl Spool {
     ///
     /// # Errors
     ///
-    /// When the spool is full or the disk does not take them. Some may be on disk all the same.
+    /// When the spool is full or too small, or the disk does not take them. Some may be on disk all the same.
     pub async fn append(&self, messages: &[&Message]) -> Result<(), SpoolError> {
         let now = SystemTime::now();
         let records: Vec<_> = messages.iter().map(|message| record::encode(message, now)).collect();
         let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
+        // It says nothing of the messages that come after it, so it must not make the spool count as full.
+        if bytes > self.max_bytes {
+            return Err(SpoolError::TooLarge(bytes));
+        }
         let full = self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes;
         self.level.refused.store(if full { bytes } else { 0 }, Ordering::Relaxed);
         if full {
@@ -191,7 +198,9 @@ impl Spool {
 
     /// Why the spool would not take a message now.
     pub(crate) fn trouble(&self) -> Option<String> {
-        if self.bytes() + self.level.refused.load(Ordering::Relaxed) >= self.max_bytes {
+        // What was refused may be tried again once there is room for all of it; one byte is the least that can come.
+        let next = self.level.refused.load(Ordering::Relaxed).max(1);
+        if self.bytes() + next > self.max_bytes {
             return Some(SpoolError::Full(self.max_bytes).to_string());
         }
         self.level.trouble()
@@ -226,5 +235,62 @@ impl Level {
 
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::MessageId;
+    use crate::message::{Headers, MessageKind};
+    use crate::subject::Subject;
+
+    const MAX_BYTES: u64 = 1000;
+
+    fn message(payload_bytes: usize) -> Message {
+        Message {
+            subject: Subject::parse("ci.x").unwrap(),
+            id: MessageId::of_quarantine(b"body"),
+            stream: "CI".into(),
+            headers: Headers::default(),
+            payload: vec![b'x'; payload_bytes].into(),
+            kind: MessageKind::Task,
+        }
+    }
+
+    fn spool() -> (tempfile::TempDir, Spool) {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { dir: folder.path().join("spool"), max_bytes: MAX_BYTES };
+        (folder, Spool::open(&settings).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_all_of_it_does_not_fill_it() {
+        let (_folder, spool) = spool();
+        let (large, small) = (message(1000), message(400));
+        let refused = spool.append(&[&large]).await.unwrap_err();
+        assert!(matches!(refused, SpoolError::TooLarge(bytes) if bytes > MAX_BYTES), "{refused}");
+        assert!(refused.to_string().ends_with("larger than the whole spool: raise spool.max_bytes"));
+        assert_eq!(spool.trouble(), None, "an empty spool has room");
+        // The messages of one callback are kept together or not at all.
+        let together = spool.append(&[&small, &small, &small]).await.unwrap_err();
+        assert!(matches!(together, SpoolError::TooLarge(_)), "{together}");
+        assert_eq!((spool.trouble(), spool.len()), (None, 0));
+        spool.append(&[&small]).await.unwrap();
+        assert_eq!(spool.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_spool_that_refused_for_want_of_room_is_full_until_there_is_room() {
+        let (_folder, spool) = spool();
+        let overhead = record::encode(&message(0), SystemTime::now()).len();
+        let whole = message(usize::try_from(MAX_BYTES).unwrap() - overhead);
+        spool.append(&[&message(1)]).await.unwrap();
+        assert_eq!(spool.append(&[&whole]).await, Err(SpoolError::Full(MAX_BYTES)));
+        assert!(spool.trouble().is_some_and(|trouble| trouble.contains("the spool is full")));
+        spool.remove(&spool.read(None, 1).await).await;
+        assert_eq!(spool.trouble(), None, "it is empty");
+        spool.append(&[&whole]).await.unwrap();
+        assert!(spool.trouble().is_some(), "not a byte is left");
     }
 }
