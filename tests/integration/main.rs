@@ -26,3 +26,4 @@ mod outage;
 mod streams_of_others;
 mod support;
 mod tls;
+mod truths;

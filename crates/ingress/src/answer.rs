@@ -1,5 +1,7 @@
 //! What a callback is answered. The one place that knows status codes.
 
+use std::collections::BTreeSet;
+
 use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
 use ci_bridge_schema::{ParseError, Reason};
 use http_body_util::Full;
@@ -18,13 +20,19 @@ const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 #[derive(Debug)]
 pub(crate) enum Answer {
     Published(Vec<Published>),
+    /// These rules drop every event of it.
+    Dropped(BTreeSet<usize>),
     Probe,
     Unreadable(ParseError),
     MessageTooLarge(String),
-    BodyTooLarge { limit: usize },
+    BodyTooLarge {
+        limit: usize,
+    },
     BodyTooSlow,
     BodyBroken,
-    TooManyBytes { limit: usize },
+    TooManyBytes {
+        limit: usize,
+    },
     Malformed(Fault),
     NoSuchPath,
     MethodNotAllowed,
@@ -87,10 +95,10 @@ impl Answer {
     /// The one outcome that the callback is counted under.
     pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Published(messages) if messages.is_empty() => Outcome::Published,
             Self::Published(messages) if messages.iter().any(Published::is_spooled) => Outcome::Spooled,
             Self::Published(messages) if messages.iter().all(Published::is_duplicate) => Outcome::Duplicate,
             Self::Published(_) => Outcome::Published,
+            Self::Dropped(_) => Outcome::Dropped,
             Self::Probe => Outcome::Probe,
             Self::Unreadable(_) | Self::MessageTooLarge(_) => Outcome::Quarantined,
             Self::Overloaded(_) | Self::TooManyBytes { .. } | Self::Unavailable(_) => Outcome::Unavailable,
@@ -114,6 +122,7 @@ impl Answer {
             Self::BucketNotAllowed(_) => Some("bucket_not_allowed"),
             Self::Overloaded(_) => Some("overloaded"),
             Self::Published(_)
+            | Self::Dropped(_)
             | Self::Probe
             | Self::Unreadable(_)
             | Self::MessageTooLarge(_)
@@ -123,7 +132,7 @@ impl Answer {
 
     fn status(&self) -> StatusCode {
         match self {
-            Self::Published(_) | Self::Probe => StatusCode::OK,
+            Self::Published(_) | Self::Dropped(_) | Self::Probe => StatusCode::OK,
             Self::Unreadable(error) => match error.reason() {
                 Reason::Syntax => StatusCode::BAD_REQUEST,
                 Reason::Shape => StatusCode::UNPROCESSABLE_ENTITY,
@@ -147,7 +156,7 @@ impl Answer {
     /// A sentence for whoever reads the answer. Nothing of a secret is in it.
     fn detail(&self) -> String {
         match self {
-            Self::Published(_) | Self::Probe => String::new(),
+            Self::Published(_) | Self::Dropped(_) | Self::Probe => String::new(),
             Self::Unreadable(error) => error.to_string(),
             Self::MessageTooLarge(failure) => failure.clone(),
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
@@ -183,6 +192,7 @@ impl Answer {
                 report("spooled", messages)
             }
             Self::Published(messages) => report("published", messages),
+            Self::Dropped(rules) => body(status, "application/json", report::write_dropped(rules)),
             Self::Probe => report("probe", &[]),
             _ => self.problem(status),
         }

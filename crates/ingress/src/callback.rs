@@ -1,11 +1,12 @@
 //! The story of a callback: bytes, parse, normalise, route, publish, respond.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Unavailable};
-use ci_bridge_schema::{Format, Normalised, ParseError, normalise, parse};
+use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Routed, Unavailable};
+use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tracing::{debug, warn};
 
 use crate::answer::{Answer, Published};
@@ -86,7 +87,10 @@ impl Ingress {
             if let Some(bucket) = endpoint.forbidden_bucket(&events) {
                 return Answer::BucketNotAllowed(bucket);
             }
-            events.iter().flat_map(|event| endpoint.router.route(event, origin)).collect::<Vec<_>>()
+            match self.route(endpoint, &events, origin) {
+                (messages, rules) if messages.is_empty() => return Answer::Dropped(rules),
+                (messages, _) => messages,
+            }
         };
         match self.publisher.publish(&messages).await {
             Ok(receipts) => published(messages, receipts),
@@ -95,6 +99,29 @@ impl Ingress {
                 self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string())).await
             }
         }
+    }
+
+    /// The messages of all events, and the rules that drop some of them.
+    fn route(
+        &self,
+        endpoint: &Endpoint,
+        events: &[Event<'_>],
+        origin: Origin<'_>,
+    ) -> (Vec<Message>, BTreeSet<usize>) {
+        let (mut messages, mut rules) = (Vec::new(), BTreeSet::new());
+        for event in events {
+            match endpoint.router.route(event, origin) {
+                // Most callbacks have one event: its messages need no other list.
+                Routed::Published(first) if messages.is_empty() => messages = first,
+                Routed::Published(further) => messages.extend(further),
+                Routed::Dropped(dropped) => {
+                    debug!(endpoint = endpoint.name, rule = dropped.rule, id = %dropped.id, "dropped by a rule");
+                    self.publisher.dropped(&dropped);
+                    rules.insert(dropped.rule);
+                }
+            }
+        }
+        (messages, rules)
     }
 
     /// Keeps a body that gives no event; only then may the sender be told that it is the body's fault.

@@ -20,6 +20,7 @@ pub(crate) enum Outcome {
     Rejected,
     Unavailable,
     Probe,
+    Dropped,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -147,7 +148,7 @@ impl Drop for Received<'_> {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Published,
         Self::Duplicate,
         Self::Spooled,
@@ -155,6 +156,7 @@ impl Outcome {
         Self::Rejected,
         Self::Unavailable,
         Self::Probe,
+        Self::Dropped,
     ];
 
     fn as_str(self) -> &'static str {
@@ -166,6 +168,7 @@ impl Outcome {
             Self::Rejected => "rejected",
             Self::Unavailable => "unavailable",
             Self::Probe => "probe",
+            Self::Dropped => "dropped",
         }
     }
 }

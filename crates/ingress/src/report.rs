@@ -3,6 +3,8 @@
 //! Almost every callback is answered so, and always in the same words: written by hand, it takes a third of what serde_json
 //! takes.
 
+use std::collections::BTreeSet;
+
 use ci_bridge_publisher::Receipt;
 
 use crate::answer::Published;
@@ -21,6 +23,22 @@ pub(crate) fn write(outcome: &'static str, messages: &[Published]) -> Vec<u8> {
             json.push(b',');
         }
         write_message(&mut json, message);
+    }
+    json.extend_from_slice(b"]}");
+    json
+}
+
+/// `{"outcome":"dropped","messages":[],"rules":[…]}`: the rules that drop every event, as configuration errors number
+/// them.
+pub(crate) fn write_dropped(rules: &BTreeSet<usize>) -> Vec<u8> {
+    let mut json = write("dropped", &[]);
+    json.pop();
+    json.extend_from_slice(b",\"rules\":[");
+    for (place, rule) in rules.iter().enumerate() {
+        if place > 0 {
+            json.push(b',');
+        }
+        json.extend_from_slice(rule.to_string().as_bytes());
     }
     json.extend_from_slice(b"]}");
     json
@@ -115,6 +133,13 @@ mod tests {
         ]);
         assert_as_serde_writes_it(&[published(b"3", Receipt::Spooled), published(b"4", stored(7, false))]);
         assert_as_serde_writes_it(&[published(b"5", Receipt::Sent)]);
+    }
+
+    #[test]
+    fn what_rules_drop_is_reported_with_their_numbers() {
+        let report = |rules: &[usize]| String::from_utf8(write_dropped(&rules.iter().copied().collect()));
+        assert_eq!(report(&[0]).unwrap(), r#"{"outcome":"dropped","messages":[],"rules":[0]}"#);
+        assert_eq!(report(&[12, 3, 12]).unwrap(), r#"{"outcome":"dropped","messages":[],"rules":[3,12]}"#);
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(crate) enum MessageOutcome {
     Duplicate,
     Spooled,
     Unavailable,
+    /// A rule keeps it from being published.
+    Dropped,
 }
 
 #[derive(Debug)]
@@ -181,7 +183,8 @@ impl Metrics {
 }
 
 impl MessageOutcome {
-    const ALL: [Self; 4] = [Self::Published, Self::Duplicate, Self::Spooled, Self::Unavailable];
+    const ALL: [Self; 5] =
+        [Self::Published, Self::Duplicate, Self::Spooled, Self::Unavailable, Self::Dropped];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -189,6 +192,7 @@ impl MessageOutcome {
             Self::Duplicate => "duplicate",
             Self::Spooled => "spooled",
             Self::Unavailable => "unavailable",
+            Self::Dropped => "dropped",
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::nats::{
     self, Complaint, Connection, ExpectStream, Failure, Link, LinkEvent, LinkSettings, StreamSpec,
 };
 use crate::readiness::Readiness;
-use crate::route::Router;
+use crate::route::{Dropped, Router};
 use crate::spool::{self, Spool};
 use crate::watch::StreamWatch;
 
@@ -196,6 +196,11 @@ impl Publisher {
             }
         }
         result
+    }
+
+    /// Counts a message that a rule keeps from being published.
+    pub fn dropped(&self, dropped: &Dropped) {
+        self.shared.metrics.message(dropped.kind, MessageOutcome::Dropped);
     }
 
     /// Whether callbacks can be taken now, and every change of that.

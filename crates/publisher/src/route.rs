@@ -42,6 +42,26 @@ pub struct Origin<'a> {
     pub traceparent: Option<&'a str>,
 }
 
+/// What becomes of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Routed {
+    /// It is published: one message, or two when a rule copies it.
+    Published(Vec<Message>),
+    /// A rule drops it.
+    Dropped(Dropped),
+}
+
+/// A message that a rule keeps from being published.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dropped {
+    /// What it would have been of.
+    pub kind: MessageKind,
+    /// The id that it would have had.
+    pub id: MessageId,
+    /// The rule's place among all, the first being 0.
+    pub rule: usize,
+}
+
 /// A body that gives no event, and why.
 #[derive(Debug, Clone)]
 pub struct Quarantined<'a> {
@@ -78,9 +98,9 @@ impl Router {
         })
     }
 
-    /// The messages of one event: none when a rule drops it, two when a rule copies it.
+    /// The messages of one event, or the rule that drops it.
     #[must_use]
-    pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Vec<Message> {
+    pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Routed {
         let (facts, data) = (event.facts(), event.data());
         let described = Described { kind: event.kind(), facts, endpoint: origin.endpoint };
         let (kind, template) = match event.kind() {
@@ -89,25 +109,27 @@ impl Router {
             Kind::Moderation => (MessageKind::Moderation, &self.moderation),
         };
         let default_stream = &self.destinations.stream;
-        let rule = self.rules.iter().find(|rule| rule.matches.matches(&described));
-        let (main, copy) = match rule.map(|rule| &rule.then) {
-            None => (Some((template, default_stream)), None),
-            Some(Then::Drop) => return Vec::new(),
-            Some(Then::To(template, stream)) => {
-                (Some((template, stream.as_ref().unwrap_or(default_stream))), None)
+        let rule = self.rules.iter().position(|rule| rule.matches.matches(&described));
+        let id = MessageId::of_event(event);
+        let (main, copy) = match rule.map(|at| (at, &self.rules[at].then)) {
+            None => ((template, default_stream), None),
+            Some((rule, Then::Drop)) => return Routed::Dropped(Dropped { kind, id, rule }),
+            Some((_, Then::To(template, stream))) => {
+                ((template, stream.as_ref().unwrap_or(default_stream)), None)
             }
-            Some(Then::Copy(further, stream)) => {
-                (Some((template, default_stream)), Some((further, stream.as_ref().unwrap_or(default_stream))))
+            Some((_, Then::Copy(further, stream))) => {
+                ((template, default_stream), Some((further, stream.as_ref().unwrap_or(default_stream))))
             }
         };
-        let id = MessageId::of_event(event);
         let message = |(template, stream): (&Template, &Arc<str>), copied: bool| {
             let subject = template.render(&described);
             let id = if copied { id.copy_to(&subject) } else { id.clone() };
             let (headers, payload) = self.encode(&id, kind, facts, origin, data);
             Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
-        main.map(|to| message(to, false)).into_iter().chain(copy.map(|to| message(to, true))).collect()
+        let mut messages = vec![message(main, false)];
+        messages.extend(copy.map(|to| message(to, true)));
+        Routed::Published(messages)
     }
 
     /// The message that keeps a body in quarantine.
@@ -186,6 +208,17 @@ impl Router {
             structured.unwrap_or_else(|| (attributes.binary("application/json"), data.clone()));
         push_trace(&mut headers, origin);
         (headers, payload)
+    }
+}
+
+impl Routed {
+    /// What is published: nothing of what a rule drops.
+    #[must_use]
+    pub fn into_messages(self) -> Vec<Message> {
+        match self {
+            Self::Published(messages) => messages,
+            Self::Dropped(_) => Vec::new(),
+        }
     }
 }
 

@@ -43,5 +43,5 @@ fn stages(body: &[u8], router: &Router) -> usize {
         Normalised::Events(events) => events,
         Normalised::Probe => Vec::new(),
     };
-    events.iter().map(|event| router.route(event, origin).len()).sum()
+    events.iter().map(|event| router.route(event, origin).into_messages().len()).sum()
 }

@@ -26,13 +26,13 @@ pub(crate) fn check(body: &[u8]) -> Result<(), String> {
     let Normalised::Events(again) = normalise(again) else { return Err("an event, then the probe".into()) };
     hold!(events.len() == again.len(), "{} events, then {}", events.len(), again.len());
     for (event, again) in events.iter().zip(&again) {
-        let messages = BINARY.route(event, ORIGIN);
-        hold!(messages == BINARY.route(again, ORIGIN), "the same body gave other messages");
+        let messages = BINARY.route(event, ORIGIN).into_messages();
+        hold!(messages == BINARY.route(again, ORIGIN).into_messages(), "the same body gave other messages");
         hold!(messages.len() == 2, "{} messages, not one and its copy", messages.len());
         messages.iter().try_for_each(is_safe)?;
         let data = canonical(&messages[0].payload)?;
         comes_to_itself(event, data, family)?;
-        for (binary, structured) in messages.iter().zip(&STRUCTURED.route(event, ORIGIN)) {
+        for (binary, structured) in messages.iter().zip(&STRUCTURED.route(event, ORIGIN).into_messages()) {
             is_safe(structured)?;
             hold!(
                 (&binary.subject, &binary.id) == (&structured.subject, &structured.id),

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ci_bridge_publisher::{Message, Origin};
+use ci_bridge_publisher::{Message, Origin, Routed};
 use ci_bridge_schema::{Normalised, ParseError, normalise, parse};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -32,8 +32,12 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
                 continue;
             }
         };
-        match messages(settings, body_of_capture(&body)) {
-            Ok(messages) => messages.iter().try_for_each(|message| print(message, &mut stdout))?,
+        match route(settings, body_of_capture(&body)) {
+            Ok(all) => {
+                for routed in all {
+                    show(&routed, file, &mut stdout)?;
+                }
+            }
             Err(error) => {
                 unreadable.push(format!("{}: {}: {error}", file.display(), error.reason().as_str()));
             }
@@ -46,7 +50,7 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
     }
 }
 
-fn messages(settings: &Settings, body: &[u8]) -> Result<Vec<Message>, ParseError> {
+fn route(settings: &Settings, body: &[u8]) -> Result<Vec<Routed>, ParseError> {
     let callback = parse(body, &settings.limits.parse)?;
     // The checked configuration has at least one endpoint; render speaks for the first.
     let Some(endpoint) = settings.endpoints.first() else {
@@ -56,9 +60,20 @@ fn messages(settings: &Settings, body: &[u8]) -> Result<Vec<Message>, ParseError
     Ok(match normalise(callback) {
         Normalised::Probe => Vec::new(),
         Normalised::Events(events) => {
-            events.iter().flat_map(|event| endpoint.router.route(event, origin)).collect()
+            events.iter().map(|event| endpoint.router.route(event, origin)).collect()
         }
     })
+}
+
+/// Messages go to standard output, one line each; that a rule drops one is said beside it.
+fn show(routed: &Routed, file: &Path, to: &mut impl Write) -> io::Result<()> {
+    match routed {
+        Routed::Published(messages) => messages.iter().try_for_each(|message| print(message, to)),
+        Routed::Dropped(dropped) => {
+            crate::cli::say(&format!("{}: rules.{} drops {}", file.display(), dropped.rule, dropped.id));
+            Ok(())
+        }
+    }
 }
 
 fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {

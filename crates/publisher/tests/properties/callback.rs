@@ -153,7 +153,9 @@ pub(crate) fn router(task: &str, format: Format) -> Router {
 pub(crate) fn messages(router: &Router, body: &[u8], origin: Origin<'_>) -> Vec<Message> {
     let callback = parse(body, &Limits::default()).expect("our own body");
     match normalise(callback) {
-        Normalised::Events(events) => events.iter().flat_map(|event| router.route(event, origin)).collect(),
+        Normalised::Events(events) => {
+            events.iter().flat_map(|event| router.route(event, origin).into_messages()).collect()
+        }
         Normalised::Probe => Vec::new(),
     }
 }

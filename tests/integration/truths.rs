@@ -1,0 +1,99 @@
+//! What the bridge and its commands say is so: nothing is called published, full or refused that is not.
+
+use serde_json::json;
+
+use crate::support::{Bridge, Streams, nats, run, task, task_with};
+
+const DROPS: &str = "
+    [[rules]]
+    match = { tag = \"Transcode\" }
+    subject = \"ci.transcoded\"
+    [[rules]]
+    match = { tag = \"MediaInfo\" }
+    drop = true
+    [[rules]]
+    match = { state = \"Failed\" }
+    drop = true
+";
+
+/// A callback with a job for each pair of tag and state.
+fn batch(jobs: &[(&str, &str)]) -> String {
+    let job = |(at, (tag, state)): (usize, &(&str, &str))| json!({ "JobId": format!("b{at}"), "Tag": tag, "State": state });
+    json!({ "EventName": "TaskFinish", "JobsDetail": jobs.iter().enumerate().map(job).collect::<Vec<_>>() })
+        .to_string()
+}
+
+#[test]
+fn what_rules_drop_is_called_dropped_and_counted_so() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, &format!("[log]\nlevel = \"debug\"\n{DROPS}"));
+    let dropped = |rules: &[usize]| json!({ "outcome": "dropped", "messages": [], "rules": rules });
+    for (body, rules) in [
+        (task_with("j1", "MediaInfo", "Failed"), &[1][..]),
+        (task_with("j2", "Snapshot", "Failed"), &[2]),
+        (batch(&[("Snapshot", "Failed"), ("MediaInfo", "Success")]), &[1, 2]),
+    ] {
+        let answer = bridge.post(&body);
+        assert_eq!((answer.status, answer.json()), (200, dropped(rules)), "{body}");
+    }
+    let mixed = bridge.post(batch(&[("MediaInfo", "Success"), ("Transcode", "Failed")])).json();
+    assert_eq!(mixed["outcome"], "published");
+    assert_eq!(
+        (&mixed["messages"][0]["id"], &mixed["messages"][1]),
+        (&json!("task:b1:Failed"), &json!(null))
+    );
+    assert_eq!(Streams::of(&nats).subjects("CI"), ["ci.transcoded"]);
+    for (metric, value) in [
+        ("ci_bridge_callbacks_total{outcome=\"dropped\"}", 3.0),
+        ("ci_bridge_callbacks_total{outcome=\"published\"}", 1.0),
+        ("ci_bridge_messages_total{kind=\"task\",outcome=\"dropped\"}", 5.0),
+    ] {
+        assert_eq!(bridge.metric(metric), value, "{metric}");
+    }
+    bridge.assert_every_callback_is_accounted_for();
+    let (_, log) = bridge.terminate();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("dropped by a rule")).collect();
+    assert_eq!(lines.len(), 5, "{log}");
+    assert!(lines[1].contains("rule=2") && lines[1].contains("id=task:j2:Failed"), "{log}");
+}
+
+#[test]
+fn render_says_beside_the_messages_which_rule_drops_what() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let configuration = file("ci-bridge.toml", DROPS);
+    let body = file(
+        "batch.json",
+        &batch(&[("MediaInfo", "Success"), ("Snapshot", "Success"), ("Snapshot", "Failed")]),
+    );
+    let output = run(&["render", "-c", &configuration, &body], b"");
+    assert_eq!(output.status.code(), Some(0));
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(stdout.lines().count() == 1 && stdout.contains("\"task:b1:Success\""), "{stdout}");
+    let expected = format!(
+        "ci-bridge: {body}: rules.1 drops task:b0:Success\nci-bridge: {body}: rules.2 drops task:b2:Failed\n"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+}
+
+#[test]
+fn a_callback_larger_than_the_spool_does_not_make_it_count_as_full() {
+    let mut nats = nats();
+    nats.kill().unwrap();
+    let limits = "[ingress]\nmax_body = \"4KiB\"\n[spool]\nmax_bytes = \"4KiB\"\n";
+    let bridge = Bridge::start_towards(&nats.url(), limits);
+    // As large as a body may be; as a message, with its headers, it is larger.
+    let room = 4096 - task("large").len() - "<Note></Note>".len();
+    let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(room));
+    let answer = bridge.post(task("large").replace("</JobsDetail>", &note));
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.text().contains("larger than the whole spool: raise spool.max_bytes"), "{answer:?}");
+    // Before the next message comes: that would take a look of its own.
+    nats.restart(None).unwrap();
+    bridge.wait_until_ready();
+    assert_eq!(bridge.post(task("j1")).json()["outcome"], "published");
+}
