@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Bridge, Streams, nats, run, task, task_with};
+use crate::support::{Bridge, Streams, eventually, nats, run, signal, task, task_with};
 
 const DROPS: &str = "
     [[rules]]
@@ -96,4 +96,93 @@ fn a_callback_larger_than_the_spool_does_not_make_it_count_as_full() {
     nats.restart(None).unwrap();
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task("j1")).json()["outcome"], "published");
+}
+
+/// Two tenants; `more` is added to the second.
+fn two_endpoints(more: &str) -> String {
+    format!(
+        "
+        [[ingress.endpoints]]
+        name = \"a\"
+        path = \"/a\"
+        [[ingress.endpoints]]
+        name = \"b:1\"
+        path = \"/b\"
+        {more}
+        "
+    )
+}
+
+fn ids(streams: &Streams, stream: &str) -> Vec<String> {
+    streams.messages(stream).iter().map(|message| message.id().to_owned()).collect()
+}
+
+#[test]
+fn a_job_that_comes_to_two_tenants_is_stored_for_both() {
+    for own_routes in [
+        "subjects = { task = \"ci.b.{tag}\" }",
+        "[subjects]\ntask = \"ci.{endpoint}.{tag}\"",
+        "[[rules]]\nmatch = { endpoint = \"b*\" }\nsubject = \"ci.b.{tag}\"",
+    ] {
+        let nats = nats();
+        let bridge = Bridge::start(&nats, &two_endpoints(own_routes));
+        for path in ["/a", "/b"] {
+            let answer = bridge.post_to(path, &[], task("j1")).json();
+            assert_eq!(answer["messages"][0]["duplicate"], false, "{own_routes}: {path}: {answer}");
+            assert_eq!(bridge.post_to(path, &[], "<broken").status, 400);
+        }
+        let streams = Streams::of(&nats);
+        assert_eq!(ids(&streams, "CI"), ["task:j1:Success", "task:j1:Success:b%3A1"], "{own_routes}");
+        let stored = streams.messages("CI");
+        assert_ne!(stored[0].subject, stored[1].subject, "{own_routes}");
+        assert_eq!(stored[1].header("ce-id"), Some("task:j1:Success:b%3A1"));
+        let kept = ids(&streams, "CI_QUARANTINE");
+        assert_eq!(kept.len(), 2, "{kept:?}");
+        assert_eq!(kept[1], format!("{}:b%3A1", kept[0]));
+    }
+}
+
+#[test]
+fn copies_are_told_apart_by_endpoint_and_subject() {
+    let nats = nats();
+    let copied =
+        "subjects = { task = \"ci.b.{tag}\" }\n[[rules]]\nmatch = {}\nsubject = \"ci.copies\"\ncopy = true";
+    let bridge = Bridge::start(&nats, &two_endpoints(copied));
+    for path in ["/a", "/b"] {
+        assert_eq!(bridge.post_to(path, &[], task("j1")).json()["outcome"], "published");
+    }
+    let expected = [
+        "task:j1:Success",
+        "task:j1:Success@ci.copies",
+        "task:j1:Success:b%3A1",
+        "task:j1:Success:b%3A1@ci.copies",
+    ];
+    assert_eq!(ids(&Streams::of(&nats), "CI"), expected);
+}
+
+#[test]
+fn a_job_that_comes_to_two_endpoints_with_the_same_routes_is_stored_once() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, &two_endpoints(""));
+    let answers = ["/a", "/b"].map(|path| bridge.post_to(path, &[], task("j1")).json());
+    assert_eq!(answers[0]["messages"][0]["duplicate"], false);
+    assert_eq!(answers[1]["messages"][0]["duplicate"], true, "{}", answers[1]);
+    assert_eq!(Streams::of(&nats).messages("CI").len(), 1);
+}
+
+#[test]
+fn a_reload_changes_no_id_while_the_first_endpoint_stays_the_first() {
+    let nats = nats();
+    let own = two_endpoints("subjects = { task = \"ci.b.{tag}\" }");
+    let bridge = Bridge::start(&nats, &own);
+    let post = |path: &str| bridge.post_to(path, &[], task("j1")).json()["messages"][0].clone();
+    let before = ["/a", "/b"].map(post);
+    let third = "[[ingress.endpoints]]\nname = \"c\"\npath = \"/c\"\nsubjects = { task = \"ci.c.{tag}\" }";
+    std::fs::write(bridge.folder().join("ci-bridge.toml"), format!("{own}{third}")).unwrap();
+    signal("HUP", bridge.id());
+    eventually("the third is there", || (bridge.post_to("/c", &[], task("j1")).status == 200).then_some(()));
+    for (path, before) in ["/a", "/b"].into_iter().zip(before) {
+        let after = post(path);
+        assert_eq!((&after["id"], &after["duplicate"]), (&before["id"], &json!(true)), "{path}");
+    }
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::cloudevents::HEADER_VALUE;
 use crate::subject::Subject;
 
-/// The longest job id or state that stands in a message id itself, in bytes; a longer one is its hash.
+/// The longest job id, state or name of an endpoint that stands in a message id itself, in bytes; a longer one is its hash.
 const MAX_VALUE_BYTES: usize = 256;
 
 /// What `Nats-Msg-Id` and `ce-id` hold: printable ASCII without blanks.
@@ -49,6 +49,14 @@ impl MessageId {
     #[must_use]
     pub fn copy_to(&self, subject: &Subject) -> Self {
         Self(format!("{}@{subject}", self.0))
+    }
+
+    /// The id at an endpoint whose messages can go elsewhere than another's: for the same reason.
+    #[must_use]
+    pub(crate) fn at_endpoint(mut self, name: &str) -> Self {
+        self.0.push(':');
+        push_value(&mut self.0, name);
+        self
     }
 
     /// The id of what is kept of a message that was refused.

@@ -20,6 +20,8 @@ pub struct Router {
     quarantine: Template,
     rules: Vec<Rule>,
     destinations: Destinations,
+    /// The name of the endpoint, where it is part of the ids.
+    id_endpoint: Option<Box<str>>,
 }
 
 /// What all routes share.
@@ -95,7 +97,40 @@ impl Router {
             quarantine: template("quarantine", quarantine, &[Field::Reason, Field::Endpoint])?,
             rules,
             destinations,
+            id_endpoint: None,
         })
+    }
+
+    /// From now on the endpoint's name is part of every id. JetStream deduplicates per stream, not per subject: an
+    /// event that came to two endpoints would else be stored on the subject of the first alone.
+    #[must_use]
+    pub fn with_endpoint_in_ids(self, name: &str) -> Self {
+        Self { id_endpoint: Some(name.into()), ..self }
+    }
+
+    /// Whether an event can go elsewhere than `other`, which has the same rules, would send it from its own endpoint.
+    #[must_use]
+    pub fn differs_from(&self, other: &Self) -> bool {
+        let names_endpoint = |template: &Template| template.holds(Field::Endpoint);
+        let rule_differs = |rule: &Rule| {
+            rule.matches.looks_at_endpoint()
+                || matches!(&rule.then, Then::To(template, _) | Then::Copy(template, _) if names_endpoint(template))
+        };
+        self.templates() != other.templates()
+            || self.templates().into_iter().any(names_endpoint)
+            || self.rules.iter().any(rule_differs)
+    }
+
+    fn templates(&self) -> [&Template; 4] {
+        [&self.task, &self.workflow, &self.moderation, &self.quarantine]
+    }
+
+    /// An id as it is at this router's endpoint.
+    fn own(&self, id: MessageId) -> MessageId {
+        match &self.id_endpoint {
+            Some(name) => id.at_endpoint(name),
+            None => id,
+        }
     }
 
     /// The messages of one event, or the rule that drops it.
@@ -110,7 +145,7 @@ impl Router {
         };
         let default_stream = &self.destinations.stream;
         let rule = self.rules.iter().position(|rule| rule.matches.matches(&described));
-        let id = MessageId::of_event(event);
+        let id = self.own(MessageId::of_event(event));
         let (main, copy) = match rule.map(|at| (at, &self.rules[at].then)) {
             None => ((template, default_stream), None),
             Some((rule, Then::Drop)) => return Routed::Dropped(Dropped { kind, id, rule }),
@@ -135,7 +170,7 @@ impl Router {
     /// The message that keeps a body in quarantine.
     #[must_use]
     pub fn quarantine(&self, rejected: &Quarantined<'_>, origin: Origin<'_>) -> Message {
-        let id = MessageId::of_quarantine(&rejected.body);
+        let id = self.own(MessageId::of_quarantine(&rejected.body));
         let kind = MessageKind::Quarantine;
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
         let mut headers = attributes.binary(rejected.media_type.to_owned());
@@ -277,5 +312,63 @@ impl Values for Rejected<'_> {
 fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
     if let Some(traceparent) = origin.traceparent {
         headers.push(HeaderName::Traceparent, traceparent.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHARED: [&str; 4] =
+        ["ci.task.{tag}", "ci.workflow.{state}", "ci.moderation.{event}", "ci-quarantine.{reason}"];
+
+    fn router(subjects: [&str; 4], rules: &[Rule]) -> Router {
+        let destinations = Destinations {
+            stream: "CI".into(),
+            quarantine_stream: "CI_QUARANTINE".into(),
+            format: Format::default(),
+        };
+        Router::new(subjects, rules.to_vec(), destinations).unwrap()
+    }
+
+    #[test]
+    fn endpoints_differ_when_an_event_can_go_elsewhere() {
+        let rule = |matches: serde_json::Value, then| Rule {
+            matches: serde_json::from_value(matches).unwrap(),
+            then,
+        };
+        let to = |subject: &str| Then::To(Rule::template(subject).unwrap(), None);
+        let any = serde_json::json!({});
+        let own_task = ["tenant.task.{tag}", SHARED[1], SHARED[2], SHARED[3]];
+        let own_quarantine = [SHARED[0], SHARED[1], SHARED[2], "ci-quarantine.{reason}.{endpoint}"];
+        let rows = [
+            (SHARED, vec![], false),
+            (SHARED, vec![rule(any.clone(), to("ci.{tag}")), rule(any.clone(), Then::Drop)], false),
+            (SHARED, vec![rule(any.clone(), to("ci.{endpoint}.{tag}"))], true),
+            (SHARED, vec![rule(serde_json::json!({ "endpoint": "b" }), Then::Drop)], true),
+            (own_task, vec![], true),
+            (own_quarantine, vec![], true),
+        ];
+        for (subjects, rules, differs) in rows {
+            let (first, second) = (router(SHARED, &rules), router(subjects, &rules));
+            assert_eq!(second.differs_from(&first), differs, "{subjects:?} {rules:?}");
+        }
+        let everywhere = router(["ci.{endpoint}.{tag}", SHARED[1], SHARED[2], SHARED[3]], &[]);
+        assert!(everywhere.differs_from(&everywhere), "the same template, and another value for it");
+    }
+
+    #[test]
+    fn an_endpoint_in_ids_is_one_value_of_them() {
+        let rejected =
+            Quarantined { body: "x".into(), reason: "syntax", detail: "", media_type: "text/plain" };
+        let plain = router(SHARED, &[]).quarantine(&rejected, Origin::default()).id;
+        let long = "e".repeat(300);
+        for (name, end) in [("tenant-b", ":tenant-b"), ("b:1 é", ":b%3A1%20%C3%A9"), ("", ":")] {
+            let router = router(SHARED, &[]).with_endpoint_in_ids(name);
+            let id = router.quarantine(&rejected, Origin::default()).id;
+            assert_eq!(id.as_str(), format!("{plain}{end}"));
+        }
+        let id = router(SHARED, &[]).with_endpoint_in_ids(&long).quarantine(&rejected, Origin::default()).id;
+        assert_eq!(id.as_str().len(), plain.as_str().len() + ":".len() + 32, "its hash");
     }
 }

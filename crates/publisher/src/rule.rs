@@ -115,6 +115,11 @@ impl Match {
         .all(|(patterns, value)| patterns.matches(*value))
     }
 
+    /// Whether it can tell one endpoint's events from another's.
+    pub(crate) fn looks_at_endpoint(&self) -> bool {
+        !self.endpoint.is_empty()
+    }
+
     /// The values of `kind` that no event has.
     pub fn unknown_kinds(&self) -> impl Iterator<Item = &Glob> {
         let kinds = [Kind::Task, Kind::Workflow, Kind::Moderation];

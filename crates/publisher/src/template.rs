@@ -124,6 +124,11 @@ impl Template {
         tokens.collect::<Vec<_>>().join(".")
     }
 
+    /// Whether a value of `field` stands in the subjects.
+    pub(crate) fn holds(&self, field: Field) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Value(have, _) if *have == field))
+    }
+
     /// The template as it was configured.
     #[must_use]
     pub fn as_str(&self) -> &str {

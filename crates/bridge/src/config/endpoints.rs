@@ -89,7 +89,12 @@ impl Problems {
                     ),
                 );
             }
-            if let Some(router) = self.router(config, endpoint, &key, rules) {
+            if let Some(mut router) = self.router(config, endpoint, &key, rules) {
+                // The first keeps its ids, so that an endpoint can be added beside it without storing anything twice.
+                let first: Option<&Endpoint> = endpoints.first();
+                if first.is_some_and(|first| router.differs_from(&first.router)) {
+                    router = router.with_endpoint_in_ids(&endpoint.name);
+                }
                 endpoints.push(Endpoint {
                     name: endpoint.name.clone(),
                     path: path.to_owned(),

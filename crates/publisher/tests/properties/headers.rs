@@ -24,14 +24,17 @@ proptest! {
         let format = if structured { Format::CloudeventsStructured } else { Format::CloudeventsBinary };
         let router = router("ci.task.{tag}.{state:lower}", format);
         let origin = Origin { endpoint: &endpoint, traceparent: Some(&traceparent) };
+        let apart = router.clone().with_endpoint_in_ids(&endpoint);
         for body in [as_json(&values), moderation("ReviewImage", &values)] {
-            for message in messages(&router, &body, origin) {
+            let all = messages(&router, &body, origin).into_iter().chain(messages(&apart, &body, origin));
+            for message in all {
                 is_printable(&message)?;
                 prop_assert!(serde_json::from_slice::<serde_json::Value>(&message.payload).is_ok());
             }
         }
         let rejected = Quarantined { body: "x".into(), reason: &values[0], detail: &values[1], media_type: &values[2] };
         is_printable(&router.quarantine(&rejected, origin))?;
+        is_printable(&apart.quarantine(&rejected, origin))?;
     }
 
     #[test]
