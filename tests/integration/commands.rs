@@ -198,7 +198,8 @@ fn quarantine_is_listed_shown_and_replayed() {
     let (code, list) = quarantine(&["list"]);
     let lines: Vec<_> = list.lines().collect();
     assert_eq!((code, lines.len()), (Some(0), 2), "{list}");
-    assert!(lines[0].starts_with("1\t") && lines[0].contains("\tsyntax\t7 bytes\tline 1, "), "{list}");
+    assert!(lines[0].starts_with("1\tquarantine:"), "{list}");
+    assert!(lines[0].contains("\tsyntax\t7 bytes\tline 1, "), "{list}");
     assert_eq!(quarantine(&["show", "2"]), (Some(0), "a=1".to_owned()));
     assert_eq!(quarantine(&["show", "3"]).0, Some(1));
     let url = format!("http://{}/ci/callback", bridge.address);

@@ -1,8 +1,9 @@
 //! What the bridge and its commands say is so: nothing is called published, full or refused that is not.
 
+use async_nats::jetstream::stream::Config;
 use serde_json::json;
 
-use crate::support::{Bridge, Streams, eventually, nats, run, signal, task, task_with};
+use crate::support::{Bridge, LocalNats, Streams, ci_bridge, eventually, nats, run, signal, task, task_with};
 
 const DROPS: &str = "
     [[rules]]
@@ -185,4 +186,109 @@ fn a_reload_changes_no_id_while_the_first_endpoint_stays_the_first() {
         let after = post(path);
         assert_eq!((&after["id"], &after["duplicate"]), (&before["id"], &json!(true)), "{path}");
     }
+}
+
+/// Exit code, standard output and standard error of `ci-bridge quarantine …`.
+fn quarantine(nats: &LocalNats, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = ci_bridge().arg("quarantine").args(arguments).env("NATS_URL", nats.url()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn quarantine_is_empty_before_anything_came() {
+    let nats = nats();
+    let is_empty = || {
+        for command in [&["list"][..], &["replay"]] {
+            assert_eq!(quarantine(&nats, command), (Some(0), String::new(), String::new()), "{command:?}");
+        }
+        for command in [&["show", "1"][..], &["replay", "1"]] {
+            let (code, _, said) = quarantine(&nats, command);
+            assert_eq!((code, &*said), (Some(1), "ci-bridge: quarantine has no number 1\n"), "{command:?}");
+        }
+    };
+    is_empty();
+    let bridge = Bridge::start(&nats, "");
+    is_empty();
+    assert_eq!(bridge.post("<broken").status, 400);
+    assert_eq!(quarantine(&nats, &["list"]).1.lines().count(), 1);
+}
+
+#[test]
+fn what_jetstream_refused_is_published_again_as_it_was() {
+    let mut nats = nats();
+    let streams = Streams::of(&nats);
+    let stream = |max_message_size| Config {
+        name: "CI".into(),
+        subjects: vec!["ci.>".into()],
+        max_message_size,
+        ..Config::default()
+    };
+    streams.create(stream(1000));
+    drop(streams);
+    nats.kill().unwrap();
+    let bridge = Bridge::start_towards(&nats.url(), "");
+    let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000));
+    let large = task("large").replace("</JobsDetail>", &note).replace("in/", "资料 \"1\"/");
+    let answer = bridge.post_to("/ci/callback", &[("traceparent", traceparent)], large).json();
+    assert_eq!(answer["outcome"], "spooled", "{answer}");
+    nats.restart(None).unwrap();
+    bridge.wait_until_ready();
+    let streams = Streams::of(&nats);
+    let in_quarantine = || streams.messages("CI_QUARANTINE");
+    eventually("it is refused", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    // Nothing of the message is lost, and what was added is apart from it.
+    let [kept] = &in_quarantine()[..] else { panic!("one entry") };
+    let own = [
+        ("Content-Type", "application/json"),
+        ("ce-id", "task:large:Success"),
+        ("ce-source", "/ci/media-1300000001"),
+        ("ce-specversion", "1.0"),
+        ("ce-subject", "%E8%B5%84%E6%96%99%20%221%22/large.mp3"),
+        ("ce-type", "com.tencent.ci.task.v1"),
+        ("traceparent", traceparent),
+    ];
+    let added = [
+        ("Ci-Reason", "refused"),
+        ("Ci-Subject", "ci.task.NoiseReduction.success"),
+        ("Ci-Stream", "CI"),
+        ("Nats-Msg-Id", "quarantine:task:large:Success"),
+        ("Nats-Expected-Stream", "CI_QUARANTINE"),
+    ];
+    for (name, value) in own.iter().chain(&added) {
+        assert_eq!(kept.header(name), Some(*value), "{name}");
+    }
+    assert!(kept.header("Ci-Detail").unwrap().contains("10054"), "{kept:?}");
+    assert_eq!(kept.headers.len(), own.len() + added.len() + 1, "{kept:?}");
+    let (_, list, _) = quarantine(&nats, &["list"]);
+    assert!(list.starts_with("1\tquarantine:task:large:Success\t") && list.contains("\trefused\t"), "{list}");
+    // As long as the stream does not take it, it stays; no bridge is asked.
+    drop(bridge);
+    let (code, report, _) = quarantine(&nats, &["replay"]);
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report.starts_with("1 quarantine:task:large:Success: not taken by CI, "), "{report}");
+    assert_eq!((in_quarantine().len(), streams.messages("CI").len()), (1, 0));
+    streams.update(stream(-1));
+    for (replay, place, left) in
+        [(&["replay", "--keep"][..], "CI #1", 1), (&["replay", "1"], "CI #1, where it was already", 0)]
+    {
+        let (code, report, _) = quarantine(&nats, replay);
+        let expected = format!(
+            "1 quarantine:task:large:Success: task:large:Success on ci.task.NoiseReduction.success, {place}\n"
+        );
+        assert_eq!((code, report), (Some(0), expected));
+        assert_eq!(in_quarantine().len(), left);
+    }
+    let [again] = &streams.messages("CI")[..] else { panic!("stored once") };
+    assert_eq!(
+        (again.subject.as_str(), again.id()),
+        ("ci.task.NoiseReduction.success", "task:large:Success")
+    );
+    assert_eq!(again.header("Nats-Expected-Stream"), Some("CI"));
+    assert_eq!(again.payload, kept.payload);
+    for (name, value) in own {
+        assert_eq!(again.header(name), Some(value), "{name}");
+    }
+    assert_eq!(again.headers.len(), own.len() + 2, "{again:?}");
 }

@@ -38,7 +38,7 @@ enum Command {
     Tail(TailArgs),
     /// Print what is published, as JSON Schema or AsyncAPI 3
     Schema(SchemaArgs),
-    /// Look at the bodies that nobody could read, and post them again after a fix
+    /// Look at what nobody could read or JetStream refused, and try it again after a fix
     Quarantine(QuarantineArgs),
     /// Look at the messages that wait on disk, or publish them
     Spool(SpoolArgs),

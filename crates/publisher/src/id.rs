@@ -12,6 +12,9 @@ use crate::subject::Subject;
 /// The longest job id, state or name of an endpoint that stands in a message id itself, in bytes; a longer one is its hash.
 const MAX_VALUE_BYTES: usize = 256;
 
+/// How an id of quarantine begins.
+const QUARANTINE: &str = "quarantine:";
+
 /// What `Nats-Msg-Id` and `ce-id` hold: printable ASCII without blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(String);
@@ -42,7 +45,7 @@ impl MessageId {
     /// `quarantine:<hash of the raw body>`
     #[must_use]
     pub fn of_quarantine(body: &[u8]) -> Self {
-        Self(format!("quarantine:{}", content_hash(body)))
+        Self(format!("{QUARANTINE}{}", content_hash(body)))
     }
 
     /// The id of a copy: JetStream deduplicates per stream, not per subject.
@@ -61,7 +64,13 @@ impl MessageId {
 
     /// The id of what is kept of a message that was refused.
     pub(crate) fn in_quarantine(&self) -> Self {
-        Self(format!("quarantine:{}", self.0))
+        Self(format!("{QUARANTINE}{}", self.0))
+    }
+
+    /// The id of a message that was refused, by the id under which quarantine keeps it.
+    #[must_use]
+    pub fn before_quarantine(kept: &str) -> Option<&str> {
+        kept.strip_prefix(QUARANTINE)
     }
 
     /// An id that was one before it was spooled.

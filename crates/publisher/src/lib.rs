@@ -36,7 +36,7 @@ pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
 pub use publisher::{Config, Delivery, Publisher, Receipt, Tasks, Unavailable};
 pub use readiness::{Check, Readiness};
-pub use route::{Destinations, Dropped, Origin, Quarantined, Routed, Router};
+pub use route::{Destinations, Dropped, Origin, Quarantined, REFUSED, Routed, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};
 pub use spool::{Settings as SpoolSettings, Spool, SpoolError};
 pub use subject::{MAX_SUBJECT_BYTES, Subject};

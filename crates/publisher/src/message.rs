@@ -60,6 +60,7 @@ pub enum HeaderName {
     CiDetail,
     CiEndpoint,
     CiSubject,
+    CiStream,
 }
 
 impl Message {
@@ -80,7 +81,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -93,7 +94,11 @@ impl HeaderName {
         Self::CiDetail,
         Self::CiEndpoint,
         Self::CiSubject,
+        Self::CiStream,
     ];
+
+    /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
+    pub const OF_REFUSED: [Self; 4] = [Self::CiReason, Self::CiDetail, Self::CiSubject, Self::CiStream];
 
     /// The name as NATS carries it, where case counts.
     #[must_use]
@@ -111,6 +116,7 @@ impl HeaderName {
             Self::CiDetail => "Ci-Detail",
             Self::CiEndpoint => "Ci-Endpoint",
             Self::CiSubject => "Ci-Subject",
+            Self::CiStream => "Ci-Stream",
         }
     }
 }

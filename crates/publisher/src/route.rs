@@ -11,6 +11,9 @@ use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
 use crate::template::{Field, Template, TemplateError, Values};
 
+/// The reason of what JetStream refuses for good; the others are the ingress's.
+pub const REFUSED: &str = "refused";
+
 /// Decides subject, id and headers of every message. Pure.
 #[derive(Debug, Clone)]
 pub struct Router {
@@ -188,20 +191,30 @@ impl Router {
         }
     }
 
-    /// The message that keeps, in quarantine, a message that JetStream refuses for good.
+    /// The message that keeps, in quarantine, a message that JetStream refuses for good: whole and with all its
+    /// headers, so that it can be published again. The callback was answered 200, and this may be all that is left
+    /// of it.
     #[must_use]
     pub fn refused(&self, message: &Message, why: &str) -> Message {
-        // Whole: the callback was answered 200, and this may be all that is left of it.
-        let payload = message.payload.clone();
-        let id = message.id.in_quarantine();
-        let kind = MessageKind::Quarantine;
-        let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
-        let mut headers = attributes.binary("application/json");
-        headers.push(HeaderName::CiReason, "refused");
+        let mut headers = Headers::with_room();
+        for (name, value) in message.headers.iter() {
+            // No header may come twice: of a body that quarantine itself refused, the later reason stands.
+            if !HeaderName::OF_REFUSED.contains(&name) {
+                headers.push(name, value.to_owned());
+            }
+        }
+        headers.push(HeaderName::CiReason, REFUSED);
         headers.push(HeaderName::CiDetail, why.to_owned());
         headers.push(HeaderName::CiSubject, message.subject.as_str().to_owned());
-        let subject = self.quarantine.render(&Rejected { reason: "refused", endpoint: "" });
-        Message { subject, id, stream: self.destinations.quarantine_stream.clone(), headers, payload, kind }
+        headers.push(HeaderName::CiStream, message.stream.to_string());
+        Message {
+            subject: self.quarantine.render(&Rejected { reason: REFUSED, endpoint: "" }),
+            id: message.id.in_quarantine(),
+            stream: self.destinations.quarantine_stream.clone(),
+            headers,
+            payload: message.payload.clone(),
+            kind: MessageKind::Quarantine,
+        }
     }
 
     /// Each pattern of subjects that can be published to, with the stream that must hold it.
@@ -355,6 +368,32 @@ mod tests {
         }
         let everywhere = router(["ci.{endpoint}.{tag}", SHARED[1], SHARED[2], SHARED[3]], &[]);
         assert!(everywhere.differs_from(&everywhere), "the same template, and another value for it");
+    }
+
+    #[test]
+    fn what_is_refused_keeps_everything_and_says_where_it_belongs() {
+        let rejected =
+            Quarantined { body: "x".into(), reason: "syntax", detail: "here", media_type: "text/plain" };
+        let router = router(SHARED, &[]);
+        let origin = Origin { endpoint: "b", traceparent: Some("00-1-2-01") };
+        let message = router.quarantine(&rejected, origin);
+        let refused = router.refused(&message, "sealed (10109)");
+        assert_eq!(refused.subject.as_str(), "ci-quarantine.refused");
+        assert_eq!(MessageId::before_quarantine(refused.id.as_str()), Some(message.id.as_str()));
+        assert_eq!(refused.payload, message.payload);
+        let header = |wanted: HeaderName| {
+            let mut values = refused.headers.iter().filter(|(name, _)| *name == wanted);
+            let value = values.next().map(|(_, value)| value.to_owned());
+            assert_eq!(values.next(), None, "{wanted:?} comes once");
+            value
+        };
+        for (name, value) in message.headers.iter() {
+            let is_added = HeaderName::OF_REFUSED.contains(&name);
+            assert!(is_added || header(name).as_deref() == Some(value), "{name:?}");
+        }
+        let added = HeaderName::OF_REFUSED.map(header);
+        let expected = ["refused", "sealed (10109)", "ci-quarantine.syntax", "CI_QUARANTINE"];
+        assert_eq!(added, expected.map(|value| Some(value.to_owned())));
     }
 
     #[test]
