@@ -18,7 +18,7 @@ use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::{Monitor, Watched};
 use crate::nats::{
-    self, Complaint, Connection, ExpectStream, Failure, Link, LinkEvent, LinkSettings, StreamSpec,
+    self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, StreamSpec,
 };
 use crate::readiness::Readiness;
 use crate::route::{Dropped, Router};
@@ -51,8 +51,8 @@ pub struct Config {
     pub spool: Option<spool::Settings>,
     /// Knows where refused messages go.
     pub quarantine: Router,
-    /// Whether `nats micro ls` finds the bridge.
-    pub micro: bool,
+    /// What `nats micro ls` finds; `None` when it finds nothing.
+    pub micro: Option<Instance>,
 }
 
 /// What an answer of 200 promises.
@@ -155,8 +155,8 @@ impl Publisher {
             spool: spool.clone(),
         };
         running.spawn(monitor.run());
-        if config.micro {
-            running.spawn(nats::be_found(link.client().clone()));
+        if let Some(instance) = config.micro {
+            running.spawn(nats::register_service(link.client().clone(), instance));
         }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
         let quarantine = RwLock::new(Arc::new(quarantine));

@@ -1,12 +1,18 @@
 //! What is in the streams, seen through a connection of the test's own.
 
+use std::time::Duration;
+
 use async_nats::ConnectOptions;
 use async_nats::jetstream;
 use async_nats::jetstream::stream::Config;
+use futures_util::StreamExt;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use super::LocalNats;
+
+/// How long whoever listens may take to answer.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// A look into JetStream.
 pub(crate) struct Streams {
@@ -93,6 +99,19 @@ impl Streams {
         serde_json::from_slice(&answer.payload).ok()
     }
 
+    /// What `count` of those who listen on a subject answer; `None` when fewer do.
+    pub(crate) fn request_all(&self, subject: &'static str, count: usize) -> Option<Vec<Value>> {
+        self.runtime.block_on(async {
+            let inbox = self.client.new_inbox();
+            let answers = self.client.subscribe(inbox.clone()).await.ok()?;
+            self.client.publish_with_reply(subject, inbox, "".into()).await.ok()?;
+            let answers =
+                tokio::time::timeout(ANSWER_TIME, answers.take(count).collect::<Vec<_>>()).await.ok()?;
+            // Where nobody listens the server answers, with an empty body.
+            answers.iter().map(|answer| serde_json::from_slice(&answer.payload).ok()).collect()
+        })
+    }
+
     /// The server that leads the stream.
     pub(crate) fn leader(&self, stream: &str) -> Option<String> {
         let stream = self.runtime.block_on(self.context.get_stream(stream)).ok()?;
@@ -101,8 +120,14 @@ impl Streams {
 
     /// Puts a message into the stream that takes the subject.
     pub(crate) fn publish(&self, subject: &str, body: &str) {
+        self.publish_with(subject, &[], body);
+    }
+
+    pub(crate) fn publish_with(&self, subject: &str, headers: &[(&'static str, &str)], body: &str) {
         let (subject, body) = (subject.to_owned(), body.to_owned());
-        let publishing = async { self.context.publish(subject, body.into()).await?.await };
+        let mut all = async_nats::HeaderMap::new();
+        headers.iter().for_each(|(name, value)| all.insert(*name, *value));
+        let publishing = async { self.context.publish_with_headers(subject, all, body.into()).await?.await };
         self.runtime.block_on(publishing).expect("the stream takes it");
     }
 

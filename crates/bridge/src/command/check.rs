@@ -47,7 +47,7 @@ async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     // A running bridge has it.
     config.spool = None;
     // A look, not a service.
-    config.micro = false;
+    config.micro = None;
     for stream in &mut config.streams {
         if stream.missing == Missing::Create {
             stream.missing = Missing::Assume;

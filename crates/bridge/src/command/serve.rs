@@ -64,8 +64,12 @@ impl Drop for AbortOnDrop {
 impl Bridge {
     /// Binds both listeners and starts towards NATS, which need not be there yet.
     /// With a `source`, it is reloaded when that changes.
-    pub(crate) async fn start(settings: Settings, source: Option<Source>) -> io::Result<Self> {
+    pub(crate) async fn start(mut settings: Settings, source: Option<Source>) -> io::Result<Self> {
         let callbacks = bind(settings.listen, "ingress.listen").await?;
+        if let Some(found) = &mut settings.publisher.micro {
+            found.instance = instance_name();
+            found.listen = callbacks.local_addr()?.to_string();
+        }
         let health = bind(settings.admin_listen, "admin.listen").await?;
         if settings.publisher.delivery == Delivery::Core {
             warn!("delivery = \"core\": at most once; what no subscriber takes at this moment is gone");
@@ -136,6 +140,11 @@ impl Bridge {
 async fn bind(address: SocketAddr, key: &str) -> io::Result<TcpListener> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address} ({key}): {e}"));
     TcpListener::bind(address).await.map_err(explain)
+}
+
+/// `<host>:<process id>`, for `nats micro info`; in Kubernetes the host's name is the pod's.
+fn instance_name() -> String {
+    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), std::process::id())
 }
 
 /// The ready line: what a script waits for, with the real ports.

@@ -55,8 +55,10 @@ fn open(settings: &SpoolSettings) -> io::Result<Spool> {
     Spool::open(settings).map_err(explain)
 }
 
-fn drain(settings: Settings, within: Duration) -> Result<ExitCode, Failure> {
+fn drain(mut settings: Settings, within: Duration) -> Result<ExitCode, Failure> {
     telemetry::start(&settings)?;
+    // It takes no callbacks, so it must not be found as a bridge.
+    settings.publisher.micro = None;
     super::runtime()?.block_on(async {
         let (publisher, tasks) = Publisher::start(settings.publisher, &mut Registry::default()).await?;
         let until_empty = async {

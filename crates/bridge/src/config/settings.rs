@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
-use ci_bridge_publisher::nats::{Connection, Missing, StreamSpec};
+use ci_bridge_publisher::nats::{Connection, Instance, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, SpoolSettings};
 
 use super::endpoints::Problems;
@@ -76,7 +76,7 @@ impl Settings {
                     max_bytes: config.spool.max_bytes.bytes(),
                 }),
                 quarantine,
-                micro: config.nats.micro,
+                micro: config.nats.micro.then(|| instance(config)),
             },
             log_format: config.log.format,
             log_level: config.log.level.clone(),
@@ -114,6 +114,18 @@ fn api_prefix(jetstream: &super::Jetstream) -> String {
     match jetstream.domain.as_str() {
         "" => "$JS.API".to_owned(),
         domain => format!("$JS.{domain}.API"),
+    }
+}
+
+/// As far as the configuration says: which process it is, and the address it gets, are known when it runs.
+fn instance(config: &Config) -> Instance {
+    Instance {
+        connection: config.nats.name.clone(),
+        stream: match config.delivery {
+            publisher::Delivery::Jetstream => config.jetstream.stream.clone(),
+            publisher::Delivery::Core => String::new(),
+        },
+        ..Instance::default()
     }
 }
 

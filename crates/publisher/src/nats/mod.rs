@@ -20,6 +20,7 @@ pub use connection::{Authentication, Connection, Tls, connect};
 pub use fitness::{Finding, Verdict, judged_settings};
 pub use link::ExpectStream;
 pub(crate) use link::{Link, LinkEvent, LinkSettings};
-pub(crate) use micro::be_found;
+pub use micro::Instance;
+pub(crate) use micro::register_service;
 pub use streams::{Missing, StreamSpec, covers};
 pub(crate) use streams::{StreamOrigin, StreamState, StreamTrouble};
