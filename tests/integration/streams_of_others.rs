@@ -471,3 +471,37 @@ fn check_says_when_serve_could_not_create_the_stream() {
     assert!(checked.contains("cannot create stream CI: stream OTHER has ci.> already"), "{checked}");
     assert_eq!(streams.config("CI"), None, "a look changes nothing");
 }
+
+#[test]
+fn check_really_writes_where_nobody_gets_the_message_and_else_says_that_it_did_not() {
+    let nats = nats();
+    let streams = Streams::of(&nats);
+    create(&streams, &json!({}));
+    let (code, checked) = check_connect(&nats.url());
+    assert_eq!(code, Some(0), "{checked}");
+    assert!(
+        checked.contains(
+            "ok     writes: stream CI stored a message on ci._ci-bridge-check as sequence 1, and deleted it"
+        ),
+        "{checked}"
+    );
+    assert!(checked.contains("not tried: stream CI_QUARANTINE: it is not there"), "{checked}");
+    assert_eq!(streams.messages("CI").len(), 0);
+    let consumer =
+        json!({ "stream_name": "CI", "config": { "durable_name": "all", "ack_policy": "explicit" } });
+    assert!(streams.ask("$JS.API.CONSUMER.DURABLE.CREATE.CI.all", &consumer)["error"].is_null());
+    let (code, checked) = check_connect(&nats.url());
+    assert_eq!(code, Some(0), "{checked}");
+    assert!(checked.contains("not tried: stream CI: consumer all takes every subject"), "{checked}");
+    let info = streams.ask("$JS.API.STREAM.INFO.CI", &json!({}));
+    assert_eq!(info["state"]["last_seq"], 1, "nothing more was written");
+    // A full stream is not ready, and one that refuses is said to.
+    streams.ask("$JS.API.CONSUMER.DELETE.CI.all", &json!({}));
+    let mut config = info["config"].clone();
+    (config["max_msgs_per_subject"], config["discard"], config["max_msg_size"]) =
+        (json!(-1), json!("new"), json!(10));
+    assert!(streams.ask("$JS.API.STREAM.UPDATE.CI", &config)["error"].is_null());
+    let (code, checked) = check_connect(&nats.url());
+    assert_eq!(code, Some(78), "{checked}");
+    assert!(checked.contains("FAILED writes: stream CI did not take a message"), "{checked}");
+}

@@ -73,6 +73,12 @@ impl MessageId {
         kept.strip_prefix(QUARANTINE)
     }
 
+    /// The id of a message that only finds out whether a stream takes it.
+    pub(crate) fn of_check(now: std::time::SystemTime) -> Self {
+        let since = now.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self(format!("check:{}", since.as_nanos()))
+    }
+
     /// An id that was one before it was spooled.
     pub(crate) fn from_spool(text: String) -> Option<Self> {
         text.bytes().all(|b| b.is_ascii_graphic()).then_some(Self(text))

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::nats::Link;
+use crate::nats::{Link, QUESTION_TIMEOUT};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
 use crate::watch::StreamWatch;
@@ -18,8 +18,6 @@ use crate::watch::StreamWatch;
 const CALM_INTERVAL: Duration = Duration::from_secs(1);
 /// While something is wrong: the broker's return is noticed within 2 s.
 const ALERT_INTERVAL: Duration = Duration::from_millis(250);
-/// How long one question to the server may take.
-pub(crate) const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// A server that says nothing for so long is left for another one, if there is one.
 const FROZEN_AFTER: Duration = Duration::from_secs(3);
 

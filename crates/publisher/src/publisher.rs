@@ -209,6 +209,11 @@ impl Publisher {
         self.shared.health.readiness.subscribe()
     }
 
+    /// Whether a stream really takes writes: writes a message that no consumer wants, and deletes it.
+    pub async fn try_write(&self, stream: &StreamSpec) -> nats::WriteCheck {
+        stream.try_write(&self.shared.link).await
+    }
+
     /// Takes new routes into account: what readiness checks, and where refused messages go.
     pub fn replace_routes(&self, patterns: Vec<(String, String)>, quarantine: Router) {
         self.shared.health.set_patterns(patterns);

@@ -8,8 +8,9 @@ use tracing::{error, info, warn};
 
 use crate::health::Health;
 use crate::metrics::{Metrics, StreamChange};
-use crate::monitor::QUESTION_TIMEOUT;
-use crate::nats::{Finding, Link, StreamOrigin, StreamSpec, StreamState, StreamTrouble, Verdict};
+use crate::nats::{
+    Finding, Link, QUESTION_TIMEOUT, StreamOrigin, StreamSpec, StreamState, StreamTrouble, Verdict,
+};
 
 /// What is wrong is asked for again after this, and after twice as long each time.
 const MIN_PAUSE: Duration = Duration::from_millis(200);

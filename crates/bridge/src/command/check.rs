@@ -4,8 +4,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ci_bridge_publisher::nats::Missing;
-use ci_bridge_publisher::{Publisher, Readiness};
+use ci_bridge_publisher::nats::{Missing, WriteCheck};
+use ci_bridge_publisher::{Delivery, Publisher, Readiness};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
@@ -20,12 +20,23 @@ pub(crate) fn run(loaded: &Loaded, connect: bool) -> Result<ExitCode, Failure> {
     if !connect {
         return Ok(ExitCode::SUCCESS);
     }
-    let readiness = super::runtime()?.block_on(ask_nats(&loaded.settings))?;
+    let (readiness, writes) = super::runtime()?.block_on(ask_nats(&loaded.settings))?;
     let mut stdout = io::stdout().lock();
-    for check in &readiness.checks {
+    // Nothing was published to find out what writes are answered: the attempts below say more.
+    for check in readiness.checks.iter().filter(|check| check.name != "writes" || !check.ok) {
         writeln!(stdout, "{} {}: {}", if check.ok { "ok    " } else { "FAILED" }, check.name, check.detail)?;
     }
-    Ok(if readiness.ready { ExitCode::SUCCESS } else { ExitCode::from(78) })
+    for write in &writes {
+        let (verdict, text) = match write {
+            WriteCheck::Written(text) => ("ok    ", text),
+            WriteCheck::NotTried(text) => ("?     ", text),
+            WriteCheck::Failed(text) => ("FAILED", text),
+        };
+        let not_tried = if matches!(write, WriteCheck::NotTried(_)) { "not tried: " } else { "" };
+        writeln!(stdout, "{verdict} writes: {not_tried}{text}")?;
+    }
+    let failed = writes.iter().any(|write| matches!(write, WriteCheck::Failed(_)));
+    Ok(if readiness.ready && !failed { ExitCode::SUCCESS } else { ExitCode::from(78) })
 }
 
 fn print(loaded: &Loaded) -> io::Result<()> {
@@ -41,8 +52,9 @@ fn print(loaded: &Loaded) -> io::Result<()> {
     writeln!(stdout, "configuration is valid")
 }
 
-/// What the running bridge would say of itself after a moment. Streams are only looked at, never made.
-async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
+/// What the running bridge would say of itself after a moment, and whether each stream that is there takes a message.
+/// Streams are only looked at, never made.
+async fn ask_nats(settings: &Settings) -> io::Result<(Readiness, Vec<WriteCheck>)> {
     let mut config = settings.publisher.clone();
     // A running bridge has it.
     config.spool = None;
@@ -58,5 +70,11 @@ async fn ask_nats(settings: &Settings) -> io::Result<Readiness> {
     let settled = timeout(CONNECT_TIME, readiness.wait_for(|readiness| readiness.checks.len() > 1)).await;
     drop(settled);
     let readiness = readiness.borrow().clone();
-    Ok(readiness)
+    let mut writes = Vec::new();
+    if readiness.ready && settings.publisher.delivery == Delivery::Jetstream {
+        for stream in settings.publisher.streams.iter().filter(|_| settings.publisher.look_at_streams) {
+            writes.push(publisher.try_write(stream).await);
+        }
+    }
+    Ok((readiness, writes))
 }

@@ -12,6 +12,7 @@ mod pending;
 mod stream_config;
 mod streams;
 mod version;
+mod write_check;
 
 pub use acknowledgement::Failure;
 pub(crate) use acknowledgement::{Scope, Stored};
@@ -23,4 +24,5 @@ pub(crate) use link::{Link, LinkEvent, LinkSettings};
 pub use micro::Instance;
 pub(crate) use micro::register_service;
 pub use streams::{Missing, StreamSpec, covers};
-pub(crate) use streams::{StreamOrigin, StreamState, StreamTrouble};
+pub(crate) use streams::{QUESTION_TIMEOUT, StreamOrigin, StreamState, StreamTrouble};
+pub use write_check::WriteCheck;

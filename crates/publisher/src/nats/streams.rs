@@ -5,11 +5,15 @@ use std::time::Duration;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use bytes::Bytes;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::acknowledgement::{ApiError, Failure};
 use super::fitness::{self, Finding, Verdict};
 use super::link::Link;
 use super::stream_config::{StreamConfig, StreamCounts, StreamInfo};
+
+/// How long one question to JetStream may take.
+pub(crate) const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A stream as it is configured here: how it is created, and what is expected of one that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +100,7 @@ enum Answer<T> {
 impl StreamSpec {
     /// Looks the stream up, and creates it when it is missing and may be created.
     pub(crate) async fn ensure(&self, link: &Link) -> Result<StreamState, StreamTrouble> {
-        match self.call(link, "INFO", Bytes::new()).await? {
+        match self.info(link).await? {
             Ok(info) => Ok(self.state(info, StreamOrigin::Found)),
             Err(error) if error.err_code == STREAM_NOT_FOUND => self.provide(link).await,
             Err(error) => Err(StreamTrouble::Unknown(format!(
@@ -132,6 +136,27 @@ impl StreamSpec {
                 "cannot create stream {}: {} ({})",
                 self.name, error.description, error.err_code
             ))),
+        }
+    }
+
+    /// The stream as the server has it, or the error that it answers.
+    pub(super) async fn info(&self, link: &Link) -> Result<Result<StreamInfo, ApiError>, StreamTrouble> {
+        self.call(link, "INFO", Bytes::new()).await
+    }
+
+    /// Asks JetStream's API; an error is a sentence.
+    pub(super) async fn ask<T: serde::de::DeserializeOwned>(
+        &self,
+        link: &Link,
+        what: &str,
+        request: String,
+    ) -> Result<T, String> {
+        let asking = ask(link, format!("{}.{what}", self.api_prefix), request.into());
+        match timeout(QUESTION_TIMEOUT, asking).await {
+            Ok(Ok(Ok(answer))) => Ok(answer),
+            Ok(Ok(Err(error))) => Err(format!("{} ({})", error.description, error.err_code)),
+            Ok(Err(trouble)) => Err(trouble.to_string()),
+            Err(_) => Err("JetStream does not answer, or there is no permission to ask".to_owned()),
         }
     }
 
@@ -199,18 +224,17 @@ impl StreamSpec {
             |why: String| Err(StreamTrouble::Missing(format!("cannot create stream {}: {why}", self.name)));
         for subject in &self.subjects {
             let filter = serde_json::json!({ "subject": subject }).to_string();
-            let names = ask::<Names>(link, format!("{}.STREAM.NAMES", self.api_prefix), filter.into()).await;
+            let names = self.ask::<Names>(link, "STREAM.NAMES", filter).await;
             // Without the right to ask, nothing is known.
-            let others = names.ok().and_then(Result::ok).and_then(|names| names.streams).unwrap_or_default();
+            let others = names.ok().and_then(|names| names.streams).unwrap_or_default();
             if let Some(other) = others.first() {
                 return cannot(format!(
                     "stream {other} has {subject} already; name it in jetstream.stream, or change the subjects"
                 ));
             }
         }
-        let account = ask::<Account>(link, format!("{}.INFO", self.api_prefix), Bytes::new()).await;
-        let Some(account) = account.ok().and_then(Result::ok) else { return Ok(()) };
-        if let Some(limits) = account.limits()
+        let Ok(account) = self.ask::<Account>(link, "INFO", String::new()).await else { return Ok(()) };
+        if let Some(limits) = &account.limits
             && let Some(why) = limits.refuse(self, &account)
         {
             return cannot(why);
@@ -247,12 +271,6 @@ struct AccountLimits {
 impl Default for AccountLimits {
     fn default() -> Self {
         Self { max_memory: -1, max_storage: -1, max_streams: -1, max_bytes_required: false }
-    }
-}
-
-impl Account {
-    fn limits(&self) -> Option<&AccountLimits> {
-        self.limits.as_ref()
     }
 }
 
