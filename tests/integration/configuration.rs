@@ -91,8 +91,8 @@ fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
         ),
         ("[ingress]\nmax_in_flight = \"many\"", "ingress.max_in_flight: expected a whole number"),
         ("[log]\nlevel = \"chatty\"", "log.level: \"chatty\" is no level: use error, warn"),
-        ("[nats]\nservers = [\"foo bar\"]", "nats: server 1 is not a NATS URL"),
-        ("[nats]\ncreds_file = \"/nowhere/x.creds\"", "cannot read /nowhere/x.creds"),
+        ("[nats]\nservers = [\"foo bar\"]", "nats.servers: server 1 is not a NATS URL"),
+        ("[nats]\ncreds_file = \"/nowhere/x.creds\"", "nats.creds_file: cannot read /nowhere/x.creds"),
         (
             "[ingress]\nmax_bytes_in_flight = \"1KiB\"",
             "ingress.max_bytes_in_flight: must hold at least one body",

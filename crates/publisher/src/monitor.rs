@@ -67,11 +67,13 @@ impl Monitor {
         self.metrics.connected.set(i64::from(connected));
         if !connected {
             let servers = &self.servers;
-            let why = self.health.complaint().map(|complaint| format!(": {complaint}")).unwrap_or_default();
+            let why = self.link.servers().last_error().or_else(|| self.health.complaint());
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let checks =
                 std::iter::once(Check::failed("nats", format!("not connected to NATS at {servers}{why}")));
             return Readiness::of(checks.chain(self.spool()).collect());
         }
+        self.link.servers().warn_of_announced_addresses(&self.link.client().server_info());
         let streams = self.watched().await;
         let checks = std::iter::once(self.connection()).chain(streams);
         let checks = checks.chain([self.writes(), self.subjects()]).chain(self.spool());

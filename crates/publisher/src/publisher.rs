@@ -232,6 +232,13 @@ impl Publisher {
         self.shared.link.max_payload()
     }
 
+    /// Connects anew if the files of credentials have changed since the last connect.
+    pub async fn renew_credentials(&self) {
+        if self.shared.link.renew_credentials().await {
+            info!("the files of NATS credentials have changed: connecting with what they hold now");
+        }
+    }
+
     /// Lets what was sent reach the server, and closes the spool. Every publish must have its receipt by now:
     /// async-nats would drop what is unacknowledged.
     pub async fn close(&self, mut tasks: Tasks, within: Duration) {

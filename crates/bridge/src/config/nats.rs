@@ -3,13 +3,12 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use ci_bridge_publisher::nats::{Authentication, Connection, Tls};
+use ci_bridge_publisher::nats::{Authentication, Connection, Part, Secret, Tls};
 use serde::Deserialize;
 
-use super::Nats;
 use super::explain::Problem;
 use super::layers::given;
-use super::settings::secret_file;
+use super::{Nats, SecretText};
 
 /// A context as `nats context save` writes it (ADR-21). What it has beside these is not for a publisher.
 #[derive(Default, Deserialize)]
@@ -53,36 +52,54 @@ pub(super) fn connection(nats: &Nats) -> Result<Connection, Vec<Problem>> {
     let connection = Connection {
         servers,
         authentication: own.or(theirs),
-        tls: Tls { ca, client },
+        tls: Tls { ca, client, first: false },
         name: nats.name.clone(),
         inbox_prefix: inbox_prefix.cloned(),
     };
-    connection.check().map_err(|e| vec![problem("", e.to_string())])?;
-    Ok(connection)
+    let found = connection
+        .problems()
+        .into_iter()
+        .map(|found| problem(key_of(found.part, connection.authentication.as_ref()), found.what));
+    match found.collect::<Vec<_>>() {
+        found if found.is_empty() => Ok(connection),
+        found => Err(found),
+    }
 }
 
 fn own_authentication(nats: &Nats) -> Result<Option<Authentication>, Vec<Problem>> {
     let mut ways = Vec::new();
-    let from_file = |key: &str, path: &PathBuf| {
-        given(path).map(|path| secret_file(&path).map_err(|message| vec![problem(key, message)])).transpose()
-    };
     if !nats.user.is_empty() {
-        let password = match from_file("password_file", &nats.password_file)? {
-            Some(password) => password,
-            None => nats.password.expose().to_owned(),
-        };
+        let password = secret(&nats.password_file, &nats.password).unwrap_or(Secret::Text(String::new()));
         ways.push(Authentication::UserPassword(nats.user.clone(), password));
     }
-    if let Some(token) = from_file("token_file", &nats.token_file)? {
-        ways.push(Authentication::Token(token));
-    } else if !nats.token.is_empty() {
-        ways.push(Authentication::Token(nats.token.expose().to_owned()));
-    }
+    ways.extend(secret(&nats.token_file, &nats.token).map(Authentication::Token));
     ways.extend(given(&nats.creds_file).map(Authentication::Credentials));
     ways.extend(given(&nats.nkey_file).map(Authentication::NKey));
     match ways.len() {
         0 | 1 => Ok(ways.pop()),
         _ => Err(vec![problem("", format!("{ways:?} are set at once: choose one way to authenticate"))]),
+    }
+}
+
+/// A file goes before a text: it can be replaced while the bridge runs.
+fn secret(file: &Path, text: &SecretText) -> Option<Secret> {
+    let text = || (!text.is_empty()).then(|| Secret::Text(text.expose().to_owned()));
+    given(file).map(Secret::File).or_else(text)
+}
+
+/// The key that says what is wrong.
+fn key_of(part: Part, authentication: Option<&Authentication>) -> &'static str {
+    match (part, authentication) {
+        (Part::Servers, _) => "servers",
+        (Part::Ca, _) => "tls.ca",
+        (Part::ClientCertificate, _) => "tls.cert",
+        (Part::ClientKey, _) => "tls.key",
+        (Part::InboxPrefix, _) => "inbox_prefix",
+        (Part::Authentication, Some(Authentication::UserPassword(..))) => "password_file",
+        (Part::Authentication, Some(Authentication::Token(_))) => "token_file",
+        (Part::Authentication, Some(Authentication::Credentials(_))) => "creds_file",
+        (Part::Authentication, Some(Authentication::NKey(_))) => "nkey_file",
+        (Part::Authentication, Some(Authentication::UserJwt { .. }) | None) => "context",
     }
 }
 
@@ -92,9 +109,9 @@ fn context_authentication(context: &Context) -> Option<Authentication> {
     } else if !context.nkey.is_empty() {
         Some(Authentication::NKey(PathBuf::from(&context.nkey)))
     } else if !context.token.is_empty() {
-        Some(Authentication::Token(context.token.clone()))
+        Some(Authentication::Token(Secret::Text(context.token.clone())))
     } else if !context.user.is_empty() {
-        Some(Authentication::UserPassword(context.user.clone(), context.password.clone()))
+        Some(Authentication::UserPassword(context.user.clone(), Secret::Text(context.password.clone())))
     } else {
         None
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
@@ -164,13 +163,4 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
     let others: Vec<_> =
         others.map(|name| StreamSpec { name, missing: Missing::Wait, ..events.clone() }).collect();
     [events, quarantine].into_iter().chain(others).collect()
-}
-
-/// Reads a secret from a file: its first line.
-pub(super) fn secret_file(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    match text.lines().next().map(str::trim) {
-        Some(secret) if !secret.is_empty() => Ok(secret.to_owned()),
-        _ => Err(format!("{} is empty", path.display())),
-    }
 }

@@ -1,31 +1,32 @@
-//! How a connection is made: servers, authentication, TLS, reconnecting for ever.
+//! How a connection is made: what it needs, what can be wrong with it, and reconnecting for ever.
 
-use std::collections::hash_map::RandomState;
 use std::fmt;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, ServerAddr};
-use percent_encoding::percent_decode_str;
+use async_nats::{AuthError, Client, ClientError, ConnectOptions, Event, ReconnectToServer};
+use tokio::task::spawn_blocking;
+
+use super::credentials::Authentication;
+use super::server_url;
+use super::servers::Servers;
+use super::tls::Tls;
 
 /// An idle connection is asked for a sign of life this often; it counts as lost after three unanswered times.
 /// The client's own default of a minute would leave a half-open connection unnoticed for three.
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// A server that accepts but says nothing is given up after this.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The first wait before reconnecting; doubles with every attempt.
-const FIRST_RECONNECT_DELAY: Duration = Duration::from_millis(50);
-/// The longest wait before reconnecting: a broker that returns is found within twice this.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(1);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Where NATS is and how the bridge proves who it is.
+/// Where NATS is and how the bridge proves who it is. Files are read when a connection is made.
 #[derive(Clone, Default)]
 pub struct Connection {
-    /// `nats://host:port`, `tls://…`; credentials in a URL are honoured. Tried in order, then at random.
+    /// `nats://host:port`, `tls://…`; credentials in a URL are for its server. Tried in turn.
     pub servers: Vec<String>,
-    /// How the bridge authenticates, when not by a URL.
+    /// How the bridge authenticates where the URL does not say.
     pub authentication: Option<Authentication>,
     /// TLS material; `tls://` URLs need none for a server with a public certificate.
     pub tls: Tls,
@@ -35,59 +36,73 @@ pub struct Connection {
     pub inbox_prefix: Option<String>,
 }
 
-/// One of the ways to authenticate that NATS has. Files are read when the connection is made.
-#[derive(Clone)]
-pub enum Authentication {
-    /// User and password.
-    UserPassword(String, String),
-    /// A token.
-    Token(String),
-    /// A `.creds` file (JWT and NKey).
-    Credentials(PathBuf),
-    /// A file that holds an NKey seed.
-    NKey(PathBuf),
+/// Something that no connection can be made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub part: Part,
+    /// What is wrong, and what would be right.
+    pub what: String,
 }
 
-/// TLS towards NATS.
-#[derive(Debug, Clone, Default)]
-pub struct Tls {
-    /// PEM file of the certificate authority.
-    pub ca: Option<PathBuf>,
-    /// PEM files of the client certificate and its key.
-    pub client: Option<(PathBuf, PathBuf)>,
+/// A part of [`Connection`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// [`Connection::servers`]
+    Servers,
+    /// [`Connection::authentication`]
+    Authentication,
+    /// [`Tls::ca`]
+    Ca,
+    /// The certificate of [`Tls::client`].
+    ClientCertificate,
+    /// The key of [`Tls::client`].
+    ClientKey,
+    /// [`Connection::inbox_prefix`]
+    InboxPrefix,
 }
 
 impl Connection {
-    /// Reads what a connection would need, without connecting.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot lead to a connection: a server that is no URL, a file that cannot be read.
-    pub fn check(&self) -> io::Result<()> {
-        self.options().map(|_| ())
+    /// What is wrong with it, without connecting. Reads the files; what becomes of them later is a reason not to be
+    /// ready, and no reason to stop.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut add = |part, found: Result<(), String>| {
+            problems.extend(found.err().map(|what| Problem { part, what }));
+        };
+        add(Part::Servers, server_url::parse(&self.servers).map(drop));
+        if let Some(how) = &self.authentication {
+            add(Part::Authentication, how.answer(b"").map(drop));
+        }
+        if let Some(prefix) = &self.inbox_prefix {
+            add(Part::InboxPrefix, check_inbox_prefix(prefix));
+        }
+        problems.extend(self.tls.problems());
+        problems
     }
 
-    fn options(&self) -> io::Result<(ConnectOptions, Vec<ServerAddr>)> {
-        let mut options = ConnectOptions::new()
-            .name(&self.name)
-            .retry_on_initial_connect()
-            .max_reconnects(None)
-            .reconnect_delay_callback(reconnect_delay)
-            .ping_interval(PING_INTERVAL)
-            .connection_timeout(CONNECT_TIMEOUT);
-        if let Some(prefix) = &self.inbox_prefix {
-            options = options.custom_inbox_prefix(prefix);
+    /// The files that every connect reads.
+    #[must_use]
+    pub fn credential_files(&self) -> Vec<PathBuf> {
+        let own = self.authentication.iter().filter_map(Authentication::file);
+        own.map(PathBuf::from).chain(self.tls.files().cloned()).collect()
+    }
+
+    /// Bytes of the largest message that the user's JWT allows. The server tells so only after the login, and
+    /// async-nats does not listen any more by then.
+    #[must_use]
+    pub fn payload_limit(&self) -> Option<usize> {
+        self.authentication.as_ref()?.payload_limit()
+    }
+
+    /// Tells one content of the files from another.
+    pub(super) fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for path in self.credential_files() {
+            std::fs::read(path).ok().hash(&mut hasher);
         }
-        let (servers, from_url) = servers(&self.servers)?;
-        options = authenticate(options, self.authentication.as_ref().or(from_url.as_ref()))?;
-        if let Some(ca) = &self.tls.ca {
-            options = options.add_root_certificates(readable(ca)?).require_tls(true);
-        }
-        if let Some((certificate, key)) = &self.tls.client {
-            options =
-                options.add_client_certificate(readable(certificate)?, readable(key)?).require_tls(true);
-        }
-        Ok((options, servers))
+        hasher.finish()
     }
 
     /// The servers, for people to read.
@@ -103,106 +118,96 @@ impl Connection {
 }
 
 /// Connects, in the background if the server is not there yet; reconnects for ever. `on_event` learns of every
-/// change.
+/// change; a failed attempt is a [`ClientError::Other`] that says why.
 ///
 /// # Errors
 ///
-/// As [`Connection::check`].
+/// When a server is no URL, or none is named.
 pub async fn connect<F>(connection: &Connection, on_event: F) -> io::Result<Client>
 where
-    F: Fn(async_nats::Event) + Send + Sync + 'static,
+    F: Fn(Event) + Send + Sync + 'static,
 {
-    let (options, servers) = connection.options()?;
-    let options = options.event_callback(move |event| {
-        on_event(event);
-        std::future::ready(())
+    open(connection, on_event).await.map(|(client, _)| client)
+}
+
+/// As [`connect`], with what is known of the servers.
+///
+/// # Errors
+///
+/// As [`connect`].
+pub async fn open<F>(connection: &Connection, on_event: F) -> io::Result<(Client, Arc<Servers>)>
+where
+    F: Fn(Event) + Send + Sync + 'static,
+{
+    let servers = Servers::new(connection).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+    let servers = Arc::new(servers);
+    let client = options(connection, &servers, Arc::new(on_event))
+        .connect(servers.addresses())
+        .await
+        .map_err(io::Error::other)?;
+    servers.count_connections_with(client.statistics());
+    Ok((client, servers))
+}
+
+fn options<F>(connection: &Connection, servers: &Arc<Servers>, on_event: Arc<F>) -> ConnectOptions
+where
+    F: Fn(Event) + Send + Sync + 'static,
+{
+    let (choosing, answering) = (Arc::clone(servers), Arc::clone(servers));
+    let on_failure = Arc::clone(&on_event);
+    let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+        let servers = Arc::clone(&answering);
+        async move {
+            let answer = spawn_blocking(move || servers.answer(&nonce)).await;
+            answer.unwrap_or_else(|e| Err(e.to_string())).map_err(AuthError::new)
+        }
     });
-    options.connect(servers).await.map_err(io::Error::other)
-}
-
-/// async-nats ignores credentials in URLs and reads one server a text: both are for us to do.
-fn servers(texts: &[String]) -> io::Result<(Vec<ServerAddr>, Option<Authentication>)> {
-    let mut servers = Vec::with_capacity(texts.len());
-    let mut authentication = None;
-    for text in texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
-        // The text itself may hold a password, and stays out of the message.
-        let server: ServerAddr = text.parse().map_err(|_| {
-            invalid(format!("server {} is not a NATS URL, such as nats://127.0.0.1:4222", servers.len() + 1))
-        })?;
-        if authentication.is_none() {
-            authentication = match (server.username(), server.password()) {
-                (Some(user), Some(password)) => {
-                    Some(Authentication::UserPassword(decoded(user), decoded(password)))
+    options = options
+        .reconnect_to_server_callback(move |pool, _| {
+            let (servers, on_failure) = (Arc::clone(&choosing), Arc::clone(&on_failure));
+            async move {
+                let turn = spawn_blocking(move || servers.next(&pool)).await.ok()??;
+                if let Some(reason) = turn.news {
+                    on_failure(Event::ClientError(ClientError::Other(reason)));
                 }
-                (Some(token), None) => Some(Authentication::Token(decoded(token))),
-                (None, _) => None,
-            };
-        }
-        servers.push(server);
-    }
-    match servers.is_empty() {
-        true => Err(invalid("no NATS server is configured".to_owned())),
-        false => Ok((servers, authentication)),
-    }
-}
-
-fn authenticate(options: ConnectOptions, how: Option<&Authentication>) -> io::Result<ConnectOptions> {
-    Ok(match how {
-        None => options,
-        Some(Authentication::UserPassword(user, password)) => {
-            options.user_and_password(user.clone(), password.clone())
-        }
-        Some(Authentication::Token(token)) => options.token(token.clone()),
-        Some(Authentication::Credentials(path)) => {
-            let credentials = std::fs::read_to_string(readable(path)?)?;
-            options.credentials(&credentials).map_err(|e| invalid(format!("{}: {e}", path.display())))?
-        }
-        Some(Authentication::NKey(path)) => {
-            let seed = std::fs::read_to_string(readable(path)?)?;
-            options.nkey(seed.trim().to_owned())
-        }
-    })
-}
-
-/// At once the first time; then exponential with jitter of half its length, so that many bridges do not come back
-/// at the same instant (ADR-40).
-fn reconnect_delay(attempts: usize) -> Duration {
-    let Some(failures) = attempts.checked_sub(1).filter(|failures| *failures > 0) else {
-        return Duration::ZERO;
-    };
-    let doublings = u32::try_from(failures - 1).unwrap_or(u32::MAX).min(10);
-    let full = FIRST_RECONNECT_DELAY.saturating_mul(1 << doublings).min(MAX_RECONNECT_DELAY);
-    // A fresh RandomState is the standard library's source of randomness.
-    let random = RandomState::new().build_hasher().finish() % 512;
-    let jitter = full.mul_f64(f64::from(u32::try_from(random).unwrap_or(0)) / 1024.0);
-    full / 2 + jitter
-}
-
-fn readable(path: &PathBuf) -> io::Result<PathBuf> {
-    match std::fs::File::open(path) {
-        Ok(_) => Ok(path.clone()),
-        Err(e) => Err(io::Error::new(e.kind(), format!("cannot read {}: {e}", path.display()))),
-    }
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
-}
-
-/// Undoes the percent-encoding of URL credentials.
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
-impl fmt::Debug for Authentication {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UserPassword(..) => "user and password",
-            Self::Token(_) => "token",
-            Self::Credentials(_) => "credentials file",
-            Self::NKey(_) => "NKey file",
+                Some(ReconnectToServer { addr: turn.server, delay: Some(turn.delay) })
+            }
         })
+        .event_callback(move |event| {
+            // Says the kind of a failure only: the reason is passed on above.
+            if !matches!(event, Event::ClientError(ClientError::Other(_))) {
+                on_event(event);
+            }
+            std::future::ready(())
+        })
+        .name(&connection.name)
+        .retry_on_initial_connect()
+        .max_reconnects(None)
+        .ping_interval(PING_INTERVAL)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .require_tls(servers.uses_tls());
+    if let Some(prefix) = &connection.inbox_prefix {
+        options = options.custom_inbox_prefix(prefix);
     }
+    if let Some(ca) = &connection.tls.ca {
+        options = options.add_root_certificates(ca.clone());
+    }
+    if let Some((certificate, key)) = &connection.tls.client {
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    if connection.tls.first { options.tls_first() } else { options }
+}
+
+/// Replies are subscribed to at `PREFIX.…`: it must be the begin of a subject that a user may have.
+fn check_inbox_prefix(prefix: &str) -> Result<(), String> {
+    let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
+    if prefix.split('.').any(|token| token.is_empty() || token.contains(is_bad)) || prefix.starts_with('$') {
+        return Err(format!(
+            "{prefix:?} cannot begin a subject: write words and dots between, such as _INBOX_ci, without wildcards, \
+             blanks, empty words or a leading '$'"
+        ));
+    }
+    Ok(())
 }
 
 impl fmt::Debug for Connection {
@@ -217,31 +222,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_come_as_lists_and_bring_their_credentials() {
-        let (list, none) = servers(&["nats://a:1, b".to_owned(), "tls://c:2".to_owned()]).unwrap();
-        assert_eq!(list.len(), 3);
-        assert!(none.is_none());
-        let (_, user) = servers(&["nats://me:p%40ss@a:1".to_owned()]).unwrap();
-        assert!(matches!(user, Some(Authentication::UserPassword(u, p)) if u == "me" && p == "p@ss"));
-        let (_, token) = servers(&["nats://s3cret@a:1".to_owned()]).unwrap();
-        assert!(matches!(token, Some(Authentication::Token(t)) if t == "s3cret"));
-    }
-
-    #[test]
-    fn a_bad_server_is_refused_without_repeating_its_password() {
-        let error = servers(&["nats://me:s3cret@a:notaport".to_owned()]).unwrap_err().to_string();
-        assert!(error.contains("server 1 is not a NATS URL") && !error.contains("s3cret"), "{error}");
-    }
-
-    #[test]
-    fn reconnecting_backs_off_to_a_second_and_not_beyond() {
-        assert_eq!((reconnect_delay(0), reconnect_delay(1)), (Duration::ZERO, Duration::ZERO));
-        for attempts in [2, 5, 100, usize::MAX] {
-            let delay = reconnect_delay(attempts);
-            assert!(
-                delay >= FIRST_RECONNECT_DELAY / 2 && delay <= MAX_RECONNECT_DELAY,
-                "{attempts}: {delay:?}"
-            );
+    fn an_inbox_prefix_begins_a_subject() {
+        for good in ["_INBOX", "_INBOX_ci", "my.inbox", "收件箱"] {
+            assert_eq!(check_inbox_prefix(good), Ok(()), "{good}");
+        }
+        for bad in ["", ".", "a.", ".a", "a..b", "a.*", ">", "a b", "a\tb", "$SYS", "a\u{7f}"] {
+            assert!(check_inbox_prefix(bad).is_err(), "{bad}");
         }
     }
 }

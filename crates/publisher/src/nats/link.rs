@@ -16,16 +16,18 @@ use tokio::time::{sleep, timeout};
 
 use super::acknowledgement::{Expected, Failure, Stored};
 use super::complaint::Complaint;
-use super::connection::{Connection, connect};
+use super::connection::{Connection, open};
 use super::headers::HeaderMaps;
 use super::payload_limit::PayloadLimit;
 use super::pending::{Answer, Pending, Sent, Waiter, Wanted, subject_hash};
+use super::servers::Servers;
 use super::version;
 use crate::message::Message;
 
 /// A connection to NATS for publishing.
 pub(crate) struct Link {
     client: Client,
+    servers: Arc<Servers>,
     /// Counts connections: each message carries the number of the one that took it.
     statistics: Arc<Statistics>,
     /// Replies come to this, which ends in a dot, and a number.
@@ -94,7 +96,7 @@ impl Link {
         F: Fn(LinkEvent) + Send + Sync + 'static,
     {
         let (events, happened) = mpsc::unbounded_channel();
-        let client = connect(connection, move |event| {
+        let (client, servers) = open(connection, move |event| {
             // Nobody listens any more when the bridge ends.
             let _ = events.send(event);
         })
@@ -111,6 +113,7 @@ impl Link {
             statistics: client.statistics(),
             names_stream: AtomicBool::new(settings.expect_stream == ExpectStream::Always),
             client,
+            servers,
             inbox,
             wire,
             header_maps: HeaderMaps::default(),
@@ -143,10 +146,25 @@ impl Link {
 
     /// Moves to another server, if there is one: async-nats would stay until this one closes the connection.
     pub(crate) async fn leave_server(&self) {
-        let others = self.client.server_info().connect_urls.len() > 1;
-        if others && self.client.force_reconnect().await.is_err() {
-            tracing::debug!("no other server to move to");
+        if self.servers.has_other(&self.client.server_info()) {
+            self.servers.avoid_current();
+            if self.client.force_reconnect().await.is_err() {
+                tracing::debug!("the connection is closed already");
+            }
         }
+    }
+
+    /// Connects anew if the files of credentials have changed since the last connect; gives whether it did. While
+    /// there is no connection, every attempt reads them anyway.
+    pub(crate) async fn renew_credentials(&self) -> bool {
+        let servers = Arc::clone(&self.servers);
+        let new = tokio::task::spawn_blocking(move || servers.has_new_credentials()).await.unwrap_or(false);
+        new && self.is_connected() && self.client.force_reconnect().await.is_ok()
+    }
+
+    /// What is known of the servers: why there is no connection, and whether there is another.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.servers
     }
 
     /// The largest message that is taken, as far as is known, in bytes with its headers: the limit of the last
