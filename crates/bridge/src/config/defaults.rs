@@ -77,6 +77,7 @@ impl Default for Nats {
             context: String::new(),
             inbox_prefix: String::new(),
             micro: true,
+            tls_first: false,
             tls: NatsTls::default(),
         }
     }
@@ -94,6 +95,7 @@ impl Default for Jetstream {
             max_age: Duration::seconds(7 * 24 * 60 * 60),
             max_bytes: ByteSize::UNLIMITED,
             domain: String::new(),
+            api_prefix: String::new(),
             expect_stream: ExpectStream::Auto,
             quarantine: QuarantineStream::default(),
         }

@@ -27,6 +27,9 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// The source of what nobody has set.
+pub(super) const DEFAULT: &str = "default";
+
 /// How far a misspelt key may be from a valid one to be taken for it.
 const LIKENESS: f64 = 0.7;
 
@@ -52,7 +55,7 @@ pub(super) fn source(figment: &Figment, key: &str) -> String {
         }
         match key.rsplit_once('.') {
             Some((above, _)) => key = above,
-            None => return "default".to_owned(),
+            None => return DEFAULT.to_owned(),
         }
     }
 }
@@ -60,7 +63,7 @@ pub(super) fn source(figment: &Figment, key: &str) -> String {
 /// Where the value of a key came from, if anybody has set it.
 pub(super) fn own_source(figment: &Figment, key: &str) -> String {
     let metadata = figment.find_value("").ok().and_then(|root| figment.get_metadata(find(&root, key)?.tag()));
-    metadata.map_or_else(|| "default".to_owned(), describe)
+    metadata.map_or_else(|| DEFAULT.to_owned(), describe)
 }
 
 /// The value of a key; figment's own search does not look into lists.
@@ -148,10 +151,10 @@ fn without_source_line(message: &str) -> String {
 fn describe(metadata: &Metadata) -> String {
     match &metadata.source {
         Some(figment::Source::File(path)) => path.display().to_string(),
-        _ if metadata.name.starts_with("environment") || metadata.name.starts_with("--") => {
+        _ if ["environment", "context", "--"].iter().any(|layer| metadata.name.starts_with(layer)) => {
             metadata.name.to_string()
         }
-        _ => "default".to_owned(),
+        _ => DEFAULT.to_owned(),
     }
 }
 

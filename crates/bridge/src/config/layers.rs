@@ -1,4 +1,5 @@
-//! Where values come from: defaults, then the file, then the environment, then flags.
+//! Where values come from: defaults, then the file, then the environment, then flags; where they leave something
+//! open, a context of the nats CLI.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -7,6 +8,7 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Map, Tag, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
+use super::context;
 use super::explain::{self, ConfigError};
 use super::{Config, Settings};
 
@@ -64,8 +66,11 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
             value,
         });
     }
+    let (figment, jwt) =
+        context::apply(figment.clone()).map_err(|problem| explain::problems(vec![problem], &figment))?;
     let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
-    let settings = Settings::check(&config).map_err(|problems| explain::problems(problems, &figment))?;
+    let settings =
+        Settings::check(&config, jwt.as_ref()).map_err(|problems| explain::problems(problems, &figment))?;
     Ok(Loaded { config, settings, figment })
 }
 
@@ -85,11 +90,11 @@ impl Loaded {
     }
 }
 
-/// One value from the environment or the command line.
-struct Single {
-    name: String,
-    key: String,
-    value: Value,
+/// One value from the environment, the command line or a context.
+pub(super) struct Single {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) value: Value,
 }
 
 impl Provider for Single {

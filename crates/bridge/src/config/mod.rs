@@ -2,6 +2,7 @@
 //!
 //! `config/ci-bridge.toml` explains every key; a test holds it equal to the defaults here.
 
+mod context;
 mod defaults;
 mod endpoints;
 mod explain;
@@ -156,6 +157,7 @@ pub struct Nats {
     pub context: String,
     pub inbox_prefix: String,
     pub micro: bool,
+    pub tls_first: bool,
     pub tls: NatsTls,
 }
 
@@ -183,6 +185,7 @@ pub struct Jetstream {
     pub max_age: Duration,
     pub max_bytes: ByteSize,
     pub domain: String,
+    pub api_prefix: String,
     pub expect_stream: ExpectStream,
     pub quarantine: QuarantineStream,
 }

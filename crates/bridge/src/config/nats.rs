@@ -1,60 +1,28 @@
-//! How to reach NATS: `[nats]`, or a context of the nats CLI.
+//! How to reach NATS: `[nats]`, into which a context of the nats CLI has been read.
 
-use std::env;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use ci_bridge_publisher::nats::{Authentication, Connection, Part, Secret, Tls};
-use serde::Deserialize;
 
+use super::context::UserJwt;
 use super::explain::Problem;
 use super::layers::given;
 use super::{Nats, SecretText};
 
-/// A context as `nats context save` writes it (ADR-21). What it has beside these is not for a publisher.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Context {
-    url: String,
-    user: String,
-    password: String,
-    token: String,
-    creds: String,
-    nkey: String,
-    ca: String,
-    cert: String,
-    key: String,
-    inbox_prefix: String,
-}
-
-pub(super) fn connection(nats: &Nats) -> Result<Connection, Vec<Problem>> {
-    let context = match nats.context.as_str() {
-        "" => Context::default(),
-        name => read_context(name).map_err(|message| vec![problem("context", message)])?,
-    };
-    let from_context = |text: &str| given(Path::new(text));
-    let ca = given(&nats.tls.ca).or(from_context(&context.ca));
-    let certificate = given(&nats.tls.cert).or(from_context(&context.cert));
-    let key = given(&nats.tls.key).or(from_context(&context.key));
-    let client = match (certificate, key) {
+pub(super) fn connection(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Connection, Vec<Problem>> {
+    let client = match (given(&nats.tls.cert), given(&nats.tls.key)) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
         _ => {
             return Err(vec![problem("tls", "cert and key belong together: set both or neither")]);
         }
     };
-    let servers = match context.url.as_str() {
-        "" => nats.servers.iter().map(|server| server.expose().to_owned()).collect(),
-        url => vec![url.to_owned()],
-    };
-    let inbox_prefix =
-        [&nats.inbox_prefix, &context.inbox_prefix].into_iter().find(|prefix| !prefix.is_empty());
-    let (own, theirs) = (own_authentication(nats)?, context_authentication(&context));
     let connection = Connection {
-        servers,
-        authentication: own.or(theirs),
-        tls: Tls { ca, client, first: false },
+        servers: nats.servers.iter().map(|server| server.expose().to_owned()).collect(),
+        authentication: authentication(nats, jwt)?,
+        tls: Tls { ca: given(&nats.tls.ca), client, first: nats.tls_first },
         name: nats.name.clone(),
-        inbox_prefix: inbox_prefix.cloned(),
+        inbox_prefix: (!nats.inbox_prefix.is_empty()).then(|| nats.inbox_prefix.clone()),
     };
     let found = connection
         .problems()
@@ -66,7 +34,7 @@ pub(super) fn connection(nats: &Nats) -> Result<Connection, Vec<Problem>> {
     }
 }
 
-fn own_authentication(nats: &Nats) -> Result<Option<Authentication>, Vec<Problem>> {
+fn authentication(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Option<Authentication>, Vec<Problem>> {
     let mut ways = Vec::new();
     if !nats.user.is_empty() {
         let password = secret(&nats.password_file, &nats.password).unwrap_or(Secret::Text(String::new()));
@@ -75,6 +43,9 @@ fn own_authentication(nats: &Nats) -> Result<Option<Authentication>, Vec<Problem
     ways.extend(secret(&nats.token_file, &nats.token).map(Authentication::Token));
     ways.extend(given(&nats.creds_file).map(Authentication::Credentials));
     ways.extend(given(&nats.nkey_file).map(Authentication::NKey));
+    if let Some(UserJwt { jwt, seed }) = jwt {
+        ways.push(Authentication::UserJwt { jwt: jwt.clone(), seed: seed.clone() });
+    }
     match ways.len() {
         0 | 1 => Ok(ways.pop()),
         _ => Err(vec![problem("", format!("{ways:?} are set at once: choose one way to authenticate"))]),
@@ -101,36 +72,6 @@ fn key_of(part: Part, authentication: Option<&Authentication>) -> &'static str {
         (Part::Authentication, Some(Authentication::NKey(_))) => "nkey_file",
         (Part::Authentication, Some(Authentication::UserJwt { .. }) | None) => "context",
     }
-}
-
-fn context_authentication(context: &Context) -> Option<Authentication> {
-    if !context.creds.is_empty() {
-        Some(Authentication::Credentials(PathBuf::from(&context.creds)))
-    } else if !context.nkey.is_empty() {
-        Some(Authentication::NKey(PathBuf::from(&context.nkey)))
-    } else if !context.token.is_empty() {
-        Some(Authentication::Token(Secret::Text(context.token.clone())))
-    } else if !context.user.is_empty() {
-        Some(Authentication::UserPassword(context.user.clone(), Secret::Text(context.password.clone())))
-    } else {
-        None
-    }
-}
-
-fn read_context(name: &str) -> Result<Context, String> {
-    if name.contains(['/', '\\']) || name.starts_with('.') {
-        return Err(format!("{name:?} is a path, not the name of a context"));
-    }
-    let config_home = env::var_os("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config_home = config_home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".config")));
-    let folder =
-        config_home.ok_or("neither XDG_CONFIG_HOME nor HOME says where contexts are")?.join("nats/context");
-    let path = folder.join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
-    // serde's message would repeat what it stumbled on, which may be a password.
-    serde_json::from_str(&text).map_err(|e| {
-        format!("{}: line {}, column {}: not a context of the nats CLI", path.display(), e.line(), e.column())
-    })
 }
 
 fn problem(key: &str, message: impl Into<String>) -> Problem {

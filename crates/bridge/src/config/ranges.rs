@@ -76,6 +76,21 @@ impl Problems {
             self.add("admin.listen", "ingress.listen has the same address: give one another port");
         }
         let jetstream = &config.jetstream;
+        let (domain, prefix) = (jetstream.domain.as_str(), jetstream.api_prefix.as_str());
+        if !domain.is_empty() && !prefix.is_empty() {
+            self.add("jetstream.api_prefix", "says where the API is, as jetstream.domain does: choose one");
+        }
+        let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
+        let is_subject = |text: &str| text.split('.').all(|word| !word.is_empty() && !word.contains(is_bad));
+        if !prefix.is_empty() && !is_subject(prefix) {
+            self.add(
+                "jetstream.api_prefix",
+                "must be words and dots between, such as \"JS.acme\", without wildcards, blanks or a dot at the end",
+            );
+        }
+        if !domain.is_empty() && (!is_subject(domain) || domain.contains('.')) {
+            self.add("jetstream.domain", "must be one word, without dots, wildcards or blanks");
+        }
         if jetstream.max_age.get() > Duration::ZERO && jetstream.duplicate_window > jetstream.max_age {
             self.add("jetstream.duplicate_window", "must not be longer than jetstream.max_age");
         }

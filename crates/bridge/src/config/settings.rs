@@ -8,6 +8,7 @@ use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
 use ci_bridge_publisher::nats::{Connection, Instance, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, SpoolSettings};
 
+use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
 use super::{Config, LogFormat, Provision, Storage, nats};
@@ -38,11 +39,11 @@ pub struct Settings {
 /// What is left of the deadline to write the answer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_millis(250);
 impl Settings {
-    pub(super) fn check(config: &Config) -> Result<Self, Vec<Problem>> {
+    pub(super) fn check(config: &Config, jwt: Option<&UserJwt>) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let rules = problems.rules(config);
         let endpoints = problems.endpoints(config, &rules);
-        let connection = nats::connection(&config.nats).unwrap_or_else(|found| {
+        let connection = nats::connection(&config.nats, jwt).unwrap_or_else(|found| {
             problems.0.extend(found);
             Connection::default()
         });
@@ -108,14 +109,6 @@ fn limits(config: &Config) -> Limits {
     }
 }
 
-/// Where JetStream's API is.
-fn api_prefix(jetstream: &super::Jetstream) -> String {
-    match jetstream.domain.as_str() {
-        "" => "$JS.API".to_owned(),
-        domain => format!("$JS.{domain}.API"),
-    }
-}
-
 /// As far as the configuration says: which process it is, and the address it gets, are known when it runs.
 fn instance(config: &Config) -> Instance {
     Instance {
@@ -145,7 +138,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         max_bytes: limit(jetstream.max_bytes),
         // Full of events: refuse new ones, which the sender repeats, rather than drop what nobody has read.
         discard_new: true,
-        api_prefix: api_prefix(jetstream),
+        api_prefix: api_prefix(config),
     };
     let quarantine = StreamSpec {
         name: jetstream.quarantine.stream.clone(),
@@ -163,4 +156,30 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
     let others: Vec<_> =
         others.map(|name| StreamSpec { name, missing: Missing::Wait, ..events.clone() }).collect();
     [events, quarantine].into_iter().chain(others).collect()
+}
+
+/// Where JetStream's API is asked: its own prefix, that of a domain, or that under which another account's API was
+/// imported.
+fn api_prefix(config: &Config) -> String {
+    let jetstream = &config.jetstream;
+    match (jetstream.api_prefix.as_str(), jetstream.domain.as_str()) {
+        ("", "") => "$JS.API".to_owned(),
+        ("", domain) => format!("$JS.{domain}.API"),
+        (prefix, _) => prefix.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_is_asked_where_the_configuration_says() {
+        let mut config = Config::default();
+        assert_eq!(api_prefix(&config), "$JS.API");
+        config.jetstream.domain = "hub".to_owned();
+        assert_eq!(api_prefix(&config), "$JS.hub.API");
+        config.jetstream = super::super::Jetstream { api_prefix: "JS.acme".to_owned(), ..Default::default() };
+        assert_eq!(api_prefix(&config), "JS.acme");
+    }
 }
