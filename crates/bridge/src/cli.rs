@@ -165,7 +165,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => {
             let overrides = args.overrides();
             let loaded = config::load(args.config.config.as_deref(), &overrides)?;
-            let source = Source { file: args.config.config, overrides, config: loaded.config };
+            let nats_files = loaded.settings.publisher.connection.credential_files();
+            let source = Source { file: args.config.config, overrides, config: loaded.config, nats_files };
             serve::run(loaded.settings, source)
         }
         Command::Check(args) => check::run(&load(&args.config)?, args.connect),

@@ -1,4 +1,5 @@
-//! Reloading: endpoints, rules, subjects and certificates of a changed configuration, all of them or none.
+//! Reloading: endpoints, rules, subjects and certificates of a changed configuration, all of them or none; and the
+//! credentials for NATS.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +28,8 @@ pub(crate) struct Source {
     pub(crate) overrides: Overrides,
     /// As it is in effect.
     pub(crate) config: Config,
+    /// What the connection to NATS reads beside it.
+    pub(crate) nats_files: Vec<PathBuf>,
 }
 
 /// Reads the configuration again when told to (SIGHUP) or when a file of it has changed.
@@ -68,6 +71,8 @@ impl Reloader {
             if told || now != seen {
                 seen = now;
                 self.reload();
+                // Whatever became of the rest: credentials that were replaced are soon worth nothing.
+                self.replaces.publisher.renew_credentials().await;
             }
         }
     }
@@ -118,7 +123,7 @@ impl Reloader {
         let tokens = ingress.endpoints.iter().map(|endpoint| &endpoint.tokens_file);
         let tls = [&ingress.tls.cert, &ingress.tls.key, &ingress.tls.client_ca];
         let named = tokens.chain(tls).filter(|path| !path.as_os_str().is_empty());
-        let files = named.chain(&self.source.file);
+        let files = named.chain(&self.source.nats_files).chain(&self.source.file);
         let version = |path: &PathBuf| {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))
