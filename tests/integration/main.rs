@@ -13,6 +13,7 @@ mod architecture;
 mod cluster;
 mod commands;
 mod configuration;
+mod connection;
 mod delivery;
 mod fixtures;
 mod flood;

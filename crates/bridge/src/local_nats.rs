@@ -166,5 +166,6 @@ fn read_ports(folder: &Path) -> Option<String> {
         .find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
     // It may be half written: then the next look finds it whole.
     let ports: Ports = serde_json::from_slice(&fs::read(file.path()).ok()?).ok()?;
-    Some(ports.nats.first()?.strip_prefix("nats://")?.to_owned())
+    // `tls://` if its configuration says so.
+    Some(ports.nats.first()?.split_once("://")?.1.to_owned())
 }
