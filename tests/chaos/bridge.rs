@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::broker::{Broker, USER};
 use crate::process::{PATIENCE, eventually, free_port, signal};
 
 /// A bridge that can be ended and started again; killed when dropped.
@@ -37,18 +38,21 @@ const LOG_TAIL: usize = 60;
 
 impl Bridge {
     /// Starts towards a server that may not be there, and waits for the ready line.
-    pub(crate) fn start(nats: &str) -> Self {
-        Self::start_on(Disk::Shared, nats)
+    pub(crate) fn start(broker: &Broker) -> Self {
+        Self::start_on(Disk::Shared, broker)
     }
 
-    pub(crate) fn start_on(disk: Disk, nats: &str) -> Self {
+    pub(crate) fn start_on(disk: Disk, broker: &Broker) -> Self {
+        let (nats, password) = (broker.url(), broker.password());
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("disk")).expect("a folder for the spool");
         let [address, admin] =
             [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        fs::write(folder.path().join("password"), password).expect("the password is written");
         let configuration = format!(
             "[ingress]\nlisten = \"{address}\"\nmax_body = \"256KiB\"\ndeadline = \"3s\"\ndrain_timeout = \"10s\"\n\
-             [admin]\nlisten = \"{admin}\"\n[nats]\nservers = [\"{nats}\"]\n[spool]\ndir = \"disk/spool\"\n"
+             [admin]\nlisten = \"{admin}\"\n[nats]\nservers = [\"{nats}\"]\n\
+             user = \"{USER}\"\npassword_file = \"password\"\n[spool]\ndir = \"disk/spool\"\n"
         );
         fs::write(folder.path().join("ci-bridge.toml"), configuration).expect("the configuration is written");
         let child = launch(disk, folder.path(), &[]);
@@ -72,6 +76,11 @@ impl Bridge {
     /// Starts it again where it was. `settings` are environment variables for this life only.
     pub(crate) fn restart(&mut self, settings: &[(&str, &str)]) {
         self.child = launch(self.disk, self.folder.path(), settings);
+    }
+
+    /// Replaces the password that it connects with.
+    pub(crate) fn set_password(&self, password: &str) {
+        fs::write(self.folder.path().join("password"), password).expect("the password is written");
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -5,8 +5,10 @@ use std::time::Instant;
 
 use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::jetstream::{self, Context};
+use async_nats::{Client, ConnectOptions};
 use ci_bridge::local_nats::LocalNats;
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::process::{Frozen, PATIENCE, eventually, free_port, signal};
@@ -15,6 +17,10 @@ use crate::proxy::Proxy;
 pub(crate) struct Broker {
     nats: LocalNats,
     listen: String,
+    /// How often the bridge's password was replaced; the number is the password.
+    password: u64,
+    /// What stood in the stream of events each time that it was deleted.
+    pub(crate) archives: Vec<Vec<Stored>>,
     pub(crate) proxy: Proxy,
     runtime: Runtime,
 }
@@ -28,6 +34,19 @@ pub(crate) struct Stored {
 
 /// A `max_payload` that most callbacks fit in.
 pub(crate) const SMALL_PAYLOAD: &str = "max_payload: 98304";
+/// The user that the bridge connects as.
+pub(crate) const USER: &str = "bridge";
+
+/// What somebody may set up otherwise than before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Account {
+    #[default]
+    Usual,
+    /// It may publish less than the server's `max_payload`, which the server says only when it is too late.
+    SmallPayload,
+    /// One subject that callbacks lead to is forbidden.
+    ForbiddenSubject,
+}
 /// What nats-server writes when SIGTERM has been dealt with.
 const LAST_WORDS: &str = "Server Exiting..";
 
@@ -35,10 +54,11 @@ impl Broker {
     pub(crate) fn start() -> Self {
         // The last `listen` of the file wins.
         let listen = format!("listen: \"127.0.0.1:{}\"", free_port());
-        let nats = LocalNats::start(&listen).expect("cargo xtask provides a nats-server");
+        let configuration = format!("{listen}\n{}", accounts(Account::Usual, 0));
+        let nats = LocalNats::start(&configuration).expect("cargo xtask provides a nats-server");
         let address: SocketAddr = nats.url()["nats://".len()..].parse().expect("an address");
         let runtime = Runtime::new().expect("a runtime");
-        Self { proxy: Proxy::start(address), nats, listen, runtime }
+        Self { proxy: Proxy::start(address), nats, listen, runtime, password: 0, archives: Vec::new() }
     }
 
     /// Where the bridge connects to.
@@ -68,8 +88,57 @@ impl Broker {
 
     /// Starts it again on the same port, with further lines of configuration.
     pub(crate) fn restart(&mut self, configuration: &str) {
-        let configuration = format!("{}\n{configuration}", self.listen);
+        self.restart_as(Account::Usual, configuration);
+    }
+
+    /// Starts it again, with another account for the bridge.
+    pub(crate) fn restart_as(&mut self, account: Account, configuration: &str) {
+        let accounts = accounts(account, self.password);
+        let configuration = format!("{}\n{accounts}\n{configuration}", self.listen);
         self.nats.restart(Some(&configuration)).expect("nats-server starts again");
+    }
+
+    /// Chooses another password for the bridge; the server knows it after its next start.
+    pub(crate) fn choose_password(&mut self) -> String {
+        self.password += 1;
+        self.password()
+    }
+
+    pub(crate) fn password(&self) -> String {
+        password(self.password)
+    }
+
+    /// Changes settings of the stream of events, by the names that nats-server gives them.
+    pub(crate) fn change_stream(&self, settings: &Value) {
+        self.runtime.block_on(async {
+            let client = self.client().await;
+            let info = ask(&client, "$JS.API.STREAM.INFO.CI", &Value::Null).await;
+            let mut config = info["config"].clone();
+            for (name, value) in settings.as_object().expect("settings") {
+                config[name] = value.clone();
+            }
+            let answer = ask(&client, "$JS.API.STREAM.UPDATE.CI", &config).await;
+            assert!(answer["error"].is_null(), "{settings}: {answer}");
+        });
+    }
+
+    /// Deletes the stream of events. It is sealed, so that nothing more comes to it, and its messages are kept.
+    pub(crate) fn archive_and_delete_stream(&mut self) {
+        let mut archive = Vec::new();
+        self.read("CI", |stored| archive.push(stored));
+        self.archives.push(archive);
+        self.runtime.block_on(async {
+            let answer = ask(&self.client().await, "$JS.API.STREAM.DELETE.CI", &Value::Null).await;
+            assert_eq!(answer["success"], true, "{answer}");
+        });
+    }
+
+    /// The sequence of the last message in the stream of events.
+    pub(crate) fn last_sequence(&self) -> u64 {
+        self.runtime.block_on(async {
+            let info = ask(&self.client().await, "$JS.API.STREAM.INFO.CI", &Value::Null).await;
+            info["state"]["last_seq"].as_u64().unwrap_or(0)
+        })
     }
 
     /// Limits the stream to the messages that it holds; `false` lifts the limit.
@@ -111,10 +180,48 @@ impl Broker {
     }
 
     async fn context(&self) -> Context {
-        let url = self.nats.url();
-        let client = eventually_async(async || async_nats::connect(&url).await.ok()).await;
-        jetstream::new(client)
+        jetstream::new(self.client().await)
     }
+
+    async fn client(&self) -> Client {
+        let url = self.nats.url();
+        let connect = async || {
+            let options = ConnectOptions::with_user_and_password(USER.to_owned(), self.password());
+            options.connect(&url).await.ok()
+        };
+        eventually_async(connect).await
+    }
+}
+
+fn password(number: u64) -> String {
+    format!("p{number}")
+}
+
+fn accounts(account: Account, number: u64) -> String {
+    let limits = match account {
+        Account::SmallPayload => "limits: { max_payload: 98304 }",
+        Account::Usual | Account::ForbiddenSubject => "",
+    };
+    let permissions = match account {
+        Account::ForbiddenSubject => "permissions: { publish: { deny: \"ci.task.Snapshot.>\" } }",
+        Account::Usual | Account::SmallPayload => "",
+    };
+    let password = password(number);
+    format!(
+        "accounts {{ CI {{ jetstream: enabled, {limits}\n users: [{{ user: {USER}, password: {password}, {permissions} }}] }} }}"
+    )
+}
+
+/// Asks JetStream's API in its own words, until it is there.
+async fn ask(client: &Client, subject: &str, request: &Value) -> Value {
+    let payload = if request.is_null() { String::new() } else { request.to_string() };
+    let attempt = async || {
+        let answer = client.request(subject.to_owned(), payload.clone().into()).await.ok()?;
+        let answer: Value = serde_json::from_slice(&answer.payload).ok()?;
+        // While streams are being recovered, none is found.
+        (answer["error"]["err_code"] != 10059).then_some(answer)
+    };
+    eventually_async(attempt).await
 }
 
 /// nats-server listens before its streams are recovered.

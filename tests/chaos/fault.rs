@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::broker::SMALL_PAYLOAD;
+use serde_json::json;
+
+use crate::broker::{Account, SMALL_PAYLOAD};
 use crate::process::within;
 use crate::proxy::Mode;
 use crate::random::Random;
@@ -25,6 +27,12 @@ pub(crate) enum Fault {
     SmallPayload,
     FullStream,
     FullSpool,
+    SmallAccountPayload,
+    ForbiddenSubject,
+    RotatedPassword,
+    NarrowedStream,
+    UnacknowledgedStream,
+    SealedAndDeletedStream,
 }
 
 /// The smallest spool that the configuration under test allows: a second of load fills it.
@@ -33,7 +41,7 @@ const TINY_SPOOL: (&str, &str) = ("CI_BRIDGE__SPOOL__MAX_BYTES", "256KiB");
 const FULL_WITHIN: Duration = Duration::from_secs(10);
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::KillNats,
         Self::TerminateNats,
         Self::FreezeNats,
@@ -48,6 +56,12 @@ impl Fault {
         Self::SmallPayload,
         Self::FullStream,
         Self::FullSpool,
+        Self::SmallAccountPayload,
+        Self::ForbiddenSubject,
+        Self::RotatedPassword,
+        Self::NarrowedStream,
+        Self::UnacknowledgedStream,
+        Self::SealedAndDeletedStream,
     ];
 
     pub(crate) fn describe(self) -> &'static str {
@@ -66,6 +80,12 @@ impl Fault {
             Self::SmallPayload => "nats-server back with a smaller max_payload",
             Self::FullStream => "stream full",
             Self::FullSpool => "spool full, nats-server away",
+            Self::SmallAccountPayload => "account with a smaller max_payload, told late",
+            Self::ForbiddenSubject => "one subject forbidden",
+            Self::RotatedPassword => "password replaced",
+            Self::NarrowedStream => "stream without one of its subjects",
+            Self::UnacknowledgedStream => "stream that acknowledges nothing",
+            Self::SealedAndDeletedStream => "stream sealed, then deleted",
         }
     }
 
@@ -130,6 +150,28 @@ impl Fault {
                 stage.broker.fill_stream(false);
             }
             Self::FullSpool => full_spool(stage, random),
+            Self::SmallAccountPayload => other_account(Account::SmallPayload, self, stage, random),
+            Self::ForbiddenSubject => other_account(Account::ForbiddenSubject, self, stage, random),
+            Self::RotatedPassword => rotated_password(stage, random),
+            Self::NarrowedStream => {
+                let others =
+                    ["NoiseReduction", "Transcode", "MediaInfo"].map(|tag| format!("ci.task.{tag}.*"));
+                stage.broker.change_stream(&json!({ "subjects": others }));
+                stage.others_go_on(self.describe());
+                hold(random, 300, 1200);
+                stage.others_go_on(self.describe());
+                stage.broker.change_stream(&json!({ "subjects": ["ci.>"] }));
+            }
+            Self::UnacknowledgedStream => {
+                stage.broker.change_stream(&json!({ "no_ack": true }));
+                hold(random, 500, 2500);
+                stage.broker.change_stream(&json!({ "no_ack": false }));
+            }
+            Self::SealedAndDeletedStream => {
+                stage.broker.change_stream(&json!({ "sealed": true }));
+                hold(random, 500, 1500);
+                stage.broker.archive_and_delete_stream();
+            }
         }
     }
 }
@@ -182,6 +224,34 @@ fn small_payload(stage: &mut Stage, random: &mut Random) {
     hold(random, 500, 1000);
     stage.broker.kill();
     stage.broker.restart("");
+}
+
+/// Callbacks above the limit come all the while, at the head of what was spooled too.
+fn other_account(account: Account, fault: Fault, stage: &mut Stage, random: &mut Random) {
+    stage.broker.kill();
+    hold(random, 100, 500);
+    stage.broker.restart_as(account, "");
+    stage.wait_until_connected();
+    for _ in 0..3 {
+        stage.others_go_on(fault.describe());
+        hold(random, 100, 500);
+    }
+    stage.broker.kill();
+    stage.broker.restart("");
+}
+
+/// Whichever side learns of the new password first.
+fn rotated_password(stage: &mut Stage, random: &mut Random) {
+    let password = stage.broker.choose_password();
+    if random.one_in(2) {
+        stage.bridge.set_password(&password);
+        hold(random, 0, 500);
+        stage.broker.restart("");
+    } else {
+        stage.broker.restart("");
+        hold(random, 200, 1500);
+        stage.bridge.set_password(&password);
+    }
 }
 
 fn full_spool(stage: &mut Stage, random: &mut Random) {

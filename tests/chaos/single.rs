@@ -62,7 +62,7 @@ fn rolling_restarts_under_load_lose_nothing() {
 fn callbacks_outlive_a_kill_while_nats_was_never_there() {
     let mut stage = Stage::set(3);
     stage.broker.kill();
-    stage.bridge = Bridge::start(&stage.broker.url());
+    stage.bridge = Bridge::start(&stage.broker);
     let mut client = stage.client();
     for _ in 0..200 {
         send(&mut client, &stage.ledger, &stage.ledger.draw());
@@ -104,7 +104,7 @@ fn a_full_disk_is_said_and_survived() {
     }
     let mut stage = Stage::set(5);
     stage.broker.kill();
-    stage.bridge = Bridge::start_on(Disk::Small, &stage.broker.url());
+    stage.bridge = Bridge::start_on(Disk::Small, &stage.broker);
     let mut client = stage.client();
     let mut until = |answer: &str| {
         let before = stage.ledger.answers(answer);

@@ -9,7 +9,7 @@ use crate::broker::{Broker, Stored};
 use crate::callback::Callback;
 use crate::http::{Client, Exchange};
 use crate::ledger::Ledger;
-use crate::process::eventually;
+use crate::process::{eventually, within};
 
 pub(crate) struct Stage {
     pub(crate) broker: Broker,
@@ -29,13 +29,16 @@ pub(crate) struct Accounts {
     pub(crate) altered: u64,
 }
 
+/// The longest that one message may hold up the subjects of others: `nats.ack_timeout` and a second.
+const HELD_UP: Duration = Duration::from_secs(2);
+
 /// The bridge at rest, its allocator's keepings included.
 const MAX_MEMORY_KIB: u64 = 64 * 1024;
 
 impl Stage {
     pub(crate) fn set(seed: u64) -> Self {
         let broker = Broker::start();
-        let bridge = Bridge::start(&broker.url());
+        let bridge = Bridge::start(&broker);
         let stage =
             Self { broker, bridge, ledger: Arc::new(Ledger::new(seed)), slowest_return: Duration::ZERO };
         eventually("ready", || stage.bridge.is_ready().then_some(()));
@@ -101,23 +104,20 @@ impl Stage {
     }
 
     /// Holds every stored message against what its callback must come to, byte by byte.
-    fn audit(&self) -> Accounts {
+    fn audit(&mut self) -> Accounts {
         let mut accounts = Accounts::default();
         let mut copies: HashMap<String, u32> = HashMap::new();
-        for stream in ["CI", "CI_QUARANTINE"] {
-            self.broker.read(stream, |stored| {
-                accounts.stored += 1;
-                match key(self.ledger.seed, &stored) {
-                    Some(key) => *copies.entry(key).or_default() += 1,
-                    None => {
-                        accounts.altered += 1;
-                        let text = format!("nobody sent {} {} to {stream}", stored.id, stored.subject);
-                        self.ledger.book().violation(text);
-                    }
-                }
-            });
+        for archive in std::mem::take(&mut self.broker.archives) {
+            // A stream that was made again knows no ids of the one before: each is an account of its own.
+            let mut of_archive = HashMap::new();
+            archive.iter().for_each(|stored| self.book_stored(stored, &mut accounts, &mut of_archive));
+            accounts.twice += of_archive.values().filter(|count| **count > 1).count() as u64;
+            copies.extend(of_archive.into_keys().map(|key| (key, 0)));
         }
-        accounts.twice = copies.values().filter(|count| **count > 1).count() as u64;
+        for stream in ["CI", "CI_QUARANTINE"] {
+            self.broker.read(stream, |stored| self.book_stored(&stored, &mut accounts, &mut copies));
+        }
+        accounts.twice += copies.values().filter(|count| **count > 1).count() as u64;
         let promised = std::mem::take(&mut self.ledger.book().promised);
         let promised = (0..).zip(promised).filter_map(|(number, promised)| promised.then_some(number));
         for key in promised.flat_map(|number| keys(&Callback::of(self.ledger.seed, number))) {
@@ -128,6 +128,33 @@ impl Stage {
             }
         }
         accounts
+    }
+}
+
+impl Stage {
+    fn book_stored(&self, stored: &Stored, accounts: &mut Accounts, copies: &mut HashMap<String, u32>) {
+        accounts.stored += 1;
+        match key(self.ledger.seed, stored) {
+            Some(key) => *copies.entry(key).or_default() += 1,
+            None => {
+                accounts.altered += 1;
+                let text = format!("nobody sent {} {}", stored.id, stored.subject);
+                self.ledger.book().violation(text);
+            }
+        }
+    }
+
+    /// Ready or not: the bridge has found the server again.
+    pub(crate) fn wait_until_connected(&self) {
+        eventually("connected", || (self.bridge.metric("ci_bridge_nats_connected") == 1).then_some(()));
+    }
+
+    /// Whatever one subject or message suffers, others are stored meanwhile.
+    pub(crate) fn others_go_on(&self, what: &str) {
+        let before = self.broker.last_sequence();
+        if within(HELD_UP, || (self.broker.last_sequence() > before).then_some(())).is_none() {
+            self.ledger.book().violation(format!("{what}: nothing else was stored within {HELD_UP:?}"));
+        }
     }
 }
 

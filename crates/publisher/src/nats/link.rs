@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -35,6 +35,8 @@ pub(crate) struct Link {
     wire: Arc<Wire>,
     header_maps: HeaderMaps,
     settings: LinkSettings,
+    /// What the user's JWT says of `max_payload`, in bytes; read with each connection.
+    user_limit: UserLimit,
     /// Whether the present server can be sent `Nats-Expected-Stream`.
     names_stream: AtomicBool,
 }
@@ -72,6 +74,27 @@ pub(crate) enum LinkEvent {
     PayloadExceeded(usize),
     /// The server is about to go: move to another.
     LameDuck,
+}
+
+/// The limit that the user's own JWT names, known before any message proves it.
+struct UserLimit {
+    connection: Connection,
+    read_for: AtomicU64,
+    bytes: AtomicUsize,
+}
+
+impl UserLimit {
+    fn new(connection: Connection) -> Self {
+        let bytes = connection.payload_limit().unwrap_or(usize::MAX);
+        Self { connection, read_for: AtomicU64::new(0), bytes: AtomicUsize::new(bytes) }
+    }
+
+    /// Reads the file again after a connection was made: it may hold another JWT.
+    fn refresh(&self, connection: u64) {
+        if self.read_for.swap(connection, Ordering::Relaxed) != connection {
+            self.bytes.store(self.connection.payload_limit().unwrap_or(usize::MAX), Ordering::Relaxed);
+        }
+    }
 }
 
 /// What the connection carries.
@@ -118,6 +141,7 @@ impl Link {
             wire,
             header_maps: HeaderMaps::default(),
             settings,
+            user_limit: UserLimit::new(connection.clone()),
         };
         Ok((link, background))
     }
@@ -138,6 +162,7 @@ impl Link {
     /// Takes in what the present server says of itself. async-nats tells of it a moment after the connection.
     pub(crate) fn refresh(&self) {
         self.wire.payload_limit.refresh();
+        self.user_limit.refresh(self.connection());
         if self.settings.expect_stream == ExpectStream::Auto && self.is_connected() {
             let names_stream = version::may_name_stream(&self.client.server_info().version);
             self.names_stream.store(names_stream, Ordering::Relaxed);
@@ -170,7 +195,8 @@ impl Link {
     /// The largest message that is taken, as far as is known, in bytes with its headers: the limit of the last
     /// connection, or NATS's default before the first, or what has been learned since.
     pub(crate) fn max_payload(&self) -> usize {
-        self.client.max_payload().min(self.wire.payload_limit.learned())
+        let learned = self.wire.payload_limit.learned().min(self.user_limit.bytes.load(Ordering::Relaxed));
+        self.client.max_payload().min(learned)
     }
 
     /// Whether a message is larger than is taken, as far as is known.
