@@ -43,19 +43,19 @@ fn file(text: &str) -> (TempDir, PathBuf) {
 
 #[test]
 fn a_password_that_is_replaced_on_both_sides_is_taken_without_a_restart() {
-    let mut nats = LocalNats::start(&user("old")).unwrap();
-    let (_folder, path) = file("old\n");
+    let mut nats = LocalNats::start(&user("0ld-secret")).unwrap();
+    let (_folder, path) = file("0ld-secret\n");
     let bridge =
         Bridge::start_towards(&nats.url(), &format!("[nats]\nuser = \"b\"\npassword_file = {path:?}\n"));
     bridge.wait_until_ready();
-    nats.restart(Some(&user("new"))).unwrap();
+    nats.restart(Some(&user("n3w-secret"))).unwrap();
     reason(&bridge, &format!("authorization violation: NATS refuses the password in {}", path.display()));
     fs::write(&path, "").unwrap();
     reason(&bridge, "secret is empty: write the secret on its first line");
-    fs::write(&path, "new\n").unwrap();
+    fs::write(&path, "n3w-secret\n").unwrap();
     bridge.wait_until_ready();
     let (_, log) = bridge.terminate();
-    assert!(!log.contains("\"old\"") && !log.contains("\"new\""), "{log}");
+    assert!(!log.contains("0ld-secret") && !log.contains("n3w-secret"), "{log}");
 }
 
 #[test]

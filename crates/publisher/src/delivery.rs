@@ -46,7 +46,7 @@ impl Shared {
                 // Whoever finds out that it is back is the monitor or the drain.
                 true => Err(self.link.too_large(message).unwrap_or(Failure::Away)),
                 false => {
-                    // The reason is told in time: an answer that came later would reach nobody.
+                    // In time for the sender to be told.
                     let within = self.ack_timeout.min(deadline.saturating_duration_since(Instant::now()));
                     self.attempt(message, attempt, within).await.map_err(|missed| missed.failure)
                 }
@@ -58,7 +58,9 @@ impl Shared {
             debug!(subject = %message.subject, id = %message.id, %failure, "publish failed");
             let again =
                 self.spool.is_none() && !failure.is_permanent() && self.health.away_for() < self.retry_for;
-            if !again || Instant::now() + RETRY_INTERVAL >= deadline {
+            // An attempt that is cut short would end without an answer, and hide the reason of this one.
+            let shortest = RETRY_INTERVAL + self.ack_timeout / 2;
+            if !again || Instant::now() + shortest >= deadline {
                 return Err(failure);
             }
             sleep(RETRY_INTERVAL).await;

@@ -68,7 +68,9 @@ impl Notice {
             Event::Connected => Some(Self::Connected),
             Event::ServerError(error) => Self::of_server(error),
             // The kind of error at connecting comes in words only.
-            Event::ClientError(ClientError::Other(why)) if REFUSED.contains(&why.as_str()) => {
+            Event::ClientError(ClientError::Other(why))
+                if REFUSED.iter().any(|refused| why.starts_with(refused)) =>
+            {
                 Some(Self::refused(why))
             }
             Event::ClientError(error) => Some(Self::Away(error.to_string())),
@@ -95,7 +97,7 @@ impl Notice {
     }
 }
 
-/// As async-nats spells `ConnectErrorKind::AuthorizationViolation` and `ConnectErrorKind::Authentication`.
+/// How the reasons of refused credentials begin: as async-nats spells `ConnectErrorKind::AuthorizationViolation` and `ConnectErrorKind::Authentication`.
 const REFUSED: [&str; 2] = ["authorization violation", "failed signing nonce"];
 
 #[cfg(test)]
