@@ -82,3 +82,41 @@ fn leader_of(servers: &[LocalNats]) -> usize {
         SERVERS.iter().position(|server| *server == name)
     })
 }
+
+/// The server that the bridge speaks with freezes: its connection stays, and nothing is answered any more.
+#[test]
+fn a_frozen_server_is_left_for_one_that_the_cluster_has_announced() {
+    let servers = cluster();
+    let bridge = Bridge::start_towards(&servers[0].url(), "[jetstream]\nreplicas = 3\n");
+    bridge.wait_until_ready();
+    assert_eq!(bridge.post(task("j1")).json()["outcome"], "published");
+    signal("STOP", servers[0].id());
+    let frozen = std::time::Instant::now();
+    let connections = || bridge.metric("ci_bridge_nats_connections_total");
+    assert_eq!(bridge.post(task("j2")).json()["outcome"], "spooled");
+    eventually("connected to another", || (connections() >= 2.0).then_some(()));
+    // Three pings without an answer would take 15 s and more.
+    assert!(frozen.elapsed() < std::time::Duration::from_secs(12), "{:?}", frozen.elapsed());
+    bridge.wait_until_ready();
+    eventually("drained", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    assert_eq!(bridge.post(task("j3")).json()["outcome"], "published");
+    signal("CONT", servers[0].id());
+}
+
+/// Without the addresses of others in its INFO, the bridge knows those of its configuration.
+#[test]
+fn a_server_in_lame_duck_mode_is_left_also_when_it_announces_nobody() {
+    let (first, mut second) = (LocalNats::start("").unwrap(), LocalNats::start("").unwrap());
+    second.kill().unwrap();
+    let bridge = Bridge::start_towards(&format!("{},{}", first.url(), second.url()), "");
+    bridge.wait_until_ready();
+    second.restart(None).unwrap();
+    signal("USR2", first.id());
+    // By itself it would close the connection after 10 s.
+    let told = std::time::Instant::now();
+    eventually("moved", || (bridge.metric("ci_bridge_nats_connections_total") >= 2.0).then_some(()));
+    assert!(told.elapsed() < std::time::Duration::from_secs(8), "{:?}", told.elapsed());
+    bridge.wait_until_ready();
+    assert_eq!(bridge.post(task("j1")).json()["outcome"], "published");
+    assert_eq!(Streams::of(&second).subjects("CI"), ["ci.task.NoiseReduction.success"]);
+}

@@ -162,7 +162,7 @@ impl Shared {
             Delivery::Core => {
                 let handed_over = async {
                     self.link.publish_core(message).await?;
-                    self.link.round_trip().await
+                    self.link.round_trip(message.subject.as_str()).await
                 };
                 timeout(within, handed_over).await.unwrap_or(Err(Failure::Unanswered))?;
                 Ok(Receipt::Sent)

@@ -95,7 +95,7 @@ impl Monitor {
             Watched::Nothing => Some(Check::passed("streams", "not looked at (provision = \"none\")")),
             Watched::RoundTrip => {
                 let started = Instant::now();
-                match timeout(QUESTION_TIMEOUT, self.link.round_trip()).await {
+                match timeout(QUESTION_TIMEOUT, self.link.round_trip("")).await {
                     Ok(Ok(())) => self.health.heard(),
                     _ => self.health.unanswered(started),
                 }
