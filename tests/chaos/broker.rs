@@ -9,6 +9,7 @@ use async_nats::{Client, ConnectOptions};
 use ci_bridge::local_nats::LocalNats;
 use futures_util::StreamExt;
 use serde_json::Value;
+use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
 
 use crate::process::{Frozen, PATIENCE, eventually, free_port, signal};
@@ -169,12 +170,16 @@ impl Broker {
                 let next = tokio::time::timeout(PATIENCE, messages.next()).await;
                 let message = next.expect("in time").expect("more").expect("a message");
                 let headers = message.headers.as_ref();
-                let id = headers.and_then(|headers| headers.get("Nats-Msg-Id"));
-                each(Stored {
-                    subject: message.subject.to_string(),
-                    id: id.map(|id| id.as_str().to_owned()).unwrap_or_default(),
-                    body: message.payload.to_vec(),
-                });
+                let header = |name| {
+                    let value = headers.and_then(|headers| headers.get(name));
+                    value.map(|value| value.as_str().to_owned())
+                };
+                let body = match header("Ci-Object") {
+                    Some(object) => whole(&context, &object).await,
+                    None => message.payload.to_vec(),
+                };
+                let id = header("Nats-Msg-Id").unwrap_or_default();
+                each(Stored { subject: message.subject.to_string(), id, body });
             }
         });
     }
@@ -191,6 +196,16 @@ impl Broker {
         };
         eventually_async(connect).await
     }
+}
+
+/// What a small message stands for, read by the client's own object store, which compares its digest.
+async fn whole(context: &Context, object: &str) -> Vec<u8> {
+    let (bucket, name) = object.split_once('/').expect("Ci-Object is <bucket>/<name>");
+    let store = context.get_object_store(bucket).await.expect("the bucket exists");
+    let mut object = store.get(name).await.expect("the object exists");
+    let mut body = Vec::new();
+    object.read_to_end(&mut body).await.expect("the object is whole");
+    body
 }
 
 fn password(number: u64) -> String {

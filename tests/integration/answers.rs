@@ -84,7 +84,7 @@ fn a_refusal_of_the_stream_is_never_200_and_never_moves_the_message_to_quarantin
 fn a_message_too_large_for_the_stream_is_413() {
     const KEPT: &str = r#"{"stream":"CI_QUARANTINE","seq":1}"#;
     let stub = Stub::start(&[TOO_LARGE, KEPT]);
-    let bridge = Bridge::start_towards(&stub.url(), "");
+    let bridge = Bridge::start_towards(&stub.url(), "[messages]\noversize = \"refuse\"\n");
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task("j1")).status, 413);
     let published = stub.published();

@@ -20,6 +20,7 @@ mod flood;
 mod framing;
 mod http;
 mod http2;
+mod large;
 mod limits;
 mod logs;
 mod operations;

@@ -159,7 +159,7 @@ fn what_jetstream_refuses_for_good_goes_to_quarantine_and_not_round_and_round() 
     streams.create(small);
     drop(streams);
     nats.kill().unwrap();
-    let bridge = Bridge::start_towards(&nats.url(), "");
+    let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
     let large =
         task("large").replace("</JobsDetail>", &format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000)));
     assert_eq!(bridge.post(large).json()["outcome"], "spooled");
@@ -178,7 +178,7 @@ fn what_jetstream_refuses_for_good_goes_to_quarantine_and_not_round_and_round() 
 #[test]
 fn a_message_over_the_servers_limit_is_413_and_its_neighbours_go_on() {
     let nats = LocalNats::start("max_payload: 20000").unwrap();
-    let bridge = Bridge::start(&nats, "");
+    let bridge = Bridge::start(&nats, "[messages]\noversize = \"refuse\"\n");
     let large =
         task("large").replace("</JobsDetail>", &format!("<Note>{}</Note></JobsDetail>", "x".repeat(30000)));
     std::thread::scope(|scope| {
@@ -312,7 +312,10 @@ fn the_stream_of_a_rule_must_be_there() {
 #[test]
 fn a_message_that_nats_will_never_take_is_not_promised_while_it_is_away() {
     let nats = stopped_nats();
-    let bridge = Bridge::start_towards(&nats.url(), "[ingress]\nmax_body = \"2MiB\"\n");
+    let bridge = Bridge::start_towards(
+        &nats.url(),
+        "[ingress]\nmax_body = \"2MiB\"\n[messages]\noversize = \"refuse\"\n",
+    );
     let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(1_100_000));
     let answer = bridge.post(task("large").replace("</JobsDetail>", &note));
     assert_eq!(answer.status, 413, "{answer:?}");

@@ -268,7 +268,7 @@ fn a_limit_that_the_server_tells_late_costs_one_connection_and_stops_nobody() {
     let Some(mut nats) = started_with(limits) else { return };
     let url = nats.url().replace("nats://", "nats://a:p@");
     nats.kill().unwrap();
-    let bridge = Bridge::start_towards(&url, "");
+    let bridge = Bridge::start_towards(&url, "[messages]\noversize = \"refuse\"\n");
     let large =
         task("large").replace("</JobsDetail>", &format!("<Note>{}</Note></JobsDetail>", "x".repeat(6000)));
     // Nothing is known of the limit while NATS is away.

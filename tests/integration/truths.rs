@@ -230,7 +230,7 @@ fn what_jetstream_refused_is_published_again_as_it_was() {
     streams.create(stream(1000));
     drop(streams);
     nats.kill().unwrap();
-    let bridge = Bridge::start_towards(&nats.url(), "");
+    let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000));
     let large = task("large").replace("</JobsDetail>", &note).replace("in/", "资料 \"1\"/");

@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link, Scope, Stored};
+use crate::nats::{Failure, Link, ObjectStore, Scope, Stored};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spool::Spool;
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spool: Option<Spool>,
+    /// Where messages go that are larger than NATS takes; `None` refuses them.
+    pub(crate) large: Option<ObjectStore>,
     pub(crate) quarantine: RwLock<Arc<Router>>,
 }
 
@@ -32,6 +34,11 @@ pub(crate) struct Missed {
     pub(crate) failure: Failure,
     pub(crate) scope: Scope,
 }
+
+/// How long an object of the spool may take to be stored.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What a message that refers to an object takes at most, in bytes: subscribers of small messages expect no more.
+const MAX_REFERENCE: usize = 256 * 1024;
 
 /// A short wait before the next attempt: an election takes seconds, a leader's answer milliseconds.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -44,7 +51,7 @@ impl Shared {
         loop {
             let result = match self.is_away() {
                 // Whoever finds out that it is back is the monitor or the drain.
-                true => Err(self.link.too_large(message).unwrap_or(Failure::Away)),
+                true => Err(self.refused_for_size(message).unwrap_or(Failure::Away)),
                 false => {
                     // In time for the sender to be told.
                     let within = self.ack_timeout.min(deadline.saturating_duration_since(Instant::now()));
@@ -107,8 +114,23 @@ impl Shared {
         self.link.is_connected()
     }
 
-    /// Publishes one message once. Says what it saw to the record of NATS's health.
+    /// Publishes one message once; one that is larger than is taken goes to the object store, and a small one says
+    /// where. Says what it saw to the record of NATS's health.
     pub(crate) async fn attempt(
+        &self,
+        message: &Message,
+        attempt: Attempt,
+        within: Duration,
+    ) -> Result<Receipt, Missed> {
+        match (self.attempt_whole(message, attempt, within).await, &self.large) {
+            (Err(Missed { failure: Failure::TooLarge(_), .. }), Some(store)) if message.is_event() => {
+                self.attempt_as_object(store, message, attempt, within).await
+            }
+            (result, _) => result,
+        }
+    }
+
+    async fn attempt_whole(
         &self,
         message: &Message,
         attempt: Attempt,
@@ -129,6 +151,43 @@ impl Shared {
                 let scope = self.health.failed(message, started, &failure);
                 Err(Missed { failure, scope })
             }
+        }
+    }
+
+    /// The object first: what the small message names must be there.
+    async fn attempt_as_object(
+        &self,
+        store: &ObjectStore,
+        message: &Message,
+        attempt: Attempt,
+        within: Duration,
+    ) -> Result<Receipt, Missed> {
+        // A callback waits no longer than it would for an acknowledgement; what the spool holds may take its time.
+        let time = if attempt == Attempt::Usual { within } else { within.max(LARGE_TIMEOUT) };
+        let name = message.id.as_str();
+        let stored = store.put(&self.link, name, &message.payload, Instant::now() + time).await;
+        stored.map_err(|failure| {
+            // The store's trouble is not that of the message's stream, and no other message waits for it.
+            let scope =
+                if failure.scope() == Some(Scope::Connection) { Scope::Connection } else { Scope::Message };
+            let failure = match failure {
+                Failure::Away | Failure::Disconnected => failure,
+                other => Failure::Busy(format!("the object store for large messages: {other}")),
+            };
+            Missed { failure, scope }
+        })?;
+        self.metrics.objects.inc();
+        let limit =
+            self.health.stream_limit(&message.stream).unwrap_or(usize::MAX).min(self.link.likely_payload());
+        let reference = message.refer_to(&store.location(name), limit.min(MAX_REFERENCE));
+        self.attempt_whole(&reference, attempt, within).await
+    }
+
+    /// Why a message is larger than is taken, where that is the end of it.
+    fn refused_for_size(&self, message: &Message) -> Option<Failure> {
+        match self.large.is_some() && message.is_event() {
+            true => None,
+            false => self.link.too_large(message),
         }
     }
 

@@ -237,8 +237,12 @@ impl Drain {
                     "the stream takes no messages: those for it wait in the spool"),
                 Scope::Subject => warn!(subject = %message.subject, stream = %message.stream, %failure,
                     "the subject is refused: its messages wait in the spool"),
-                Scope::Message => error!(id = %message.id, subject = %message.subject, %failure,
-                    "neither its stream nor quarantine takes it: it waits in the spool"),
+                Scope::Message if failure.is_permanent() => {
+                    error!(id = %message.id, subject = %message.subject, %failure,
+                        "neither its stream nor quarantine takes it: it waits in the spool");
+                }
+                Scope::Message => warn!(id = %message.id, subject = %message.subject, %failure,
+                    "the message is not taken: it waits in the spool, and holds up no other"),
                 Scope::Connection => {}
             }
         }

@@ -177,6 +177,11 @@ impl Health {
         }
     }
 
+    /// The largest message that a stream takes, where it has a limit of its own, in bytes with headers.
+    pub(crate) fn stream_limit(&self, stream: &Arc<str>) -> Option<usize> {
+        self.known().stream(stream).state.as_ref().and_then(StreamState::max_message_bytes)
+    }
+
     /// The server has said something.
     pub(crate) fn heard(&self) {
         self.known().heard(Instant::now());

@@ -12,6 +12,7 @@
 mod cloudevents;
 mod delivery;
 mod drain;
+mod excerpt;
 mod glob;
 mod health;
 mod hold;
@@ -34,7 +35,7 @@ pub use glob::Glob;
 pub use id::MessageId;
 pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
-pub use publisher::{Config, Delivery, Publisher, Receipt, Tasks, Unavailable};
+pub use publisher::{Config, Delivery, Large, Publisher, Receipt, Tasks, Unavailable};
 pub use readiness::{Check, Readiness};
 pub use route::{Destinations, Dropped, Origin, Quarantined, REFUSED, Routed, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};

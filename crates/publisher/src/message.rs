@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
+use crate::excerpt::excerpt;
 use crate::id::MessageId;
 use crate::subject::Subject;
 
@@ -61,9 +62,27 @@ pub enum HeaderName {
     CiEndpoint,
     CiSubject,
     CiStream,
+    CiObject,
+    CiObjectBytes,
 }
 
 impl Message {
+    /// A small message in the place of this one, which is in an object store.
+    pub(crate) fn refer_to(&self, location: &str, limit: usize) -> Self {
+        let mut reference = self.clone();
+        reference.headers.push(HeaderName::CiObject, location.to_owned());
+        reference.headers.push(HeaderName::CiObjectBytes, self.payload.len().to_string());
+        reference.payload = Bytes::new();
+        let room = limit.saturating_sub(reference.encoded_bytes());
+        reference.payload = excerpt(&self.payload, room).into();
+        reference
+    }
+
+    /// Of an event, and not of a body that gives none.
+    pub(crate) fn is_event(&self) -> bool {
+        self.kind != MessageKind::Quarantine
+    }
+
     /// Its size on the wire, headers included, as NATS's limits count it: `name: value` and a line's end each, and a
     /// first and a last line.
     #[must_use]
@@ -81,7 +100,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -95,6 +114,8 @@ impl HeaderName {
         Self::CiEndpoint,
         Self::CiSubject,
         Self::CiStream,
+        Self::CiObject,
+        Self::CiObjectBytes,
     ];
 
     /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
@@ -117,6 +138,8 @@ impl HeaderName {
             Self::CiEndpoint => "Ci-Endpoint",
             Self::CiSubject => "Ci-Subject",
             Self::CiStream => "Ci-Stream",
+            Self::CiObject => "Ci-Object",
+            Self::CiObjectBytes => "Ci-Object-Bytes",
         }
     }
 }

@@ -73,6 +73,7 @@ pub(crate) struct Metrics {
     pub(crate) drained: Counter,
     pub(crate) duplicate_window_shortfall: Gauge,
     pub(crate) refused_subjects: Gauge,
+    pub(crate) objects: Counter,
     ready: Family<CheckLabel, Gauge>,
     findings: Family<FindingLabels, Gauge>,
     stream_changes: Family<ChangeLabels, Counter>,
@@ -95,6 +96,7 @@ impl Metrics {
             drained: Counter::default(),
             duplicate_window_shortfall: Gauge::default(),
             refused_subjects: Gauge::default(),
+            objects: Counter::default(),
             ready: Family::default(),
             findings: Family::default(),
             stream_changes: Family::default(),
@@ -127,6 +129,11 @@ impl Metrics {
             "refused_subjects",
             "Subjects that NATS refuses at the moment; what is for them waits",
             metrics.refused_subjects.clone(),
+        );
+        registry.register(
+            "large_messages",
+            "Messages larger than NATS takes that were stored in the object store",
+            metrics.objects.clone(),
         );
         registry.register("ready", "1 while the check of /readyz holds", metrics.ready.clone());
         registry.register(

@@ -18,7 +18,8 @@ use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::{Monitor, Watched};
 use crate::nats::{
-    self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, StreamSpec,
+    self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
+    StreamSpec,
 };
 use crate::readiness::Readiness;
 use crate::route::{Dropped, Router};
@@ -38,6 +39,8 @@ pub struct Config {
     pub connection: Connection,
     /// The streams that must be there. Not looked at in core delivery.
     pub streams: Vec<StreamSpec>,
+    /// Where messages go that are larger than NATS takes; `None` refuses them. Not used in core delivery.
+    pub large: Option<Large>,
     /// Whether the streams are looked at, and created when missing. An account that imports a stream may publish to it
     /// without the right to look.
     pub look_at_streams: bool,
@@ -53,6 +56,15 @@ pub struct Config {
     pub quarantine: Router,
     /// What `nats micro ls` finds; `None` when it finds nothing.
     pub micro: Option<Instance>,
+}
+
+/// An object store for messages that are larger than NATS takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Large {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The bucket's stream, `OBJ_<bucket>`: made when it is first needed.
+    pub stream: StreamSpec,
 }
 
 /// What an answer of 200 promises.
@@ -158,9 +170,12 @@ impl Publisher {
         if let Some(instance) = config.micro {
             running.spawn(nats::register_service(link.client().clone(), instance));
         }
-        let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+        let Config { delivery, ack_timeout, retry_for, quarantine, large, .. } = config;
+        let large = large.filter(|_| delivery == Delivery::Jetstream);
+        let large = large.map(|Large { bucket, stream }| ObjectStore::new(bucket, stream));
         let quarantine = RwLock::new(Arc::new(quarantine));
-        let shared = Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, quarantine };
+        let shared =
+            Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, large, quarantine };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
             running.spawn(drain::run(Arc::clone(&shared), spool));

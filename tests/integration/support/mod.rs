@@ -13,7 +13,7 @@ pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use certificates::Authority;
 pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
-pub(crate) use streams::Streams;
+pub(crate) use streams::{Stored, Streams};
 pub(crate) use stub::Stub;
 
 /// Long enough for a busy machine; what takes this long has failed.

@@ -86,6 +86,18 @@ impl Streams {
         Some(stream.cached_info().config.clone())
     }
 
+    /// An object, read whole by the client's own object store, which compares its digest.
+    pub(crate) fn object(&self, bucket: &str, name: &str) -> Vec<u8> {
+        use tokio::io::AsyncReadExt;
+        self.runtime.block_on(async {
+            let store = self.context.get_object_store(bucket).await.expect("the bucket exists");
+            let mut object = store.get(name).await.expect("the object exists");
+            let mut content = Vec::new();
+            object.read_to_end(&mut content).await.expect("the object is whole");
+            content
+        })
+    }
+
     /// Asks JetStream's API in its own words.
     pub(crate) fn ask(&self, subject: &str, request: &Value) -> Value {
         let (subject, request) = (subject.to_owned(), request.to_string());

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
-    Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, Log, LogFormat, Nats, NatsTls,
-    Provision, QuarantineStream, SecretText, Spool, Storage, Subjects,
+    Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, LargeStore, Log, LogFormat, Nats,
+    NatsTls, Provision, QuarantineStream, SecretText, Spool, Storage, Subjects,
 };
 
 impl Default for Ingress {
@@ -98,6 +98,7 @@ impl Default for Jetstream {
             api_prefix: String::new(),
             expect_stream: ExpectStream::Auto,
             quarantine: QuarantineStream::default(),
+            large: LargeStore::default(),
         }
     }
 }
@@ -108,6 +109,16 @@ impl Default for QuarantineStream {
             stream: "CI_QUARANTINE".to_owned(),
             subjects: vec!["ci-quarantine.>".to_owned()],
             max_bytes: ByteSize::mib(256),
+            max_age: Duration::seconds(7 * 24 * 60 * 60),
+        }
+    }
+}
+
+impl Default for LargeStore {
+    fn default() -> Self {
+        Self {
+            bucket: "CI_LARGE".to_owned(),
+            max_bytes: ByteSize::mib(4 * 1024),
             max_age: Duration::seconds(7 * 24 * 60 * 60),
         }
     }

@@ -59,7 +59,7 @@ impl Config {
     #[must_use]
     pub fn fixed_at_start(&self) -> Self {
         let mut fixed = Self { rules: Vec::new(), subjects: Subjects::default(), ..self.clone() };
-        fixed.messages = Messages::default();
+        fixed.messages.format = Format::default();
         fixed.ingress.endpoints = Vec::new();
         fixed.ingress.tls = IngressTls::default();
         fixed
@@ -188,6 +188,7 @@ pub struct Jetstream {
     pub api_prefix: String,
     pub expect_stream: ExpectStream,
     pub quarantine: QuarantineStream,
+    pub large: LargeStore,
 }
 
 /// `[jetstream.quarantine]`
@@ -197,6 +198,16 @@ pub struct Jetstream {
 pub struct QuarantineStream {
     pub stream: String,
     pub subjects: Vec<String>,
+    pub max_bytes: ByteSize,
+    pub max_age: Duration,
+}
+
+/// `[jetstream.large]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
+pub struct LargeStore {
+    pub bucket: String,
     pub max_bytes: ByteSize,
     pub max_age: Duration,
 }
@@ -242,6 +253,18 @@ pub struct Subjects {
 #[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct Messages {
     pub format: Format,
+    pub oversize: Oversize,
+}
+
+/// What becomes of a message that is larger than NATS takes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Oversize {
+    /// It goes whole into the object store, and a small message says where.
+    #[default]
+    Object,
+    /// 413, and its beginning in quarantine.
+    Refuse,
 }
 
 /// `[[rules]]`

@@ -97,6 +97,7 @@ impl Problems {
         for (key, name) in [
             ("jetstream.stream", &jetstream.stream),
             ("jetstream.quarantine.stream", &jetstream.quarantine.stream),
+            ("jetstream.large.bucket", &jetstream.large.bucket),
         ] {
             if name.is_empty() || name.contains(['.', '*', '>', ' ', '\t', '/', '\\']) {
                 self.add(key, "name it otherwise: a stream's name is not empty and holds no '.', '*', '>', '/', '\\' or blank");

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
 use ci_bridge_publisher::nats::{Connection, Instance, Missing, StreamSpec};
-use ci_bridge_publisher::{self as publisher, SpoolSettings};
+use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 
 use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
-use super::{Config, LogFormat, Provision, Storage, nats};
+use super::{Config, LogFormat, Oversize, Provision, Storage, nats};
 
 /// A configuration that makes sense.
 #[derive(Debug, Clone)]
@@ -67,6 +67,7 @@ impl Settings {
                 retry_for: config.ingress.deadline.get().saturating_sub(ANSWER_TIME),
                 connection,
                 streams: streams(config),
+                large: large(config),
                 look_at_streams: config.jetstream.provision != Provision::None,
                 domain: (!config.jetstream.domain.is_empty()).then(|| config.jetstream.domain.clone()),
                 expect_stream: config.jetstream.expect_stream,
@@ -138,6 +139,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         max_bytes: limit(jetstream.max_bytes),
         // Full of events: refuse new ones, which the sender repeats, rather than drop what nobody has read.
         discard_new: true,
+        object_store: false,
         api_prefix: api_prefix(config),
     };
     let quarantine = StreamSpec {
@@ -156,6 +158,31 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
     let others: Vec<_> =
         others.map(|name| StreamSpec { name, missing: Missing::Wait, ..events.clone() }).collect();
     [events, quarantine].into_iter().chain(others).collect()
+}
+
+/// The object store for messages that are larger than NATS takes.
+fn large(config: &Config) -> Option<Large> {
+    let large = &config.jetstream.large;
+    let events = streams(config).into_iter().next()?;
+    let bucket = large.bucket.clone();
+    let max_age = large.max_age.get();
+    let stream = StreamSpec {
+        name: format!("OBJ_{bucket}"),
+        // As every client names them (ADR-20).
+        subjects: vec![format!("$O.{bucket}.C.>"), format!("$O.{bucket}.M.>")],
+        max_age,
+        duplicate_window: if max_age.is_zero() {
+            events.duplicate_window
+        } else {
+            events.duplicate_window.min(max_age)
+        },
+        max_bytes: (large.max_bytes.bytes() > 0).then_some(large.max_bytes.bytes()),
+        // As events: what was answered 200 is not dropped for what is new.
+        discard_new: true,
+        object_store: true,
+        ..events
+    };
+    (config.messages.oversize == Oversize::Object).then_some(Large { bucket, stream })
 }
 
 /// Where JetStream's API is asked: its own prefix, that of a domain, or that under which another account's API was

@@ -45,6 +45,8 @@ struct Subject<'a> {
     consumers: u64,
     /// Messages of events: none may go unread. Quarantine is bounded on purpose.
     keeps_all: bool,
+    /// Its own metadata needs rollups.
+    object_store: bool,
     max_age: Duration,
 }
 
@@ -159,7 +161,9 @@ const TABLE: &[Row] = &[
         remedy: "raise it to the server's max_payload",
         effect: |s| {
             let limit = StreamConfig::limit(s.config.max_msg_size)?;
-            Some(format!("takes messages of at most {limit} bytes; larger ones are refused with 413"))
+            Some(format!(
+                "takes messages of at most {limit} bytes; larger ones go to the object store, or are refused with 413"
+            ))
         },
     },
     Row {
@@ -192,7 +196,7 @@ const TABLE: &[Row] = &[
         verdict: Verdict::Note,
         remedy: "none, if no other publisher may write here; the bridge never sends Nats-Rollup",
         effect: |s| {
-            said(s.config.allow_rollup_hdrs, || {
+            said(s.config.allow_rollup_hdrs && !s.object_store, || {
                 "lets any other publisher purge it with Nats-Rollup".to_owned()
             })
         },
@@ -255,6 +259,7 @@ pub(super) fn judge(info: &StreamInfo, spec: &StreamSpec) -> Vec<Finding> {
         config: &info.config,
         consumers: info.state.consumer_count,
         keeps_all: spec.discard_new,
+        object_store: spec.object_store,
         max_age: spec.max_age,
     };
     let found = TABLE.iter().filter_map(|row| {
@@ -308,6 +313,7 @@ mod tests {
             max_age: Duration::from_secs(7 * 86400),
             max_bytes: None,
             discard_new: keeps_all,
+            object_store: false,
             api_prefix: "$JS.API".into(),
         }
     }

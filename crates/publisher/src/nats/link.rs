@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::acknowledgement::{Expected, Failure, Stored};
 use super::complaint::Complaint;
@@ -199,6 +199,11 @@ impl Link {
         self.client.max_payload().min(learned)
     }
 
+    /// The size that is likely to be taken, where any will do.
+    pub(crate) fn likely_payload(&self) -> usize {
+        self.max_payload().min(self.wire.payload_limit.likely())
+    }
+
     /// Whether a message is larger than is taken, as far as is known.
     pub(crate) fn too_large(&self, message: &Message) -> Option<Failure> {
         let limit = self.max_payload();
@@ -229,7 +234,10 @@ impl Link {
         )
         .await;
         match answered {
-            Ok(Ok(Answer::Stored(stored))) => Ok(stored),
+            Ok(Ok(Answer::Stored(stored))) => {
+                self.wire.payload_limit.taken(sent.bytes);
+                Ok(stored)
+            }
             Ok(Ok(Answer::Payload(_) | Answer::NoResponders)) => Err(Failure::NoStream),
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(waiter.given_up()),
@@ -268,16 +276,42 @@ impl Link {
         }
     }
 
+    /// Sends something that a stream must acknowledge, on a subject that is not for events.
+    pub(super) async fn send_to<'l>(
+        &'l self,
+        subject: &str,
+        stream: &Arc<str>,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<InFlight<'l>, Failure> {
+        let expected = Expected { stream: Arc::clone(stream), domain: self.settings.domain.clone() };
+        let sent = Sent { bytes: payload.len(), ..self.carried(subject) };
+        let waiter = self.wire.pending.wait(Wanted::Acknowledgement(expected), sent);
+        self.hand_over(subject.to_owned(), Some(&waiter), headers, payload).await?;
+        Ok(InFlight(waiter))
+    }
+
     async fn send(
         &self,
         message: &Message,
         waiter: Option<&Waiter<'_>>,
         headers: HeaderMap,
     ) -> Result<(), Failure> {
+        let subject = message.subject.as_str().to_owned();
+        self.hand_over(subject, waiter, headers, message.payload.clone()).await
+    }
+
+    /// Hands something to the client, which sends it in its turn.
+    async fn hand_over(
+        &self,
+        subject: String,
+        waiter: Option<&Waiter<'_>>,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), Failure> {
         if !self.is_connected() {
             return Err(Failure::Away);
         }
-        let (subject, payload) = (message.subject.as_str().to_owned(), message.payload.clone());
         let sent = match waiter {
             Some(waiter) => {
                 let reply = self.reply_subject(waiter);
@@ -289,9 +323,7 @@ impl Link {
             PublishErrorKind::MaxPayloadExceeded => {
                 Failure::TooLarge(format!("the server takes {} bytes", self.client.max_payload()))
             }
-            PublishErrorKind::InvalidSubject => {
-                Failure::Refused(format!("invalid subject {}", message.subject))
-            }
+            PublishErrorKind::InvalidSubject => Failure::Refused("the subject is not one of NATS".to_owned()),
             _ => Failure::Disconnected,
         })
     }
@@ -307,6 +339,20 @@ impl Link {
         subject.push_str(&self.inbox);
         subject.push_str(&number);
         subject
+    }
+}
+
+/// Something sent, and not yet acknowledged.
+pub(super) struct InFlight<'l>(Waiter<'l>);
+
+impl InFlight<'_> {
+    pub(super) async fn acknowledged(mut self, deadline: Instant) -> Result<Stored, Failure> {
+        match timeout_at(deadline, self.0.answer()).await {
+            Ok(Ok(Answer::Stored(stored))) => Ok(stored),
+            Ok(Ok(Answer::Payload(_) | Answer::NoResponders)) => Err(Failure::NoStream),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(self.0.given_up()),
+        }
     }
 }
 

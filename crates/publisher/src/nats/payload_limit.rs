@@ -16,6 +16,8 @@ const MEMORY: Duration = Duration::from_secs(10 * 60);
 pub(super) struct PayloadLimit {
     /// Messages of so many bytes are known to be too large; `usize::MAX` while nothing is known.
     too_large: AtomicUsize,
+    /// The largest message that was taken since something was learned.
+    taken: AtomicUsize,
     /// The connection that ended for it.
     connection: AtomicU64,
     since: Mutex<Option<Instant>>,
@@ -25,6 +27,7 @@ impl Default for PayloadLimit {
     fn default() -> Self {
         Self {
             too_large: AtomicUsize::new(usize::MAX),
+            taken: AtomicUsize::new(0),
             connection: AtomicU64::new(0),
             since: Mutex::default(),
         }
@@ -42,6 +45,22 @@ impl PayloadLimit {
     /// The most that has not been found too large, in bytes.
     pub(super) fn learned(&self) -> usize {
         self.too_large.load(Ordering::Relaxed).saturating_sub(1)
+    }
+
+    /// A message of `bytes` bytes was taken.
+    pub(super) fn taken(&self, bytes: usize) {
+        if self.too_large.load(Ordering::Relaxed) != usize::MAX {
+            self.taken.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// The size to choose where any will do. Between the largest message that was taken and the smallest that was too
+    /// large the limit is not known: half of the latter, so that every further mistake halves it again.
+    pub(super) fn likely(&self) -> usize {
+        match self.learned() {
+            none if none >= usize::MAX - 1 => usize::MAX,
+            learned => (learned / 2).max(self.taken.load(Ordering::Relaxed)),
+        }
     }
 
     /// A connection has ended. If it was not for a message's size, the server may have another limit now.
@@ -62,6 +81,7 @@ impl PayloadLimit {
     fn forget(&self) {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.too_large.store(usize::MAX, Ordering::Relaxed);
+        self.taken.store(0, Ordering::Relaxed);
     }
 }
 
@@ -77,6 +97,17 @@ mod tests {
         assert_eq!(limit.learned(), 4999);
         assert!(limit.exceeded_by(3000, 3));
         assert_eq!(limit.learned(), 2999);
+    }
+
+    #[test]
+    fn between_what_was_taken_and_what_was_too_large_the_half_is_tried() {
+        let limit = PayloadLimit::default();
+        limit.taken(10);
+        assert_eq!(limit.likely(), usize::MAX);
+        limit.exceeded_by(100_001, 1);
+        assert_eq!(limit.likely(), 50_000);
+        limit.taken(60_000);
+        assert_eq!(limit.likely(), 60_000);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct StreamSpec {
     pub max_bytes: Option<u64>,
     /// When full: refuse new messages (`true`), or drop the oldest (`false`).
     pub discard_new: bool,
+    /// It holds the chunks of an object store, whose metadata replaces what was there before (`Nats-Rollup`).
+    pub object_store: bool,
     /// Where JetStream's API is: `$JS.API`, `$JS.<domain>.API`, or as an account imports it.
     pub api_prefix: String,
 }
@@ -180,6 +182,7 @@ impl StreamSpec {
             max_bytes: self.max_bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1),
             discard: if self.discard_new { DiscardPolicy::New } else { DiscardPolicy::Old },
             allow_direct: true,
+            allow_rollup: self.object_store,
             description: Some("Callbacks of Tencent CI, published by ci-bridge".to_owned()),
             ..Config::default()
         }

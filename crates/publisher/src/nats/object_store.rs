@@ -1,0 +1,180 @@
+//! Messages that are larger than NATS takes, kept whole in a JetStream object store (ADR-20), where any NATS client can
+//! fetch them by name.
+//!
+//! Written over the link's own acknowledgements and not with async-nats' object store: that one waits for each chunk by
+//! itself, and leaves memory behind for each that is not acknowledged.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::HeaderMap;
+use async_nats::header::{HeaderValue, NATS_ROLLUP};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::time::{Instant, timeout_at};
+
+use super::acknowledgement::Failure;
+use super::link::{InFlight, Link};
+use super::streams::StreamSpec;
+
+/// What every client writes: the largest chunk, in bytes.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// What the wire takes to say that there are no headers, in bytes: `NATS/1.0` and two lines' ends.
+const NO_HEADERS: usize = 12;
+/// Chunks in flight at a time, 2 MiB: enough to fill a link, and little beside what a body takes.
+const CHUNKS_IN_FLIGHT: usize = 16;
+
+/// An object store for large messages.
+#[derive(Debug)]
+pub(crate) struct ObjectStore {
+    bucket: String,
+    /// Its stream, `OBJ_<bucket>`.
+    spec: StreamSpec,
+    stream: Arc<str>,
+    /// The connection over which the stream was last seen.
+    seen_on: AtomicU64,
+}
+
+/// What stands in the store under a name, as every client reads it.
+#[derive(Debug, Serialize, Deserialize)]
+struct ObjectInfo {
+    name: String,
+    bucket: String,
+    nuid: String,
+    size: usize,
+    chunks: usize,
+    #[serde(default)]
+    mtime: String,
+    #[serde(default)]
+    digest: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deleted: bool,
+    #[serde(default)]
+    options: Option<ObjectOptions>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ObjectOptions {
+    #[serde(default)]
+    max_chunk_size: usize,
+}
+
+impl ObjectStore {
+    pub(crate) fn new(bucket: String, spec: StreamSpec) -> Self {
+        let stream = spec.name.as_str().into();
+        Self { bucket, spec, stream, seen_on: AtomicU64::new(0) }
+    }
+
+    /// Where an object is, as `Ci-Object` names it.
+    pub(crate) fn location(&self, name: &str) -> String {
+        format!("{}/{name}", self.bucket)
+    }
+
+    /// Returns when the object is in the store, every chunk of it acknowledged. What is there already under the name,
+    /// with the same content, is not written again.
+    pub(crate) async fn put(
+        &self,
+        link: &Link,
+        name: &str,
+        content: &Bytes,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let putting = async {
+            self.provide(link).await?;
+            let digest = format!("SHA-256={}", URL_SAFE.encode(Sha256::digest(content)));
+            if self.has(link, name, &digest).await {
+                return Ok(());
+            }
+            self.write(link, name, content, digest, deadline).await
+        };
+        timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered))
+    }
+
+    /// Creates the stream when it is missing; looks once for each connection.
+    async fn provide(&self, link: &Link) -> Result<(), Failure> {
+        let connection = link.connection();
+        if self.seen_on.load(Ordering::Relaxed) == connection {
+            return Ok(());
+        }
+        let state = self.spec.ensure(link).await.map_err(|trouble| Failure::Busy(trouble.to_string()))?;
+        if let Some(unfit) = state.unfit() {
+            return Err(Failure::Busy(unfit.sentence(&self.stream)));
+        }
+        self.seen_on.store(connection, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn has(&self, link: &Link, name: &str, digest: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Found {
+            message: Raw,
+        }
+        #[derive(Deserialize)]
+        struct Raw {
+            data: String,
+        }
+        let request = serde_json::json!({ "last_by_subj": self.info_subject(name) }).to_string();
+        let found = self.spec.ask::<Found>(link, &format!("STREAM.MSG.GET.{}", self.stream), request).await;
+        // Without the right to ask, it is written again: that costs room, and harms nobody.
+        let info = found.ok().and_then(|found| STANDARD.decode(found.message.data).ok());
+        let info = info.and_then(|info| serde_json::from_slice::<ObjectInfo>(&info).ok());
+        info.is_some_and(|info| info.digest == digest && !info.deleted)
+    }
+
+    async fn write(
+        &self,
+        link: &Link,
+        name: &str,
+        content: &Bytes,
+        digest: String,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let chunk_bytes = CHUNK_BYTES.min(link.likely_payload().saturating_sub(NO_HEADERS)).max(1);
+        let now = OffsetDateTime::now_utc();
+        // Of its own for each attempt: the chunks of one that was broken off are nobody's, and go with max_age.
+        let nuid = format!("{}{:x}", crate::id::short_hash(name.as_bytes()), now.unix_timestamp_nanos());
+        let chunk_subject = format!("$O.{}.C.{nuid}", self.bucket);
+        let mut in_flight: VecDeque<InFlight<'_>> = VecDeque::with_capacity(CHUNKS_IN_FLIGHT);
+        let mut chunks = 0;
+        for start in (0..content.len()).step_by(chunk_bytes) {
+            if in_flight.len() >= CHUNKS_IN_FLIGHT
+                && let Some(oldest) = in_flight.pop_front()
+            {
+                oldest.acknowledged(deadline).await?;
+            }
+            let chunk = content.slice(start..content.len().min(start + chunk_bytes));
+            // One after another: readers take them in the order of the stream.
+            in_flight.push_back(link.send_to(&chunk_subject, &self.stream, HeaderMap::new(), chunk).await?);
+            chunks += 1;
+        }
+        for chunk in in_flight {
+            chunk.acknowledged(deadline).await?;
+        }
+        let info = ObjectInfo {
+            name: name.to_owned(),
+            bucket: self.bucket.clone(),
+            nuid,
+            size: content.len(),
+            chunks,
+            mtime: now.format(&Rfc3339).unwrap_or_default(),
+            digest,
+            deleted: false,
+            options: Some(ObjectOptions { max_chunk_size: chunk_bytes }),
+        };
+        let info = serde_json::to_vec(&info).map_err(|error| Failure::Refused(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_ROLLUP, HeaderValue::from("sub"));
+        let sent = link.send_to(&self.info_subject(name), &self.stream, headers, info.into()).await?;
+        sent.acknowledged(deadline).await.map(drop)
+    }
+
+    fn info_subject(&self, name: &str) -> String {
+        format!("$O.{}.M.{}", self.bucket, URL_SAFE.encode(name))
+    }
+}

@@ -1,0 +1,151 @@
+//! Messages that are larger than NATS takes: whole in the object store, and a small message that says where.
+
+use serde_json::{Value, json};
+
+use crate::support::{Bridge, LocalNats, Streams, eventually, nats, run, task};
+
+const LARGER_BODIES: &str = "[ingress]\nmax_body = \"32MiB\"\nmax_nodes = 2000000\n";
+
+/// Speech recognition of `sentences` sentences of ten words each, about 1.2 KB a sentence.
+fn speech(job: &str, sentences: usize) -> String {
+    let word = |at: usize| {
+        format!(
+            "<Words><Word>词{at}</Word><VoiceType>0</VoiceType><StartTime>{at}</StartTime><EndTime>{at}9</EndTime></Words>"
+        )
+    };
+    let words: String = (0..10).map(word).collect();
+    let sentence = |at: usize| {
+        format!(
+            "<ResultDetail><FinalSentence>第{at}句话</FinalSentence><SpeechSpeed>5.1</SpeechSpeed><WordsNum>10</WordsNum>{words}</ResultDetail>"
+        )
+    };
+    let sentences: String = (0..sentences).map(sentence).collect();
+    task(job).replace(
+        "</JobsDetail>",
+        &format!("<Operation><SpeechRecognitionResult><AudioTime>18000</AudioTime>{sentences}</SpeechRecognitionResult></Operation></JobsDetail>"),
+    )
+}
+
+/// What a subscriber without limits would get: the message as it is rendered.
+fn rendered(body: &str) -> Vec<u8> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), LARGER_BODIES).unwrap();
+    let output = run(&["render", "-c", file.path().to_str().unwrap()], body.as_bytes());
+    let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
+    serde_json::to_vec(&line["data"]).unwrap()
+}
+
+/// One message in the stream, and the object that it names.
+fn stored(streams: &Streams, at: usize) -> (crate::support::Stored, Vec<u8>) {
+    let message = streams.messages("CI").swap_remove(at);
+    let (bucket, name) = message.header("Ci-Object").expect("it names an object").split_once('/').unwrap();
+    let object = streams.object(bucket, name);
+    assert_eq!(message.header("Ci-Object-Bytes"), Some(object.len().to_string().as_str()));
+    (message, object)
+}
+
+#[test]
+fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, LARGER_BODIES);
+    let body = speech("large", 5000);
+    assert!(body.len() > 4 << 20, "{}", body.len());
+    let answer = bridge.post(&body);
+    assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("published")), "{answer:?}");
+    assert_eq!(bridge.post(task("small")).status, 200);
+    let streams = Streams::of(&nats);
+    let (message, object) = stored(&streams, 0);
+    assert_eq!(message.subject, "ci.task.NoiseReduction.success");
+    assert_eq!((message.id(), message.header("ce-id")), ("task:large:Success", Some("task:large:Success")));
+    assert_eq!(message.header("Ci-Object"), Some("CI_LARGE/task:large:Success"));
+    let whole: Value = serde_json::from_slice(&object).unwrap();
+    assert_eq!(whole, serde_json::from_slice::<Value>(&rendered(&body)).unwrap());
+    assert_eq!(whole["Operation"]["SpeechRecognitionResult"]["ResultDetail"].as_array().unwrap().len(), 5000);
+    // The event without its long lists.
+    let small = message.json();
+    assert_eq!((&small["JobId"], &small["Input"]), (&whole["JobId"], &whole["Input"]));
+    assert_eq!(small["Operation"]["SpeechRecognitionResult"], json!({ "AudioTime": "18000" }));
+    assert!(streams.messages("CI")[1].header("Ci-Object").is_none());
+    // A repetition stores neither the message nor the object again.
+    let chunks = streams.messages("OBJ_CI_LARGE").len();
+    assert_eq!(bridge.post(&body).json()["messages"][0]["duplicate"], true);
+    assert_eq!(streams.messages("OBJ_CI_LARGE").len(), chunks);
+    assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0);
+    assert_eq!(bridge.get("/readyz").status, 200);
+}
+
+#[test]
+fn while_nats_is_away_a_large_message_waits_whole_and_is_stored_in_its_turn() {
+    let mut nats = nats();
+    nats.kill().unwrap();
+    let bridge = Bridge::start_towards(&nats.url(), LARGER_BODIES);
+    let body = speech("large", 2000);
+    for callback in [task("before"), body.clone(), task("after")] {
+        assert_eq!(bridge.post(&callback).json()["outcome"], "spooled");
+    }
+    let bridge = bridge.kill_and_restart();
+    nats.restart(None).unwrap();
+    eventually("drained", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    bridge.wait_until_ready();
+    let streams = Streams::of(&nats);
+    let mut ids: Vec<_> = streams.messages("CI").iter().map(|message| message.id().to_owned()).collect();
+    ids.sort();
+    assert_eq!(ids, ["task:after:Success", "task:before:Success", "task:large:Success"]);
+    let place = streams.messages("CI").iter().position(|message| message.id().contains("large")).unwrap();
+    let (_, object) = stored(&streams, place);
+    assert_eq!(
+        serde_json::from_slice::<Value>(&object).unwrap(),
+        serde_json::from_slice::<Value>(&rendered(&body)).unwrap()
+    );
+    assert_eq!(bridge.metric("ci_bridge_large_messages_total"), 1.0);
+}
+
+#[test]
+fn a_limit_of_stream_or_account_leads_to_the_object_store_as_well() {
+    let account = "accounts { A { jetstream: enabled, users: [{user: a, password: p}], limits: { max_payload: 20000 } } }";
+    for configuration in ["", account] {
+        let nats = LocalNats::start(configuration).unwrap();
+        let url = match configuration {
+            "" => nats.url(),
+            _ => nats.url().replace("nats://", "nats://a:p@"),
+        };
+        let streams = Streams::at(&url);
+        if configuration.is_empty() {
+            let config = json!({ "name": "CI", "subjects": ["ci.>"], "max_msg_size": 20000 });
+            assert!(streams.ask("$JS.API.STREAM.CREATE.CI", &config)["error"].is_null());
+        }
+        let bridge = Bridge::start_towards(&url, LARGER_BODIES);
+        bridge.wait_until_ready();
+        let body = speech("large", 100);
+        assert_eq!(bridge.post(&body).status, 200, "{configuration}");
+        eventually("stored", || (!streams.messages("CI").is_empty()).then_some(()));
+        let (message, object) = stored(&streams, 0);
+        assert!(message.payload.len() < 20000, "{configuration}");
+        assert_eq!(object.len(), rendered(&body).len(), "{configuration}");
+    }
+}
+
+#[test]
+fn an_object_store_that_cannot_be_made_keeps_large_messages_in_the_spool_and_no_others() {
+    let denied = "permissions: { publish: { deny: [\"$JS.API.STREAM.CREATE.OBJ_CI_LARGE\"] } }";
+    let mut nats =
+        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
+            .unwrap();
+    let url = nats.url().replace("nats://", "nats://b:p@");
+    let bridge = Bridge::start_towards(&url, LARGER_BODIES);
+    bridge.wait_until_ready();
+    assert_eq!(bridge.post(speech("large", 2000)).json()["outcome"], "spooled");
+    assert_eq!(bridge.post(task("small")).json()["outcome"], "published");
+    eventually("said", || bridge.log().contains("the object store for large messages").then_some(()));
+    nats.restart(Some("authorization { users: [{ user: b, password: p }] }")).unwrap();
+    eventually("drained", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    bridge.wait_until_ready();
+}
+
+#[test]
+fn oversize_refuse_answers_413() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, &format!("{LARGER_BODIES}[messages]\noversize = \"refuse\"\n"));
+    assert_eq!(bridge.post(speech("large", 2000)).status, 413);
+    assert_eq!(Streams::of(&nats).subjects("CI_QUARANTINE"), ["ci-quarantine.oversize"]);
+}
