@@ -8,6 +8,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,7 +53,7 @@ func subscribe(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	consuming, err := consumer.Consume(handle)
+	consuming, err := consumer.Consume(func(message jetstream.Msg) { handle(ctx, js, message) })
 	if err != nil {
 		return err
 	}
@@ -61,15 +62,33 @@ func subscribe(ctx context.Context, url string) error {
 	return nil
 }
 
-func handle(message jetstream.Msg) {
+// The body; of an event that is larger than NATS takes, from the object store, whole and compared with its digest.
+func whole(ctx context.Context, js jetstream.JetStream, message jetstream.Msg) ([]byte, error) {
+	bucket, name, found := strings.Cut(message.Headers().Get("Ci-Object"), "/")
+	if !found {
+		return message.Data(), nil
+	}
+	store, err := js.ObjectStore(ctx, bucket)
+	if err != nil {
+		return nil, err
+	}
+	return store.GetBytes(ctx, name)
+}
+
+func handle(ctx context.Context, js jetstream.JetStream, message jetstream.Msg) {
+	body, err := whole(ctx, js, message)
+	if err != nil {
+		log.Print(err) // It comes again.
+		return
+	}
 	var run workflow
-	if err := json.Unmarshal(message.Data(), &run); err != nil {
+	if err := json.Unmarshal(body, &run); err != nil {
 		log.Print(err)
 		message.Term() // It would be no better the next time.
 		return
 	}
 	// Delivery is at least once: the id is the same whenever the same thing happened.
-	fmt.Println(message.Headers().Get("Nats-Msg-Id"), run.State, run.Object, len(run.Tasks))
+	fmt.Println(message.Headers().Get("Nats-Msg-Id"), run.State, run.Object, len(run.Tasks), len(body), "bytes")
 	// Only after the work is done: what is not acknowledged comes again.
 	if err := message.Ack(); err != nil {
 		log.Print(err)

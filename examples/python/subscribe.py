@@ -8,10 +8,20 @@ import nats
 from nats.js.api import AckPolicy, ConsumerConfig
 
 
+async def whole(js, message):
+    """The body; of an event that is larger than NATS takes, from the object store, whole and compared with its digest."""
+    if place := message.header.get("Ci-Object"):
+        bucket, name = place.split("/", 1)
+        store = await js.object_store(bucket)
+        return (await store.get(name)).data
+    return message.data
+
+
 async def main():
     nc = await nats.connect(os.environ.get("NATS_URL", "nats://127.0.0.1:4222"))
+    js = nc.jetstream()
     # The durable name is the service's own: its instances share the messages, and a restart goes on where it was.
-    subscription = await nc.jetstream().pull_subscribe(
+    subscription = await js.pull_subscribe(
         "ci.task.*.failed",
         durable="failed-tasks",
         stream="CI",
@@ -23,9 +33,10 @@ async def main():
         except nats.errors.TimeoutError:
             continue
         for message in messages:
-            job = json.loads(message.data)
+            body = await whole(js, message)
+            job = json.loads(body)
             # Delivery is at least once: the id is the same whenever the same thing happened.
-            print(message.header["Nats-Msg-Id"], job["Tag"], job.get("Code"), job.get("Message"), flush=True)
+            print(message.header["Nats-Msg-Id"], job["Tag"], job.get("Code"), job.get("Message"), len(body), "bytes", flush=True)
             # Only after the work is done: what is not acknowledged comes again.
             await message.ack()
 

@@ -15,6 +15,7 @@ mod commands;
 mod configuration;
 mod connection;
 mod delivery;
+mod examples;
 mod fixtures;
 mod flood;
 mod framing;

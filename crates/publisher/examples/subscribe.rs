@@ -1,14 +1,18 @@
 //! A microservice that handles finished noise reductions: `cargo run -p ci-bridge-publisher --example subscribe`.
 #![allow(clippy::print_stdout, reason = "an example shows what it receives")]
 
-use async_nats::jetstream::{self, consumer::pull};
+use async_nats::jetstream::{self, Context, consumer::pull};
 use ci_bridge_schema::TaskEvent;
 use futures_util::TryStreamExt;
+use tokio::io::AsyncReadExt;
+
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn main() -> Result<(), Error> {
     let url = std::env::var("NATS_URL").unwrap_or_else(|_| "nats://127.0.0.1:4222".to_owned());
-    let stream = jetstream::new(async_nats::connect(url).await?).get_stream("CI").await?;
+    let context = jetstream::new(async_nats::connect(url).await?);
+    let stream = context.get_stream("CI").await?;
     // The durable name is the service's own: its instances share the messages, and a restart goes on where it was.
     let config = pull::Config {
         durable_name: Some("noise-reduction".to_owned()),
@@ -17,10 +21,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     };
     let mut messages = stream.get_or_create_consumer("noise-reduction", config).await?.messages().await?;
     while let Some(message) = messages.try_next().await? {
-        let job: TaskEvent = serde_json::from_slice(&message.payload)?;
-        println!("{:?} {:?} wrote {:?}", job.job_id, job.state, job.output_object());
+        let body = whole(&context, &message).await?;
+        let job: TaskEvent = serde_json::from_slice(&body)?;
+        println!("{:?} {:?} wrote {:?}, {} bytes", job.job_id, job.state, job.output_object(), body.len());
         // Only after the work is done: what is not acknowledged comes again, and `Nats-Msg-Id` tells a repetition.
         message.ack().await?;
     }
     Ok(())
+}
+
+/// The body; of an event that is larger than NATS takes, from the object store, whole and compared with its digest.
+async fn whole(context: &Context, message: &jetstream::Message) -> Result<Vec<u8>, Error> {
+    let place = message.headers.as_ref().and_then(|headers| headers.get("Ci-Object"));
+    let Some((bucket, name)) = place.and_then(|place| place.as_str().split_once('/')) else {
+        return Ok(message.payload.to_vec());
+    };
+    let mut object = context.get_object_store(bucket).await?.get(name).await?;
+    let mut body = Vec::new();
+    object.read_to_end(&mut body).await?;
+    Ok(body)
 }

@@ -86,7 +86,7 @@ impl Message {
     /// Its size on the wire, headers included, as NATS's limits count it: `name: value` and a line's end each, and a
     /// first and a last line.
     #[must_use]
-    pub(crate) fn encoded_bytes(&self) -> usize {
+    pub fn encoded_bytes(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
         let own = "NATS/1.0\r\n\r\n".len()

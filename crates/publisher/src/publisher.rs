@@ -295,7 +295,7 @@ fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
             warn!(
                 bytes,
                 "the account or the user may publish less than the server's max_payload, and NATS closed the connection \
-                 for a message of this size: messages as large are refused with 413 from now on"
+                 for a message of this size: from now on messages as large go to the object store, or are refused with 413"
             );
         }
         LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {

@@ -67,6 +67,11 @@ impl Printer {
         if let Some(detail) = header(message, "Ci-Detail") {
             writeln!(stdout, "  {} {}", self.paint("2", "why "), printable(detail).collect::<String>())?;
         }
+        if let Some(object) = header(message, "Ci-Object") {
+            let bytes = header(message, "Ci-Object-Bytes").unwrap_or("?");
+            let object = format!("{object} ({bytes} bytes; nats object get)");
+            writeln!(stdout, "  {} {}", self.paint("2", "all "), printable(&object).collect::<String>())?;
+        }
         let more = if message.payload.len() > excerpt.len() { "…" } else { "" };
         writeln!(stdout, "  {} {excerpt}{more}", self.paint("2", "body"))
     }

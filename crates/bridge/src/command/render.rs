@@ -76,7 +76,17 @@ fn show(routed: &Routed, file: &Path, to: &mut impl Write) -> io::Result<()> {
     }
 }
 
+/// `max_payload` of a nats-server that nobody has configured otherwise, in bytes.
+const USUAL_MAX_PAYLOAD: usize = 1024 * 1024;
+
 fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
+    let bytes = message.encoded_bytes();
+    if bytes > USUAL_MAX_PAYLOAD {
+        crate::cli::say(&format!(
+            "{} takes {bytes} bytes: where NATS takes less (by default {USUAL_MAX_PAYLOAD}), messages.oversize decides",
+            message.id
+        ));
+    }
     let id = ("Nats-Msg-Id", message.id.as_str());
     let headers =
         std::iter::once(id).chain(message.headers.iter().map(|(name, value)| (name.as_str(), value)));
