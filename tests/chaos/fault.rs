@@ -154,6 +154,7 @@ impl Fault {
             Self::ForbiddenSubject => other_account(Account::ForbiddenSubject, self, stage, random),
             Self::RotatedPassword => rotated_password(stage, random),
             Self::NarrowedStream => {
+                stage.wait_until_ready();
                 let others =
                     ["NoiseReduction", "Transcode", "MediaInfo"].map(|tag| format!("ci.task.{tag}.*"));
                 stage.broker.change_stream(&json!({ "subjects": others }));

@@ -16,7 +16,7 @@ use crate::readiness::{Check, Readiness};
 /// A refusal counts for so long after it was last seen. The drain tries again what is refused within half of this, so it
 /// lasts while anything waits; without that, whoever looks at readiness before it sends would never send what could
 /// prove it over. It outlasts an acknowledgement in between: what is refused and taken by turns is not ready by turns.
-pub(crate) const REFUSAL_MEMORY: Duration = Duration::from_secs(4);
+pub(crate) const REFUSAL_MEMORY: Duration = Duration::from_secs(3);
 
 /// Subjects that are remembered as refused; of more, the stream is to blame.
 pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;

@@ -290,6 +290,6 @@ mod tests {
             pauses.push(pause.as_millis());
             now += pause;
         }
-        assert_eq!(pauses, [250, 500, 1000, 2000, 2000, 2000]);
+        assert_eq!(pauses, [250, 500, 1000, 1500, 1500, 1500]);
     }
 }

@@ -17,7 +17,7 @@ const MIN_PAUSE: Duration = Duration::from_millis(200);
 /// The longest pause when JetStream does not answer as it should: its return shows within 5 s.
 const MAX_PAUSE: Duration = Duration::from_secs(2);
 /// The longest pause when a stream is missing and cannot be made. Somebody who makes it waits no longer than that.
-const MAX_MISSING_PAUSE: Duration = Duration::from_secs(4);
+const MAX_MISSING_PAUSE: Duration = Duration::from_secs(3);
 
 pub(crate) struct StreamWatch {
     spec: StreamSpec,

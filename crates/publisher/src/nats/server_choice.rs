@@ -22,8 +22,10 @@ pub(super) struct ServerChoice {
     /// When each server was last chosen, as the number of that choice.
     chosen: HashMap<ServerAddr, u64>,
     choices: u64,
-    /// Attempts since the last connection that stood.
+    /// Attempts since the last connection.
     attempts: usize,
+    /// Connections since one that stood: each makes the next wait longer.
+    short_lived: usize,
     attempt: Option<Attempt>,
     avoid: Option<ServerAddr>,
 }
@@ -91,8 +93,10 @@ impl ServerChoice {
             .attempt
             .as_ref()
             .is_some_and(|last| now.saturating_duration_since(last.begins) >= SHORTEST_SUCCESS);
-        if self.has_connected(connects) && stood {
-            self.attempts = 0;
+        if self.has_connected(connects) {
+            self.short_lived = if stood { 0 } else { self.short_lived.saturating_add(1) };
+            // How long the server was away before says nothing of the connection that has just ended.
+            self.attempts = self.short_lived;
         }
         let avoid = self.avoid.take();
         let rank = |server: &Server| {
