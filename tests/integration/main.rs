@@ -21,6 +21,7 @@ mod flood;
 mod framing;
 mod http;
 mod http2;
+mod http2_clients;
 mod large;
 mod limits;
 mod logs;

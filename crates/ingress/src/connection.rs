@@ -45,8 +45,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Requests reset by the client before they were looked at, after which the connection is given up: rapid reset
 /// (CVE-2023-44487) is that and nothing else.
 const PENDING_RESETS: usize = 20;
-/// Requests reset because the client broke the protocol, after which the connection is given up.
-const ERROR_RESETS: usize = 64;
+/// Requests reset because the client broke the protocol, after which the connection is given up. h2 counts a request
+/// over `max_streams` among them, and each of its frames of DATA again. Before it has read SETTINGS a client knows no
+/// limit, so this has to be more than it sends at once.
+const ERROR_RESETS: usize = 1024;
 /// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);

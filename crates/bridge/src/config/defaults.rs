@@ -25,7 +25,7 @@ impl Default for Ingress {
             max_connections: 1024,
             max_in_flight: 1024,
             max_bytes_in_flight: ByteSize::mib(64),
-            max_streams: 32,
+            max_streams: 128,
             max_headers: 64,
             max_header_bytes: ByteSize::kib(16),
             max_depth: parse.max_depth,
