@@ -169,3 +169,53 @@ fn who_waits_longest_makes_room_for_who_comes() {
     drop(others);
     assert_at_rest(&bridge);
 }
+
+/// The head of a request without a right to be here; its body is announced and need not come.
+const STRANGER: &[u8] = b"POST /ci/callback/wrong HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+
+#[test]
+fn a_refusal_is_answered_before_its_body_has_come() {
+    const STRANGERS: usize = 20;
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[[ingress.endpoints]]\ntokens = [\"s3cret\"]\n");
+    for _ in 0..STRANGERS {
+        let mut stranger = Connection::open(bridge.address);
+        stranger.write(STRANGER);
+        let answer = stranger.read_answer();
+        assert_eq!(answer.status, 401, "{answer:?}");
+    }
+    // A quarter of a second each is what waiting for their bodies took.
+    assert!(bridge.metric("ci_bridge_answer_seconds_sum") < 0.25 * STRANGERS as f64);
+    assert_at_rest(&bridge);
+}
+
+#[test]
+fn who_was_refused_keeps_nobody_out() {
+    const PLACES: usize = 8;
+    let nats = nats();
+    let configuration =
+        format!("[ingress]\nmax_connections = {PLACES}\n[[ingress.endpoints]]\ntokens = [\"s3cret\"]\n");
+    let bridge = Bridge::start(&nats, &configuration);
+    for unfinished in [&b"<Resp"[..], &[b' '; 1000]] {
+        let mut strangers: Vec<_> = (0..PLACES).map(|_| Connection::open(bridge.address)).collect();
+        for stranger in &mut strangers {
+            stranger.write(STRANGER);
+            stranger.write(unfinished);
+            assert_eq!(stranger.read_answer().status, 401);
+        }
+        // All places are taken: by strangers who still write, or could ask again. Each makes room at once.
+        let mut good: Vec<_> = (0..PLACES).map(|_| Connection::open(bridge.address)).collect();
+        for (number, connection) in good.iter_mut().enumerate() {
+            let body = task(&format!("j{number}"));
+            let length = body.len();
+            let head =
+                format!("POST /ci/callback/s3cret HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n");
+            connection.write(format!("{head}{body}").as_bytes());
+            assert_eq!(connection.read_answer().status, 200, "{number}");
+        }
+        drop((strangers, good));
+        eventually("all are gone", || (bridge.metric("ci_bridge_connections") == 0.0).then_some(()));
+    }
+    assert_eq!(bridge.metric("ci_bridge_connections_closed_total{reason=\"no_room\"}"), 0.0);
+    assert_at_rest(&bridge);
+}

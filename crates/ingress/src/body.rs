@@ -1,4 +1,4 @@
-//! Reading a body: bounded in bytes, alone and with all others, and bounded in time.
+//! Reading a body: bounded in bytes, alone and with all others, and bounded in time; and what is not read of one.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::answer::Answer;
 use crate::budget::Share;
 use crate::fault::Fault;
 
-/// After a refusal, this much more is read and thrown away, for at most [`LINGER_TIME`]: closing a connection
-/// while the sender still writes would reset it, and the sender would never read why.
+/// Behind an answer, this much more of a body is read and thrown away, for at most [`LINGER_TIME`]: closing a
+/// connection while the sender still writes would reset it, and the sender would never read why.
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_millis(250);
 
@@ -25,27 +25,48 @@ pub(crate) struct Limit {
     pub(crate) within: Duration,
 }
 
-/// The whole body, or the answer to give instead. A sender that `waits_for_leave` (`Expect: 100-continue`) is told
-/// no without being asked for a byte.
-pub(crate) async fn read(
-    mut body: Incoming,
-    limit: Limit,
-    share: &mut Share,
-    waits_for_leave: bool,
-) -> Result<Bytes, Answer> {
-    let announced = body.size_hint().lower();
-    if announced > limit.bytes as u64 {
-        if !waits_for_leave {
-            linger(&mut body).await;
+/// A body, and whether it may be read to its end.
+pub(crate) struct Unread {
+    body: Incoming,
+    /// The sender writes it without having been asked.
+    comes: bool,
+}
+
+impl Unread {
+    /// The body of a request whose sender waits for leave to write it (`Expect: 100-continue`), or does not. The first
+    /// look at the body gives leave.
+    pub(crate) fn new(body: Incoming, waits_for_leave: bool) -> Self {
+        Self { body, comes: !waits_for_leave }
+    }
+
+    /// The whole body, or the answer to give instead. A sender that waits for leave is told no without being asked for
+    /// a byte.
+    pub(crate) async fn read(&mut self, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
+        if self.body.size_hint().lower() > limit.bytes as u64 {
+            return Err(Answer::BodyTooLarge { limit: limit.bytes });
         }
-        return Err(Answer::BodyTooLarge { limit: limit.bytes });
+        self.comes = true;
+        let collected = collect(&mut self.body, limit, share);
+        timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow))
     }
-    let collected = collect(&mut body, limit, share);
-    let result = timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow));
-    if let Err(Answer::BodyTooLarge { .. } | Answer::TooManyBytes { .. }) = result {
-        linger(&mut body).await;
+
+    /// Reads on for a moment, so that the sender can read the answer, which goes out meanwhile.
+    pub(crate) fn linger(self) {
+        if self.comes && !self.body.is_end_stream() {
+            // Ends with its time at the latest, and before it with its connection.
+            tokio::spawn(timeout(LINGER_TIME, throw_away(self.body)));
+        }
     }
-    result
+}
+
+async fn throw_away(mut body: Incoming) {
+    let mut bytes = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+        if bytes > LINGER_BYTES {
+            break;
+        }
+    }
 }
 
 async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
@@ -71,20 +92,6 @@ async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result
         collected.push(data);
     }
     Ok(collected.into_bytes())
-}
-
-/// Reads on for a moment, so that the sender can read the answer.
-pub(crate) async fn linger(body: &mut Incoming) {
-    let throw_away = async {
-        let mut bytes = 0;
-        while let Some(Ok(frame)) = body.frame().await {
-            bytes += frame.data_ref().map_or(0, Bytes::len);
-            if bytes > LINGER_BYTES {
-                break;
-            }
-        }
-    };
-    let _ = timeout(LINGER_TIME, throw_away).await;
 }
 
 /// Most callbacks come in one frame, which is then used as it is.

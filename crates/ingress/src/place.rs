@@ -25,6 +25,8 @@ struct Taken {
     /// Each connection under the moment [`Activity::queued`] and its number. A request begins and ends without a change
     /// here: whoever is first is looked at, and moves back as far as it has been busy since.
     queue: BTreeMap<(Instant, u64), Arc<State>>,
+    /// Of those, by their number, the ones whose last request was refused; or was, before they began another.
+    refused: BTreeMap<u64, Arc<State>>,
 }
 
 /// One connection's place; free again when it is dropped.
@@ -44,6 +46,8 @@ struct State {
 #[derive(Debug)]
 struct Activity {
     requests: usize,
+    /// The last request to end was refused: the connection may still linger, so that the sender can read why.
+    refused: bool,
     /// The connection's start, or the end of its last request.
     waiting_since: Instant,
     /// The key it stands under in the queue; it has waited since then at most. Changed with [`Taken`] locked only.
@@ -60,30 +64,50 @@ impl Places {
         Self { most, taken: Mutex::default() }
     }
 
-    /// A place; if all are taken, that of the connection which has waited longest without a request in progress. The
-    /// flag says that it was somebody's.
+    /// A place; if all are taken, that of one without a request in progress: whose last was refused, or else which has
+    /// waited longest. The flag says that it was somebody's.
     pub(crate) fn take(self: &Arc<Self>) -> Option<(Place, bool)> {
         let mut taken = lock(&self.taken);
         let is_full = taken.queue.len() >= self.most;
         if is_full {
-            taken.evict_longest_waiting()?;
+            taken.evict()?;
         }
         let number = taken.next;
         taken.next += 1;
         let now = Instant::now();
-        let activity = Activity { requests: 0, waiting_since: now, queued: now, evicted: false };
+        let activity =
+            Activity { requests: 0, refused: false, waiting_since: now, queued: now, evicted: false };
         let state = Arc::new(State { activity: Mutex::new(activity), evicted: Notify::new() });
         taken.queue.insert((now, number), Arc::clone(&state));
         Some((Place { places: Arc::clone(self), number, state }, is_full))
     }
 
-    /// Closes the connection that has waited longest without a request in progress; false when there is none.
+    /// Closes a connection without a request in progress; false when there is none that may be closed.
     pub(crate) fn evict(&self) -> bool {
-        lock(&self.taken).evict_longest_waiting().is_some()
+        lock(&self.taken).evict().is_some()
     }
 }
 
 impl Taken {
+    fn evict(&mut self) -> Option<()> {
+        self.evict_refused().or_else(|| self.evict_longest_waiting())
+    }
+
+    /// Whoever was refused has its answer, and nothing to wait for: strangers, however fast they come, then take their
+    /// places from each other and from nobody else.
+    fn evict_refused(&mut self) -> Option<()> {
+        while let Some((number, state)) = self.refused.pop_first() {
+            let mut activity = lock(&state.activity);
+            if activity.refused && activity.requests == 0 {
+                activity.evicted = true;
+                state.evicted.notify_one();
+                self.queue.remove(&(activity.queued, number));
+                return Some(());
+            }
+        }
+        None
+    }
+
     /// One call may move every connection; but each is moved at most about once in [`EVICTED_AFTER`], however many new
     /// ones ask. So a flood of new ones costs each of them the same, whether there are ten connections or ten thousand.
     fn evict_longest_waiting(&mut self) -> Option<()> {
@@ -119,6 +143,7 @@ impl Place {
             return None;
         }
         activity.requests += 1;
+        activity.refused = false;
         Some(InProgress(Arc::clone(self)))
     }
 
@@ -139,6 +164,18 @@ impl Drop for Place {
         let mut taken = lock(&self.places.taken);
         let queued = lock(&self.state.activity).queued;
         taken.queue.remove(&(queued, self.number));
+        taken.refused.remove(&self.number);
+    }
+}
+
+impl InProgress {
+    /// Ends it as one that was refused.
+    pub(crate) fn refused(self) {
+        let place = Arc::clone(&self.0);
+        drop(self);
+        let mut taken = lock(&place.places.taken);
+        lock(&place.state.activity).refused = true;
+        taken.refused.insert(place.number, Arc::clone(&place.state));
     }
 }
 
@@ -181,6 +218,28 @@ mod tests {
         taken[1].evicted().await;
         drop((taken, new));
         assert!(lock(&places.taken).queue.is_empty(), "neither a moved one nor an evicted one is left");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_refused_leaves_first_and_at_once() {
+        let (places, taken) = full(3);
+        advance(EVICTED_AFTER).await;
+        taken[1].begin().expect("a request").refused();
+        taken[2].begin().expect("a request").refused();
+        let next = taken[2].begin().expect("another request");
+        let new = places.take().expect("a place");
+        assert!(taken[1].begin().is_none(), "it was refused a moment ago");
+        assert!(taken[0].begin().is_some(), "it has waited longer, but was not");
+        advance(STEP).await;
+        assert!(
+            places.take().is_none(),
+            "of the two that were refused, one is gone and one has a request in progress"
+        );
+        next.refused();
+        assert!(places.evict() && taken[2].begin().is_none());
+        drop((taken, new));
+        let left = lock(&places.taken);
+        assert!(left.queue.is_empty() && left.refused.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

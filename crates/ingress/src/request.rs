@@ -17,12 +17,13 @@ use tracing::debug;
 
 use crate::answer::Answer;
 use crate::auth;
-use crate::body;
+use crate::body::{self, Unread};
 use crate::budget::Share;
 use crate::callback::Ingress;
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::framing;
+use crate::metrics::Outcome;
 use crate::place::InProgress;
 use crate::trace::Traceparent;
 
@@ -43,23 +44,32 @@ impl Ingress {
         let waits_for_leave = headers.contains_key(header::EXPECT);
         let trace = Traceparent::read(headers);
         let admitted = permit.is_some().then(|| self.admit(&request, peer));
-        let body = request.into_body();
+        let body = Unread::new(request.into_body(), waits_for_leave);
         async move {
-            let Some(_in_progress) = begun else {
+            let Some(in_progress) = begun else {
                 return std::future::pending().await;
             };
-            let _held_until_answered = permit;
+            let held_until_answered = permit;
             let received = self.metrics.received();
-            let answer = match admitted {
-                Some(Ok(endpoint)) => self.take(endpoint, body, trace, waits_for_leave).await,
-                Some(Err(answer)) => refuse(answer, body, waits_for_leave).await,
-                None => Answer::Overloaded("requests in flight (max_in_flight)"),
+            let (answer, unread) = match admitted {
+                Some(Ok(endpoint)) => self.take(endpoint, body, trace).await,
+                Some(Err(answer)) => (answer, Some(body)),
+                None => (Answer::Overloaded("requests in flight (max_in_flight)"), Some(body)),
             };
             if let Some(reason) = answer.rejection() {
                 debug!(%peer, reason, "request rejected");
                 self.metrics.rejected(reason);
             }
-            received.answered(answer.outcome());
+            let outcome = answer.outcome();
+            received.answered(outcome);
+            drop(held_until_answered);
+            // From here on nothing is held for the request but its connection, and that not against others.
+            if outcome == Outcome::Rejected {
+                in_progress.refused();
+            }
+            if let Some(body) = unread {
+                body.linger();
+            }
             let mut response = answer.into_response();
             if is_last || self.is_closing() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -68,24 +78,25 @@ impl Ingress {
         }
     }
 
-    /// Reads the body, and tells the story.
+    /// Reads the body, and tells the story; gives back a body that was not read to its end.
     async fn take(
         self: &Arc<Self>,
         endpoint: Arc<Endpoint>,
-        body: Incoming,
+        mut body: Unread,
         trace: Option<Traceparent>,
-        waits_for_leave: bool,
-    ) -> Answer {
+    ) -> (Answer, Option<Unread>) {
         let limits = &self.limits;
         let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
         let limit =
             body::Limit { bytes: limits.max_body, trailers: limits.max_headers, within: limits.body_timeout };
-        let body = match body::read(body, limit, &mut share, waits_for_leave).await {
-            Ok(body) => body,
-            Err(answer) => return answer,
+        let bytes = match body.read(limit, &mut share).await {
+            Ok(bytes) => bytes,
+            Err(answer) => return (answer, Some(body)),
         };
+        drop(body);
         let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
-        Arc::clone(self).spawn(endpoint, body, trace, share).await.unwrap_or_else(failed)
+        let told = Arc::clone(self).spawn(endpoint, bytes, trace, share).await;
+        (told.unwrap_or_else(failed), None)
     }
 
     /// Tells the story in a task of its own: a sender that hangs up must not end a publish halfway. Not async, so
@@ -145,14 +156,6 @@ impl Ingress {
             None => Ok(Arc::clone(endpoint)),
         }
     }
-}
-
-/// Gives an answer that the head alone has decided.
-async fn refuse(answer: Answer, mut body: Incoming, waits_for_leave: bool) -> Answer {
-    if !waits_for_leave {
-        body::linger(&mut body).await;
-    }
-    answer
 }
 
 /// The first content coding other than none.
