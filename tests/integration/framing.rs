@@ -16,6 +16,13 @@ fn what_two_readers_could_read_differently_is_refused() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "");
     let line = |line: &str| format!("{line}\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").into_bytes();
+    let host = |host: &str| {
+        format!("POST /ci/callback HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n\r\nhello").into_bytes()
+    };
+    let chunked = |body: &str| {
+        format!("POST /ci/callback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
+            .into_bytes()
+    };
     let many = (0..65).map(|n| format!("X-{n}: v\r\n")).collect::<String>();
     let long = format!("X-Long: {}\r\n", "v".repeat(16 * 1024));
     let rows: Vec<(&str, Vec<u8>, u16)> = vec![
@@ -62,6 +69,12 @@ fn what_two_readers_could_read_differently_is_refused() {
         ("header_name", with("Content(Length): 5\r\n"), 400),
         ("host", with("Host: y\r\n"), 400),
         ("host", b"POST /ci/callback HTTP/1.1\r\nContent-Length: 0\r\n\r\n".to_vec(), 400),
+        ("host", host("a, b"), 400),
+        ("host", host("user@a"), 400),
+        ("host", host("[::1"), 400),
+        ("host", host("a:b"), 400),
+        ("host", host("a/b"), 400),
+        ("two_authorizations", with("Authorization: Bearer a\r\nAuthorization: Bearer a\r\n"), 400),
         // The first line.
         ("request_line", b"GET /ci/callback\r\n\r\n".to_vec(), 400),
         ("request_line", line("POST  /ci/callback HTTP/1.1"), 400),
@@ -79,6 +92,23 @@ fn what_two_readers_could_read_differently_is_refused() {
         ("target", line("POST ci/callback HTTP/1.1"), 400),
         ("target", line("CONNECT x:443 HTTP/1.1"), 400),
         ("target", line("POST http://[/ci/callback HTTP/1.1"), 400),
+        ("target", line("POST httpx://x/ci/callback HTTP/1.1"), 400),
+        ("target", line("POST http:/ci/callback HTTP/1.1"), 400),
+        ("target", line("POST http:///ci/callback HTTP/1.1"), 400),
+        ("target", line("POST http://user@x/ci/callback HTTP/1.1"), 400),
+        // Where a chunk begins and ends.
+        ("body_broken", chunked("5 \r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("0x5\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("+5\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5;\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5;x y\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5;x=\"\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5\r\nhello\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("5\r\nhello00\r\n\r\n"), 400),
+        ("body_broken", chunked("ffffffffffffffffff\r\nhello\r\n0\r\n\r\n"), 400),
+        ("body_broken", chunked("0\r\nA b\r\n\r\n"), 400),
+        ("body_broken", chunked("0\r\nA: b\r\n c\r\n\r\n"), 400),
         ("target", line("POST /ci/call<back HTTP/1.1"), 400),
         ("target", line("POST /ci/callback#x HTTP/1.1"), 400),
         ("target", line("POST /ci/回调 HTTP/1.1"), 400),
@@ -124,6 +154,10 @@ fn unusual_but_clear_requests_are_served() {
         format!("\r\nPOST /ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"),
         format!("POST /ci/callback HTTP/1.0\r\nContent-Length: {length}\r\n\r\n"),
         format!("POST http://x/ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"),
+        format!("POST HTTP://x/ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"),
+        format!("POST https://[::1]:443/ci/callback HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"),
+        format!("POST /ci/callback HTTP/1.1\r\nHost: [::1]:8080\r\nContent-Length: {length}\r\n\r\n"),
+        format!("POST /ci/callback HTTP/1.1\r\nHost:\r\nContent-Length: {length}\r\n\r\n"),
         format!("POST /ci/callback? HTTP/1.1\r\nHost: x\r\nX-Empty:\r\nContent-Length: {length}\r\n\r\n"),
         format!(
             "POST /ci/callback HTTP/1.1\r\nHost: x\r\nX-Text: h\u{e9}\r\nContent-Length: {length}\r\n\r\n"
@@ -134,13 +168,25 @@ fn unusual_but_clear_requests_are_served() {
              HTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: {length}\r\n\r\n"
         ),
     ];
-    for head in heads {
+    let chunked = "POST /ci/callback HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let first = &body[..10];
+    let bodies = [
+        format!("A;x\r\n{first}\r\n00{:X} ; a = \"b \\\" c\"\r\n{}\r\n000\r\n\r\n", length - 10, &body[10..]),
+        format!("{length:x}\r\n{body}\r\n0;last\r\nX-Checksum: 1\r\n\r\n"),
+    ];
+    let requests = heads.map(|head| format!("{head}{body}"));
+    for request in requests.into_iter().chain(bodies.map(|body| format!("{chunked}{body}"))) {
         // Whole, and byte by byte.
-        let request = format!("{head}{body}").into_bytes();
+        let request = request.into_bytes();
         for piece in [request.len(), 1] {
             let mut connection = Connection::open(bridge.address);
             request.chunks(piece).for_each(|piece| connection.write(piece));
-            assert_eq!(connection.read_answer().status, 200, "{head:?} in pieces of {piece}");
+            assert_eq!(
+                connection.read_answer().status,
+                200,
+                "{:?} in pieces of {piece}",
+                String::from_utf8_lossy(&request)
+            );
         }
     }
     bridge.assert_every_callback_is_accounted_for();

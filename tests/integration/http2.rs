@@ -69,12 +69,26 @@ fn callbacks_over_http2_get_the_same_answers() {
         let headers = headers.method("POST").uri("https://127.0.0.1/ci/callback").body(()).unwrap();
         let coding = Request::builder().method("POST").uri("https://127.0.0.1/ci/callback");
         let coding = coding.header("content-encoding", "gzip").body(()).unwrap();
+        let with = |uri: &str, name: &str, values: &[&str]| {
+            let request = Request::builder().method("POST").uri(uri);
+            values.iter().fold(request, |request, value| request.header(name, *value)).body(()).unwrap()
+        };
+        let uri = "https://127.0.0.1/ci/callback";
+        let other_host = with(uri, "host", &["127.0.0.2"]);
+        let two_hosts = with(uri, "host", &["127.0.0.1", "127.0.0.1"]);
+        let user = with("https://user@127.0.0.1/ci/callback", "x", &[]);
+        let two_secrets = with(uri, "authorization", &["Bearer a", "Bearer b"]);
         let rows = [
+            (with(uri, "host", &["127.0.0.1:443"]), task("j1").into_bytes(), 200, "\"published\""),
             (post("/ci/callback"), task("j1").into_bytes(), 200, "\"published\""),
             (post("/ci/callback"), padded.into_bytes(), 200, "\"published\""),
             (post("/"), task("j1").into_bytes(), 404, "no endpoint"),
             (coding, task("j1").into_bytes(), 415, "gzip"),
             (headers, task("j1").into_bytes(), 431, "max_headers"),
+            (other_host, task("j1").into_bytes(), 400, "Host"),
+            (two_hosts, task("j1").into_bytes(), 400, "Host"),
+            (user, task("j1").into_bytes(), 400, "Host"),
+            (two_secrets, task("j1").into_bytes(), 400, "Authorization"),
             (post("/ci/callback"), vec![b' '; 200_000], 413, "max_body"),
             (post("/ci/callback"), b"<Response>".to_vec(), 400, "cut off"),
             (post("/ci/callback"), b"{\"a\":1}".to_vec(), 422, "not a callback"),

@@ -16,12 +16,13 @@ pub(crate) enum Fault {
     TwoLengths,
     LengthAndEncoding,
     TransferEncoding,
+    TwoAuthorizations,
     TooManyHeaders,
     HeadTooLarge,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::BareLineFeed,
         Self::BareCarriageReturn,
         Self::ControlCharacter,
@@ -35,6 +36,7 @@ impl Fault {
         Self::TwoLengths,
         Self::LengthAndEncoding,
         Self::TransferEncoding,
+        Self::TwoAuthorizations,
         Self::TooManyHeaders,
         Self::HeadTooLarge,
     ];
@@ -55,6 +57,7 @@ impl Fault {
             Self::TwoLengths => "two_content_lengths",
             Self::LengthAndEncoding => "length_and_encoding",
             Self::TransferEncoding => "transfer_encoding",
+            Self::TwoAuthorizations => "two_authorizations",
             Self::TooManyHeaders => "too_many_headers",
             Self::HeadTooLarge => "head_too_large",
         }
@@ -67,15 +70,18 @@ impl Fault {
             Self::BareCarriageReturn => "a CR without LF stands in the head",
             Self::ControlCharacter => "a control character stands in the head",
             Self::RequestLine => "the request line is not METHOD TARGET HTTP/1.1",
-            Self::Target => "the target is neither a path nor a URL, or holds what must be percent-encoded",
+            Self::Target => {
+                "the target is neither a path nor an http or https URL, or holds what must be percent-encoded"
+            }
             Self::Version => "the version is not HTTP/1.1; HTTP/2 is for TLS, where ALPN agrees on it",
             Self::HeaderName => "a header has no colon, or its name holds what no name may, such as a blank",
             Self::FoldedHeader => "a header is continued on the next line",
-            Self::Host => "there must be one Host header",
+            Self::Host => "there must be one Host header, and it must be a host and perhaps a port",
             Self::Length => "the Content-Length is not a number of digits alone",
             Self::TwoLengths => "there is more than one Content-Length",
             Self::LengthAndEncoding => "there are both Content-Length and Transfer-Encoding",
             Self::TransferEncoding => "the Transfer-Encoding is not chunked, once, in HTTP/1.1",
+            Self::TwoAuthorizations => "there is more than one Authorization",
             Self::TooManyHeaders => "more header fields than max_headers",
             Self::HeadTooLarge => "the head is larger than max_header_bytes",
         }

@@ -4,10 +4,14 @@
 //! smuggling). So whatever two readers could read differently is a [`Fault`]: RFC 9112 lets a server refuse all of it.
 //! `guard.rs` holds connections to it; nothing here does I/O.
 
+mod chunks;
+
 use hyper::{Request, Uri, Version};
 use memchr::memchr;
 
+use crate::authority::is_authority;
 use crate::fault::Fault;
+use chunks::Chunks;
 
 /// The largest body that can be announced: more than any limit, and no number overflows.
 const LARGEST: u64 = 1 << 62;
@@ -33,8 +37,32 @@ enum State {
     Head(Head),
     /// This many bytes of a body are still to come.
     Body(u64),
-    /// Whatever comes belongs to the connection's last request: it is chunked, or faulty.
+    /// Of the connection's last request, as whatever follows.
+    Chunks(Chunks),
+    /// Whatever comes belongs to the connection's last request, which is faulty.
     Last,
+}
+
+/// Where reading ended for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// A head is faulty.
+    Head(Fault),
+    /// A chunked body is.
+    Body,
+}
+
+/// Neither a chunk's size, nor the end of its data, nor a field behind the last: hyper refuses the body.
+const NO_CHUNK: &str = "!\r\n\r\n";
+
+impl Stop {
+    /// What hyper gets in the place of the faulty bytes.
+    pub(crate) fn replacement(self) -> String {
+        match self {
+            Self::Head(fault) => mark(fault),
+            Self::Body => NO_CHUNK.to_owned(),
+        }
+    }
 }
 
 /// What is known of a head that is not complete. Offsets count from its first byte.
@@ -59,18 +87,25 @@ impl Framing {
         Self { limits, state: State::Head(Head::default()) }
     }
 
-    /// How many of `bytes` may be passed on: whole heads, and bodies. The rest is to be shown again, with what follows
-    /// it.
+    /// How many of `bytes` may be passed on: whole heads, and bodies, of chunked ones whole lines. The rest is to be
+    /// shown again, with what follows it.
     ///
     /// # Errors
     ///
-    /// The fault of a head, and how many bytes before it may be passed on. Nothing that follows is a request.
-    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, (usize, Fault)> {
+    /// A fault, and how many bytes before it may be passed on. Nothing that follows is a request.
+    pub(crate) fn read(&mut self, bytes: &[u8]) -> Result<usize, (usize, Stop)> {
         let mut passed = 0;
         while passed < bytes.len() {
             let rest = &bytes[passed..];
             match &mut self.state {
                 State::Last => return Ok(bytes.len()),
+                State::Chunks(chunks) => match chunks.read(rest) {
+                    Ok(here) => return Ok(passed + here),
+                    Err((here, _)) => {
+                        self.state = State::Last;
+                        return Err((passed + here, Stop::Body));
+                    }
+                },
                 State::Body(left) => {
                     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(rest.len());
                     *left -= here as u64;
@@ -84,14 +119,14 @@ impl Framing {
                     Ok(Some(end)) => {
                         passed += end;
                         self.state = match (head.chunked, head.length.unwrap_or(0)) {
-                            (true, _) => State::Last,
+                            (true, _) => State::Chunks(Chunks::Size),
                             (false, 0) => State::Head(Head::default()),
                             (false, length) => State::Body(length),
                         };
                     }
                     Err(fault) => {
                         self.state = State::Last;
-                        return Err((passed, fault));
+                        return Err((passed, Stop::Head(fault)));
                     }
                 },
             }
@@ -132,7 +167,6 @@ impl Head {
             return Ok(ends);
         }
         // Without a branch for each byte, the compiler looks at many at once.
-        let is_control = |byte: u8| (byte < b' ') & (byte != b'\t') | (byte == 0x7f);
         if line.iter().fold(false, |found, byte| found | is_control(*byte)) {
             let is_return = memchr(b'\r', line).is_some();
             return Err(if is_return { Fault::BareCarriageReturn } else { Fault::ControlCharacter });
@@ -167,7 +201,9 @@ impl Head {
                 return Err(Fault::TransferEncoding);
             }
             self.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"host") && std::mem::replace(&mut self.host, true) {
+        } else if name.eq_ignore_ascii_case(b"host")
+            && (std::mem::replace(&mut self.host, true) || !is_authority(value))
+        {
             return Err(Fault::Host);
         }
         Ok(())
@@ -192,8 +228,7 @@ fn request_line(line: &[u8]) -> Result<bool, Fault> {
     else {
         return Err(Fault::RequestLine);
     };
-    // Every method there is; `guard.rs` has one of its own for requests that are none.
-    if method.is_empty() || !method.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-') {
+    if !is_method(method) {
         return Err(Fault::RequestLine);
     }
     if !is_target(target) {
@@ -207,14 +242,36 @@ fn request_line(line: &[u8]) -> Result<bool, Fault> {
     }
 }
 
+/// Every method there is; [`MARK`] stands for requests that are none.
+pub(crate) fn is_method(method: &[u8]) -> bool {
+    !method.is_empty() && method.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b'-')
+}
+
 /// A path, or a whole URL as proxies are sent; also `*`, which no endpoint has.
-fn is_target(target: &[u8]) -> bool {
+pub(crate) fn is_target(target: &[u8]) -> bool {
     let is_readable = target.iter().all(|byte| TARGET[usize::from(*byte)]);
     let is_known = match target {
         [b'/', ..] | b"*" => true,
-        other => other.starts_with(b"http") && Uri::try_from(other).is_ok(),
+        other => is_url(other) && Uri::try_from(other).is_ok(),
     };
     is_readable && is_known
+}
+
+/// `http://` or `https://`, in any case, and a host.
+fn is_url(target: &[u8]) -> bool {
+    let has_scheme =
+        |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
+    let Some(scheme) = [&b"http://"[..], b"https://"].into_iter().find(|scheme| has_scheme(scheme)) else {
+        return false;
+    };
+    let rest = &target[scheme.len()..];
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+    end > 0 && rest[0] != b':' && is_authority(&rest[..end])
+}
+
+/// A control character other than a tab.
+fn is_control(byte: u8) -> bool {
+    (byte < b' ') & (byte != b'\t') | (byte == 0x7f)
 }
 
 /// Digits and nothing else: some readers take `+5`, `5, 5` or `0x5` for a number.
@@ -232,7 +289,7 @@ const TOKEN: [bool; 256] = table(b"-_!#$%&'*+.^`|~0123456789");
 const TARGET: [bool; 256] = table(b"!$%&'()*+,-./0123456789:;=?@[\\]^_{|}~");
 
 /// Letters, and these.
-const fn table(others: &[u8]) -> [bool; 256] {
+pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut letter = b'a';
     while letter <= b'z' {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::{Framing, HeadLimits, mark};
+use crate::framing::{Framing, HeadLimits};
 
 /// A head that does not come in one piece is collected in pieces of at most this size.
 const PIECE: usize = 1024;
@@ -14,7 +14,8 @@ const PIECE: usize = 1024;
 /// A connection of HTTP/1.1 whose read side is guarded.
 ///
 /// A usual request is read into hyper's own buffer and looked at there. A head that is faulty never reaches hyper: in its
-/// place comes a request that says so ([`mark`]), which is answered in its turn like any other.
+/// place comes a request that says so ([`Stop::replacement`](crate::framing::Stop)), which is answered in its turn like
+/// any other.
 #[derive(Debug)]
 pub(crate) struct Guard<IO> {
     io: IO,
@@ -36,8 +37,8 @@ impl<IO> Guard<IO> {
                 self.held.extend_from_slice(&bytes[passed..]);
                 passed
             }
-            Err((passed, fault)) => {
-                self.held.extend_from_slice(mark(fault).as_bytes());
+            Err((passed, stop)) => {
+                self.held.extend_from_slice(stop.replacement().as_bytes());
                 self.held.extend_from_slice(&bytes[passed..]);
                 self.ready = self.held.len();
                 passed
@@ -49,8 +50,8 @@ impl<IO> Guard<IO> {
     fn look_again(&mut self) {
         match self.framing.read(&self.held) {
             Ok(passed) => self.ready = passed,
-            Err((passed, fault)) => {
-                self.held.splice(passed..passed, mark(fault).into_bytes());
+            Err((passed, stop)) => {
+                self.held.splice(passed..passed, stop.replacement().into_bytes());
                 self.ready = self.held.len();
             }
         }

@@ -6,6 +6,7 @@
 mod admin;
 mod answer;
 mod auth;
+mod authority;
 mod body;
 mod budget;
 pub mod callback;
@@ -14,6 +15,7 @@ mod endpoint;
 mod fault;
 mod framing;
 mod guard;
+mod http2;
 mod metrics;
 mod place;
 mod report;

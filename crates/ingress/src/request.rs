@@ -23,6 +23,7 @@ use crate::callback::Ingress;
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::framing;
+use crate::http2;
 use crate::metrics::Outcome;
 use crate::place::InProgress;
 use crate::trace::Traceparent;
@@ -124,8 +125,12 @@ impl Ingress {
         if request.headers().len() > self.limits.max_headers {
             return Err(Answer::Malformed(Fault::TooManyHeaders));
         }
-        if let Some(fault) = framing::marked(request) {
+        if let Some(fault) = framing::marked(request).or_else(|| http2::fault(request)) {
             return Err(Answer::Malformed(fault));
+        }
+        // A proxy could look at one and the bridge at the other.
+        if request.headers().get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+            return Err(Answer::Malformed(Fault::TwoAuthorizations));
         }
         let uri = request.uri();
         let endpoints = self.endpoints();

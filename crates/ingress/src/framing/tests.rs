@@ -7,7 +7,7 @@ use super::*;
 const LIMITS: HeadLimits = HeadLimits { fields: 8, bytes: 200 };
 
 /// What passes, and the fault, when `bytes` come in pieces of at most this size.
-fn read(bytes: &[u8], piece: usize) -> (Vec<u8>, Option<Fault>) {
+fn read(bytes: &[u8], piece: usize) -> (Vec<u8>, Option<Stop>) {
     let mut framing = Framing::new(LIMITS);
     let (mut passed, mut held) = (Vec::new(), Vec::new());
     for piece in bytes.chunks(piece) {
@@ -28,14 +28,16 @@ fn it_does_not_matter_how_bytes_are_cut() {
     let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     let post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\n\r\n\n\r \r\n";
     let long = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(LIMITS.bytes - 26));
-    let chunked = format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n\r{post}");
+    let chunked =
+        format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n\n\r{post}");
     let rows = [
         (format!("{get}{post}{get}"), None),
         (long.clone(), None),
-        (long.replace("Host: x", "Host: xx"), Some(Fault::HeadTooLarge)),
+        (long.replace("Host: x", "Host: xx"), Some(Stop::Head(Fault::HeadTooLarge))),
+        (chunked.replace("0\r\n", "0 \r\n"), Some(Stop::Body)),
         (chunked, None),
-        (format!("{get}{get}GET / HTTP/1.1\nHost: x\r\n\r\n"), Some(Fault::BareLineFeed)),
-        (format!("{post}GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"), Some(Fault::Host)),
+        (format!("{get}{get}GET / HTTP/1.1\nHost: x\r\n\r\n"), Some(Stop::Head(Fault::BareLineFeed))),
+        (format!("{post}GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n"), Some(Stop::Head(Fault::Host))),
     ];
     for (text, fault) in rows {
         let whole = read(text.as_bytes(), text.len());
@@ -55,7 +57,7 @@ fn a_mark_is_read_back_and_cannot_be_sent() {
         let request = Request::builder().method(parts.next().unwrap()).uri(parts.next().unwrap());
         assert_eq!(marked(&request.body(()).unwrap()), Some(fault));
         let sent = text.replace("\r\n\r\n", "\r\nHost: x\r\n\r\n");
-        assert_eq!(read(sent.as_bytes(), sent.len()), (Vec::new(), Some(Fault::RequestLine)));
+        assert_eq!(read(sent.as_bytes(), sent.len()), (Vec::new(), Some(Stop::Head(Fault::RequestLine))));
     }
 }
 
