@@ -207,3 +207,32 @@ fn keep_alive(connection: &mut Connection, to: SocketAddr, body: &str) -> Answer
     connection.write(body.as_bytes());
     connection.read_answer()
 }
+
+#[test]
+fn metrics_are_written_in_the_form_that_is_asked_for() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    let scrape = |accept: &str| request(bridge.admin, "GET", "/metrics", &[("Accept", accept)], b"");
+    let open_metrics = scrape("application/openmetrics-text; version=1.0.0; q=0.5, text/plain; q=0.3");
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!(open_metrics.header("content-type"), Some(content_type));
+    assert!(open_metrics.text().ends_with("# EOF\n"));
+    let plain = scrape("text/plain");
+    assert_eq!(plain.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let text = plain.text();
+    assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "{text}");
+    assert!(text.contains("\nci_bridge_callbacks_total{outcome=\"published\"} 1\n"), "{text}");
+    // Each sample stands behind the TYPE of its own name.
+    let mut named = "";
+    for line in text.lines().filter(|line| !line.starts_with("# HELP ")) {
+        match line.strip_prefix("# TYPE ") {
+            Some(line) => named = line.split(' ').next().unwrap(),
+            None => {
+                let name = line.split(['{', ' ']).next().unwrap();
+                let suffix = name.strip_prefix(named).unwrap_or("?");
+                assert!(matches!(suffix, "" | "_bucket" | "_sum" | "_count"), "{name} behind {named}");
+            }
+        }
+    }
+}

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::answer::json;
+use crate::exposition::Form;
 
 /// Answers health checks and scrapes.
 pub struct Admin {
@@ -51,7 +52,7 @@ impl Admin {
             }
             "/livez" => json(StatusCode::OK, "application/json", &Status { status: "alive" }),
             "/readyz" => self.readiness(),
-            "/metrics" => self.metrics(),
+            "/metrics" => self.metrics(Form::asked_for(request.headers())),
             _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
         }
     }
@@ -65,16 +66,17 @@ impl Admin {
         json(status, "application/json", &*readiness)
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
+    fn metrics(&self, form: Form) -> Response<Full<Bytes>> {
         let mut text = String::new();
         // Encoding reads counters only: a panic there leaves the registry as it was.
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         if encode(&mut text, &registry).is_err() {
             return plain(StatusCode::INTERNAL_SERVER_ERROR, "metrics cannot be encoded\n");
         }
-        let mut response = Response::new(Full::from(text));
-        let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        let mut response = Response::new(Full::from(form.of(text)));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
         response
     }
 }

@@ -12,6 +12,7 @@ mod budget;
 pub mod callback;
 mod connection;
 mod endpoint;
+mod exposition;
 mod fault;
 mod framing;
 mod guard;
