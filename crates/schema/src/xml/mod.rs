@@ -3,17 +3,19 @@
 //! What a stranger could abuse is not read: no DTD, no entities beyond XML's five, bounded depth and number of
 //! elements. Attributes are checked and left out: no callback carries any.
 
+mod grammar;
 mod plain;
 
 use std::borrow::Cow;
 
 use quick_xml::Reader;
-use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+use quick_xml::events::{BytesRef, BytesStart, BytesText, Event};
 
 use crate::document::{Document, Open, Value};
 use crate::error::ParseError;
 use crate::parse::Limits;
 use crate::text::{Text, is_blank};
+use grammar::{Attributes, is_name};
 
 /// Attributes on one element; Tencent CI writes none. Each is compared with those before it.
 const MAX_ATTRIBUTES: usize = 64;
@@ -81,13 +83,19 @@ impl<'a> Reading<'a, '_> {
                 self.end();
                 Ok(())
             }
-            Event::Text(text) => self.character_data(text.xml10_content(), at),
+            Event::Text(text) => self.text(&text, at),
             Event::CData(text) => match self.open.is_empty() {
                 true => Err(self.error(at, "text outside the root element")),
                 false => self.character_data(text.xml10_content(), at),
             },
             Event::GeneralRef(reference) => self.reference(&reference, at),
             Event::Decl(declaration) => self.declaration(&declaration, at),
+            Event::Comment(comment) if !grammar::is_comment(&comment) => {
+                Err(self.error(at, "a '--' in a comment"))
+            }
+            Event::PI(instruction) if !grammar::is_instruction(&instruction) => {
+                Err(self.error(at, "a processing instruction without a name of its own"))
+            }
             Event::DocType(_) => {
                 Err(self.error(at, "a DOCTYPE is not accepted: callbacks declare no DTD and no entities"))
             }
@@ -127,6 +135,13 @@ impl<'a> Reading<'a, '_> {
             self.document.push(Text::Plain(MIXED_TEXT), Value::Text(Text::any(text)));
         }
         self.document.close(node);
+    }
+
+    fn text(&mut self, text: &BytesText<'a>, at: usize) -> Result<(), ParseError> {
+        match text.find("]]>") {
+            Some(end) => Err(self.error(at + end, "a ']]>' in text ends no CDATA section: write ]]&gt;")),
+            None => self.character_data(text.xml10_content(), at),
+        }
     }
 
     fn character_data(&mut self, text: Cow<'a, str>, at: usize) -> Result<(), ParseError> {
@@ -172,13 +187,14 @@ impl<'a> Reading<'a, '_> {
         Ok(())
     }
 
-    fn declaration(&self, declaration: &BytesDecl<'a>, at: usize) -> Result<(), ParseError> {
-        if !is_blank(&self.text[..at]) {
+    fn declaration(&self, declaration: &str, at: usize) -> Result<(), ParseError> {
+        if at > 0 {
             return Err(self.error(at, "an XML declaration that is not at the start"));
         }
-        match declaration.encoding() {
+        let content = declaration.strip_prefix("xml").unwrap_or(declaration);
+        match grammar::declared_encoding(content).map_err(|message| self.error(at, message))? {
             None => Ok(()),
-            Some(Ok(name)) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii") => {
+            Some(name) if name.eq_ignore_ascii_case("utf-8") || name.eq_ignore_ascii_case("us-ascii") => {
                 Ok(())
             }
             Some(_) => Err(self.error(at, "declares an encoding other than UTF-8")),
@@ -186,19 +202,19 @@ impl<'a> Reading<'a, '_> {
     }
 
     fn attributes(&self, tag: &BytesStart<'a>, at: usize) -> Result<(), ParseError> {
-        if is_blank(tag.attributes_raw()) {
-            return Ok(());
-        }
-        for (index, attribute) in tag.attributes().enumerate() {
-            if index >= MAX_ATTRIBUTES {
+        let mut names = Vec::new();
+        for attribute in Attributes(tag.attributes_raw()) {
+            if names.len() >= MAX_ATTRIBUTES {
                 return Err(self.error(at, format!("more than {MAX_ATTRIBUTES} attributes on an element")));
             }
             let attribute = attribute.map_err(|e| self.error(at, format!("malformed attribute: {e}")))?;
-            self.bounded(attribute.key.as_ref().len(), "an attribute name", at)?;
+            self.bounded(attribute.name.len(), "an attribute name", at)?;
             self.bounded(attribute.value.len(), "an attribute value", at)?;
-            if attribute.value.contains('<') {
-                return Err(self.error(at, "a '<' in an attribute value"));
+            attribute.check_value().map_err(|message| self.error(at, message))?;
+            if names.contains(&attribute.name) {
+                return Err(self.error(at, format!("malformed attribute: {} twice", shorten(attribute.name))));
             }
+            names.push(attribute.name);
         }
         Ok(())
     }
@@ -261,12 +277,6 @@ fn explain(error: &quick_xml::Error) -> String {
 fn shorten(name: &str) -> &str {
     const LONGEST: usize = 64;
     name.char_indices().nth(LONGEST).map_or(name, |(end, _)| &name[..end])
-}
-
-fn is_name(name: &str) -> bool {
-    let first = name.bytes().next();
-    first.is_some_and(|b| b.is_ascii_alphabetic() || b == b'_' || b == b':' || !b.is_ascii())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:-.".contains(&b) || !b.is_ascii())
 }
 
 fn forbidden_character(text: &str) -> Option<usize> {

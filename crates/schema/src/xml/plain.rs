@@ -153,24 +153,29 @@ impl<'a> Reader<'a, '_> {
     }
 }
 
-/// No reference, no carriage return to normalise, and no byte of a character that XML forbids. U+FFFE and U+FFFF
-/// begin with the byte EF, as half of the full-width forms do: such a text is looked at again.
+/// No reference, no carriage return to normalise, no end of a CDATA section, and no byte of a character that XML
+/// forbids. U+FFFE and U+FFFF begin with the byte EF, as half of the full-width forms do: such a text is looked at
+/// again, and so is one with a bracket.
 fn is_plain(text: &str) -> bool {
     let forbidden = |b: u8| (b < b' ' && b != b'\t' && b != b'\n') || b == b'&';
     // Without a branch, the compiler looks at many bytes at a time.
-    let is_plain = !text.bytes().fold(false, |found, b| found | forbidden(b));
+    let (forbidden, bracket) = text
+        .bytes()
+        .fold((false, false), |(found, bracket), b| (found | forbidden(b), bracket | (b == b']')));
     let may_hold_full_width = || !text.is_ascii() && text.as_bytes().contains(&0xEF);
-    is_plain && !(may_hold_full_width() && text.contains(['\u{FFFE}', '\u{FFFF}']))
+    !(forbidden
+        || bracket && text.contains("]]>")
+        || may_hold_full_width() && text.contains(['\u{FFFE}', '\u{FFFF}']))
 }
 
-/// The bytes that a name is made of, by their value.
+/// The bytes that a name is made of, by their value. Of the characters beyond ASCII XML allows some: names with any are
+/// left to the general reader.
 const NAME_BYTES: [bool; 256] = {
     let mut bytes = [false; 256];
     let mut b = 0;
     while b < 256 {
         let byte = b as u8;
-        bytes[b] =
-            byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.') || !byte.is_ascii();
+        bytes[b] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.');
         b += 1;
     }
     bytes
