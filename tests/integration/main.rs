@@ -27,6 +27,7 @@ mod limits;
 mod logs;
 mod operations;
 mod outage;
+mod refusals;
 mod streams_of_others;
 mod support;
 mod tls;

@@ -130,6 +130,19 @@ impl Answer {
         }
     }
 
+    /// Whether what was turned away may have been a callback that is kept nowhere.
+    pub(crate) fn loses_callback(&self) -> bool {
+        matches!(
+            self,
+            Self::BodyTooLarge { .. }
+                | Self::BodyTooSlow
+                | Self::ContentCoding(_)
+                | Self::Unauthenticated(_)
+                | Self::AddressNotAllowed
+                | Self::BucketNotAllowed(_)
+        )
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Published(_) | Self::Dropped(_) | Self::Probe => StatusCode::OK,
@@ -154,7 +167,7 @@ impl Answer {
     }
 
     /// A sentence for whoever reads the answer. Nothing of a secret is in it.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Published(_) | Self::Dropped(_) | Self::Probe => String::new(),
             Self::Unreadable(error) => error.to_string(),
@@ -174,9 +187,18 @@ impl Answer {
                 format!("content coding {coding:?} is not accepted: send the body as it is")
             }
             Self::Unauthenticated(why) => (*why).to_owned(),
-            Self::AddressNotAllowed => "the sender's address is not on the endpoint's allow-list".to_owned(),
+            Self::AddressNotAllowed => {
+                "the sender's address is not on the endpoint's allow-list (allow_from)".to_owned()
+            }
+            Self::BucketNotAllowed(bucket) if bucket.is_empty() => {
+                "the callback names no bucket, as one of a URL's moderation does not; allow_buckets must hold \"\" \
+                 to take such; nothing was published"
+                    .to_owned()
+            }
             Self::BucketNotAllowed(bucket) => {
-                format!("bucket {bucket:?} is not on the endpoint's allow-list; nothing was published")
+                format!(
+                    "bucket {bucket:?} is not on the endpoint's allow-list (allow_buckets); nothing was published"
+                )
             }
             Self::Overloaded(what) => format!("too many {what} at once"),
             Self::Unavailable(why) => format!("nothing durable can take the callback now: {why}"),

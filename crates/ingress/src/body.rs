@@ -25,34 +25,45 @@ pub(crate) struct Limit {
     pub(crate) within: Duration,
 }
 
-/// A body, and whether it may be read to its end.
-pub(crate) struct Unread {
+/// The body of a request, as far as it was read.
+pub(crate) struct Incomplete {
     body: Incoming,
-    /// The sender writes it without having been asked.
+    /// The sender writes it without having been asked, and it has not ended.
     comes: bool,
+    bytes: u64,
 }
 
-impl Unread {
+impl Incomplete {
     /// The body of a request whose sender waits for leave to write it (`Expect: 100-continue`), or does not. The first
     /// look at the body gives leave.
     pub(crate) fn new(body: Incoming, waits_for_leave: bool) -> Self {
-        Self { body, comes: !waits_for_leave }
+        let comes = !waits_for_leave && !body.is_end_stream();
+        Self { comes, bytes: body.size_hint().lower(), body }
+    }
+
+    /// How large it is, as far as that was announced or read.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// The whole body, or the answer to give instead. A sender that waits for leave is told no without being asked for
     /// a byte.
     pub(crate) async fn read(&mut self, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
-        if self.body.size_hint().lower() > limit.bytes as u64 {
+        if self.bytes > limit.bytes as u64 {
             return Err(Answer::BodyTooLarge { limit: limit.bytes });
         }
         self.comes = true;
-        let collected = collect(&mut self.body, limit, share);
-        timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow))
+        let mut read = 0;
+        let collected = collect(&mut self.body, limit, share, &mut read);
+        let result = timeout(limit.within, collected).await.unwrap_or(Err(Answer::BodyTooSlow));
+        self.bytes = self.bytes.max(read as u64);
+        self.comes = result.is_err();
+        result
     }
 
     /// Reads on for a moment, so that the sender can read the answer, which goes out meanwhile.
     pub(crate) fn linger(self) {
-        if self.comes && !self.body.is_end_stream() {
+        if self.comes {
             // Ends with its time at the latest, and before it with its connection.
             tokio::spawn(timeout(LINGER_TIME, throw_away(self.body)));
         }
@@ -69,7 +80,12 @@ async fn throw_away(mut body: Incoming) {
     }
 }
 
-async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
+async fn collect(
+    body: &mut Incoming,
+    limit: Limit,
+    share: &mut Share,
+    read: &mut usize,
+) -> Result<Bytes, Answer> {
     let mut collected = Collected::None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -83,7 +99,8 @@ async fn collect(body: &mut Incoming, limit: Limit, share: &mut Share) -> Result
             }
             Err(_) => continue,
         };
-        if collected.len() + data.len() > limit.bytes {
+        *read += data.len();
+        if *read > limit.bytes {
             return Err(Answer::BodyTooLarge { limit: limit.bytes });
         }
         if !share.take(data.len()) {
@@ -102,14 +119,6 @@ enum Collected {
 }
 
 impl Collected {
-    fn len(&self) -> usize {
-        match self {
-            Self::None => 0,
-            Self::One(bytes) => bytes.len(),
-            Self::Many(bytes) => bytes.len(),
-        }
-    }
-
     fn push(&mut self, data: Bytes) {
         *self = match std::mem::replace(self, Self::None) {
             Self::None => Self::One(data),

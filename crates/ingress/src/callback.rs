@@ -12,6 +12,7 @@ use tracing::{debug, warn};
 use crate::answer::{Answer, Published};
 use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::server::Limits;
 use crate::trace::Traceparent;
 
@@ -21,6 +22,7 @@ pub struct Ingress {
     endpoints: RwLock<Arc<[Arc<Endpoint>]>>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
+    pub(crate) refusals: Refusals,
     publisher: Publisher,
     /// Shutdown has begun: each answer is the last of its connection.
     closing: AtomicBool,
@@ -40,6 +42,7 @@ impl Ingress {
             endpoints: RwLock::new(endpoints),
             limits,
             metrics: Metrics::register(registry),
+            refusals: Refusals::default(),
             publisher,
             closing: AtomicBool::new(false),
         }

@@ -19,6 +19,7 @@ mod guard;
 mod http2;
 mod metrics;
 mod place;
+mod refusals;
 mod report;
 mod request;
 mod server;

@@ -17,7 +17,7 @@ use tracing::debug;
 
 use crate::answer::Answer;
 use crate::auth;
-use crate::body::{self, Unread};
+use crate::body::{self, Incomplete};
 use crate::budget::Share;
 use crate::callback::Ingress;
 use crate::endpoint::Endpoint;
@@ -26,6 +26,7 @@ use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
 use crate::place::InProgress;
+use crate::refusals::Refusal;
 use crate::trace::Traceparent;
 
 impl Ingress {
@@ -45,21 +46,23 @@ impl Ingress {
         let waits_for_leave = headers.contains_key(header::EXPECT);
         let trace = Traceparent::read(headers);
         let admitted = permit.is_some().then(|| self.admit(&request, peer));
-        let body = Unread::new(request.into_body(), waits_for_leave);
+        let mut body = Incomplete::new(request.into_body(), waits_for_leave);
         async move {
             let Some(in_progress) = begun else {
                 return std::future::pending().await;
             };
             let held_until_answered = permit;
             let received = self.metrics.received();
-            let (answer, unread) = match admitted {
-                Some(Ok(endpoint)) => self.take(endpoint, body, trace).await,
-                Some(Err(answer)) => (answer, Some(body)),
-                None => (Answer::Overloaded("requests in flight (max_in_flight)"), Some(body)),
+            let (endpoint, answer) = match admitted {
+                Some(Ok(endpoint)) => {
+                    let answer = self.take(&endpoint, &mut body, trace).await;
+                    (Some(endpoint), answer)
+                }
+                Some(Err(Refused { answer, endpoint })) => (endpoint, answer),
+                None => (None, Answer::Overloaded("requests in flight (max_in_flight)")),
             };
             if let Some(reason) = answer.rejection() {
-                debug!(%peer, reason, "request rejected");
-                self.metrics.rejected(reason);
+                self.rejected(reason, &answer, endpoint.as_deref(), body.bytes(), peer);
             }
             let outcome = answer.outcome();
             received.answered(outcome);
@@ -68,9 +71,7 @@ impl Ingress {
             if outcome == Outcome::Rejected {
                 in_progress.refused();
             }
-            if let Some(body) = unread {
-                body.linger();
-            }
+            body.linger();
             let mut response = answer.into_response();
             if is_last || self.is_closing() {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -79,25 +80,40 @@ impl Ingress {
         }
     }
 
-    /// Reads the body, and tells the story; gives back a body that was not read to its end.
+    /// Counts a request that was turned away, and says so when it may have been a callback.
+    fn rejected(
+        &self,
+        reason: &'static str,
+        answer: &Answer,
+        endpoint: Option<&Endpoint>,
+        bytes: u64,
+        peer: IpAddr,
+    ) {
+        debug!(%peer, reason, "request rejected");
+        self.metrics.rejected(reason);
+        if let Some(endpoint) = endpoint.filter(|_| answer.loses_callback()) {
+            let (endpoint, detail) = (&endpoint.name, &answer.detail());
+            self.refusals.tell(&Refusal { reason, detail, endpoint, bytes, peer });
+        }
+    }
+
+    /// Reads the body, and tells the story.
     async fn take(
         self: &Arc<Self>,
-        endpoint: Arc<Endpoint>,
-        mut body: Unread,
+        endpoint: &Arc<Endpoint>,
+        body: &mut Incomplete,
         trace: Option<Traceparent>,
-    ) -> (Answer, Option<Unread>) {
+    ) -> Answer {
         let limits = &self.limits;
         let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
         let limit =
             body::Limit { bytes: limits.max_body, trailers: limits.max_headers, within: limits.body_timeout };
         let bytes = match body.read(limit, &mut share).await {
             Ok(bytes) => bytes,
-            Err(answer) => return (answer, Some(body)),
+            Err(answer) => return answer,
         };
-        drop(body);
         let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
-        let told = Arc::clone(self).spawn(endpoint, bytes, trace, share).await;
-        (told.unwrap_or_else(failed), None)
+        Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace, share).await.unwrap_or_else(failed)
     }
 
     /// Tells the story in a task of its own: a sender that hangs up must not end a publish halfway. Not async, so
@@ -120,47 +136,69 @@ impl Ingress {
     }
 
     /// The endpoint that takes the request, decided from its head alone.
-    fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Answer> {
-        // In HTTP/2 nothing else counts them.
-        if request.headers().len() > self.limits.max_headers {
-            return Err(Answer::Malformed(Fault::TooManyHeaders));
-        }
-        if let Some(fault) = framing::marked(request).or_else(|| http2::fault(request)) {
-            return Err(Answer::Malformed(fault));
-        }
-        // A proxy could look at one and the bridge at the other.
-        if request.headers().get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
-            return Err(Answer::Malformed(Fault::TwoAuthorizations));
+    fn admit(&self, request: &Request<Incoming>, peer: IpAddr) -> Result<Arc<Endpoint>, Refused> {
+        let nowhere = |answer| Refused { answer, endpoint: None };
+        if let Some(fault) = self.fault(request) {
+            return Err(nowhere(Answer::Malformed(fault)));
         }
         let uri = request.uri();
         let endpoints = self.endpoints();
         let matching = endpoints.iter().filter_map(|e| Some((e, e.token_in(uri.path())?)));
         // Of `/ci` with a token and `/ci/callback`, the path itself is meant.
         let longest = matching.max_by_key(|(endpoint, _)| endpoint.path.len());
-        let (endpoint, token) = longest.ok_or(Answer::NoSuchPath)?;
+        let (endpoint, token) = longest.ok_or_else(|| nowhere(Answer::NoSuchPath))?;
         if request.method() != Method::POST {
-            return Err(Answer::MethodNotAllowed);
+            return Err(nowhere(Answer::MethodNotAllowed));
         }
-        let headers = request.headers();
-        if !endpoint.allow_from.allows(peer, headers) {
-            return Err(Answer::AddressNotAllowed);
-        }
-        if !endpoint.secrets.is_empty() {
-            let presented = auth::presented(token, uri.query(), headers);
-            if presented.is_empty() {
-                return Err(Answer::Unauthenticated(
-                    "a token is needed: as the last path segment, ?token=, Authorization: Bearer or basic password",
-                ));
-            }
-            if !endpoint.secrets.accept(&presented) {
-                return Err(Answer::Unauthenticated("the token is not one of this endpoint's"));
-            }
-        }
-        match content_coding(headers) {
-            Some(coding) => Err(Answer::ContentCoding(coding)),
-            None => Ok(Arc::clone(endpoint)),
+        match admitted(endpoint, token, request, peer) {
+            Ok(()) => Ok(Arc::clone(endpoint)),
+            Err(answer) => Err(Refused { answer, endpoint: Some(Arc::clone(endpoint)) }),
         }
     }
+
+    /// What is wrong with the head, whatever it asks for.
+    fn fault(&self, request: &Request<Incoming>) -> Option<Fault> {
+        let headers = request.headers();
+        // In HTTP/2 nothing else counts them.
+        if headers.len() > self.limits.max_headers {
+            return Some(Fault::TooManyHeaders);
+        }
+        // A proxy could look at one and the bridge at the other.
+        let has_two = headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some();
+        let two_authorizations = has_two.then_some(Fault::TwoAuthorizations);
+        framing::marked(request).or_else(|| http2::fault(request)).or(two_authorizations)
+    }
+}
+
+/// A request that its head alone has turned away, and from where.
+struct Refused {
+    answer: Answer,
+    endpoint: Option<Arc<Endpoint>>,
+}
+
+/// Whether the sender may post to this endpoint, in the form that it announces.
+fn admitted(
+    endpoint: &Endpoint,
+    token: Option<&str>,
+    request: &Request<Incoming>,
+    peer: IpAddr,
+) -> Result<(), Answer> {
+    let headers = request.headers();
+    if !endpoint.allow_from.allows(peer, headers) {
+        return Err(Answer::AddressNotAllowed);
+    }
+    if !endpoint.secrets.is_empty() {
+        let presented = auth::presented(token, request.uri().query(), headers);
+        if presented.is_empty() {
+            return Err(Answer::Unauthenticated(
+                "a token is needed: as the last path segment, ?token=, Authorization: Bearer or basic password",
+            ));
+        }
+        if !endpoint.secrets.accept(&presented) {
+            return Err(Answer::Unauthenticated("the token is not one of this endpoint's"));
+        }
+    }
+    content_coding(headers).map_or(Ok(()), |coding| Err(Answer::ContentCoding(coding)))
 }
 
 /// The first content coding other than none.
