@@ -39,13 +39,13 @@ fn what_a_body_may_be_is_said_by_name() {
     let job = "<JobsDetail><JobId>j</JobId><State>Success</State></JobsDetail>";
     let jobs = format!("<Response><EventName>TaskFinish</EventName>{}</Response>", job.repeat(3));
     let rows = [
-        (nested, 400, "deeper than 5"),
-        (nested_json, 400, "deeper than 5"),
-        (wide, 400, "more than 50"),
-        (wide_json, 400, "more than 50"),
-        (jobs, 422, "more than 2"),
+        (nested, 400, "deeper than 5 (max_depth)"),
+        (nested_json, 400, "deeper than 5 (max_depth)"),
+        (wide, 413, "more than 50 elements (max_nodes)"),
+        (wide_json, 413, "more than 50 values (max_nodes)"),
+        (jobs, 422, "more than 2 (max_jobs)"),
         (format!("<{}/>", "n".repeat(1025)), 400, "longer than 1024"),
-        (format!("{{\"{}\": 1}}", "n".repeat(1025)), 400, "longer than 1024"),
+        (format!("{{\"{}\": 1}}", "n".repeat(1025)), 400, "longer than 1024 bytes (max_name_bytes)"),
         (" ".repeat(11 * 1024), 413, "max_body"),
     ];
     for (body, status, detail) in rows {
@@ -55,7 +55,35 @@ fn what_a_body_may_be_is_said_by_name() {
         assert_eq!(bridge.post(task("j1")).status, 200, "after {detail}");
     }
     assert_eq!(Streams::of(&nats).messages("CI").len(), 1);
+    let kept = Streams::of(&nats).messages("CI_QUARANTINE");
+    let of_reason =
+        |reason: &str| kept.iter().filter(|kept| kept.header("Ci-Reason") == Some(reason)).count();
+    assert_eq!([of_reason("syntax"), of_reason("shape"), of_reason("oversize")], [4, 1, 2]);
     assert_at_rest(&bridge);
+}
+
+#[test]
+fn render_applies_the_limits_of_serve() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ci-bridge.toml");
+    std::fs::write(&file, "[ingress]\nmax_body = \"2KiB\"\nmax_nodes = 50\n").unwrap();
+    let render = |body: &str| {
+        let output = crate::support::run(&["render", "-c", file.to_str().unwrap(), "-"], body.as_bytes());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(render(&task("j1")).0, Some(0));
+    let rows = [
+        (" ".repeat(2049), "oversize: the body is larger than 2048 bytes (max_body)"),
+        (
+            format!("<Response>{}</Response>", "<a/>".repeat(60)),
+            "oversize: line 1, column 207: more than 50 elements (max_nodes)",
+        ),
+    ];
+    for (body, expected) in rows {
+        let (code, said) = render(&body);
+        assert_eq!(code, Some(65), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
 }
 
 #[test]

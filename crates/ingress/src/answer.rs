@@ -149,6 +149,7 @@ impl Answer {
             Self::Unreadable(error) => match error.reason() {
                 Reason::Syntax => StatusCode::BAD_REQUEST,
                 Reason::Shape => StatusCode::UNPROCESSABLE_ENTITY,
+                Reason::Oversize => StatusCode::PAYLOAD_TOO_LARGE,
             },
             Self::MessageTooLarge(_) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,

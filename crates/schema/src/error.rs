@@ -17,6 +17,8 @@ pub enum Reason {
     Syntax,
     /// Well-formed, but not a callback of Tencent CI. HTTP 422.
     Shape,
+    /// Perhaps well-formed, but more than [`Limits::max_nodes`](crate::Limits) allows: nothing is wrong with it. HTTP 413.
+    Oversize,
 }
 
 /// A place in a body, as editors count it: both numbers start at 1.
@@ -36,6 +38,11 @@ impl ParseError {
             position: Some(Position::of(text, offset)),
             message: bounded(message.into()),
         }
+    }
+
+    /// More at the byte `offset` of `text` than a limit allows.
+    pub(crate) fn oversize(text: &[u8], offset: usize, message: impl Into<String>) -> Self {
+        Self { reason: Reason::Oversize, ..Self::syntax(text, offset, message) }
     }
 
     /// Well-formed, but not ours.
@@ -72,12 +79,13 @@ impl fmt::Display for ParseError {
 }
 
 impl Reason {
-    /// The word that stands in subjects, headers and metrics: `syntax` or `shape`.
+    /// The word that stands in subjects, headers and metrics: `syntax`, `shape` or `oversize`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Syntax => "syntax",
             Self::Shape => "shape",
+            Self::Oversize => "oversize",
         }
     }
 }

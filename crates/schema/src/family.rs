@@ -97,7 +97,7 @@ fn check_elements(document: &Document<'_>, family: Family, max: usize) -> Result
     let refusal = match elements.len() {
         0 if is_there => format!("{name} is an empty list"),
         0 => format!("{name} is missing"),
-        count if count > max => format!("{count} elements of {name}, more than {max}"),
+        count if count > max => format!("{count} elements of {name}, more than {max} (max_jobs)"),
         _ if elements.iter().all(|element| element.is_object() || element.is_blank()) => return Ok(()),
         _ => format!("{name} is not an object"),
     };

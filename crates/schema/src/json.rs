@@ -33,7 +33,8 @@ struct Reader<'a, 'l> {
 impl<'a> Reader<'a, '_> {
     fn value(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         if self.document.len() >= self.limits.max_nodes {
-            return Err(self.error(self.at, format!("more than {} values", self.limits.max_nodes)));
+            let message = format!("more than {} values (max_nodes)", self.limits.max_nodes);
+            return Err(ParseError::oversize(self.text.as_bytes(), self.at, message));
         }
         self.skip_white_space();
         let scalar = match self.peek() {
@@ -65,7 +66,9 @@ impl<'a> Reader<'a, '_> {
             let name = self.string()?;
             if name.len() > self.limits.max_name_bytes {
                 let limit = self.limits.max_name_bytes;
-                return Err(self.error(start, format!("a member name longer than {limit} bytes")));
+                return Err(
+                    self.error(start, format!("a member name longer than {limit} bytes (max_name_bytes)"))
+                );
             }
             self.expect(b':', "':' after a member name")?;
             self.value(name, depth)?;
@@ -96,9 +99,9 @@ impl<'a> Reader<'a, '_> {
     /// Steps over the bracket that opens a container.
     fn open(&mut self, depth: usize) -> Result<(), ParseError> {
         if depth > self.limits.max_depth {
-            return Err(
-                self.error(self.at, format!("arrays and objects nest deeper than {}", self.limits.max_depth))
-            );
+            let message =
+                format!("arrays and objects nest deeper than {} (max_depth)", self.limits.max_depth);
+            return Err(self.error(self.at, message));
         }
         self.at += 1;
         Ok(())

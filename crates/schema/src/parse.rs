@@ -89,8 +89,9 @@ impl Format {
 /// # Errors
 ///
 /// [`Reason::Syntax`](crate::Reason) with line and column when the body is not well-formed, declares a DTD or
-/// entities, or is over `limits`; [`Reason::Shape`](crate::Reason) when it is well-formed but no callback of
-/// Tencent CI.
+/// entities, nests too deep or has too long names; [`Reason::Oversize`](crate::Reason) when it has more nodes than
+/// `limits` allow; [`Reason::Shape`](crate::Reason) when it is well-formed but no callback of Tencent CI, or has too many
+/// jobs.
 pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseError> {
     // Of the whole body: sniffing what is left would pass over a second mark, which the XML reader miscounts.
     let format = Format::sniff(body);

@@ -32,7 +32,15 @@ pub(crate) fn run(settings: &Settings, files: &[PathBuf]) -> Result<ExitCode, Fa
                 continue;
             }
         };
-        match route(settings, body_of_capture(&body)) {
+        let body = body_of_capture(&body);
+        let most = settings.limits.max_body;
+        if body.len() > most {
+            // As `serve` says it, which reads no further.
+            let file = file.display();
+            unreadable.push(format!("{file}: oversize: the body is larger than {most} bytes (max_body)"));
+            continue;
+        }
+        match route(settings, body) {
             Ok(all) => {
                 for routed in all {
                     show(&routed, file, &mut stdout)?;

@@ -108,10 +108,12 @@ impl<'a> Reading<'a, '_> {
             return Err(self.error(at, "a second root element"));
         }
         if self.open.len() >= self.limits.max_depth {
-            return Err(self.error(at, format!("elements nest deeper than {}", self.limits.max_depth)));
+            let message = format!("elements nest deeper than {} (max_depth)", self.limits.max_depth);
+            return Err(self.error(at, message));
         }
         if self.document.len() >= self.limits.max_nodes {
-            return Err(self.error(at, format!("more than {} elements", self.limits.max_nodes)));
+            let message = format!("more than {} elements (max_nodes)", self.limits.max_nodes);
+            return Err(ParseError::oversize(self.text.as_bytes(), at, message));
         }
         // The reader borrows from `self.text`, but its tag hands out names for its own life only.
         let length = tag.name().as_ref().len();
@@ -222,7 +224,7 @@ impl<'a> Reading<'a, '_> {
     fn bounded(&self, bytes: usize, what: &str, at: usize) -> Result<(), ParseError> {
         let limit = self.limits.max_name_bytes;
         match bytes > limit {
-            true => Err(self.error(at, format!("{what} longer than {limit} bytes"))),
+            true => Err(self.error(at, format!("{what} longer than {limit} bytes (max_name_bytes)"))),
             false => Ok(()),
         }
     }
