@@ -181,10 +181,12 @@ fn an_idle_http2_connection_is_closed() {
 
 /// What a client that keeps to no rule writes: frames, as RFC 9113 has them.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const CANCEL: u32 = 8;
 const REFUSED_STREAM: u32 = 7;
@@ -242,6 +244,78 @@ fn more_requests_at_once_than_max_streams_are_refused() {
         .collect();
     assert_eq!(refused, [7, 9]);
     assert_eq!(bridge.metric("ci_bridge_callbacks_received_total"), 3.0);
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn what_hyper_would_drop_is_refused() {
+    let nats = nats();
+    let (bridge, ours) = bridge(&nats, "header_timeout = \"500ms\"");
+    let with_path = |path: &str| {
+        let length = path.len().to_le_bytes()[0];
+        [&[0x83, 0x87, 0x04, length][..], path.as_bytes(), &[0x01, 1, b'x']].concat()
+    };
+    let body = task("j1").into_bytes();
+    let request = |stream: u32, path: &str, trailers: Option<&[u8]>| {
+        let end = trailers.map_or(Vec::new(), |t| frame(HEADERS, END_HEADERS | END_STREAM, stream, t));
+        let head = frame(HEADERS, END_HEADERS, stream, &with_path(path));
+        let data = frame(DATA, if trailers.is_some() { 0 } else { END_STREAM }, stream, &body);
+        [head, data, end].concat()
+    };
+    let sent = [
+        request(1, "/ci/callback#x", None),
+        // `:status: 200` behind the body, which hyper reads as no trailers at all.
+        request(3, "/ci/callback", Some(b"\x88")),
+        request(5, "/ci/callback", Some(b"\x00\x01x\x01#")),
+        request(7, "/ci/callback", None),
+    ];
+    let bytes = rude(&bridge, &ours, &sent).read_to_end();
+    // `:status` is the first field of an answer: of the static table (200 and 400 are), or 422 spelt out.
+    let statuses: std::collections::BTreeMap<_, _> = frames(&bytes)
+        .iter()
+        .filter(|(kind, ..)| *kind == HEADERS)
+        .map(|(_, stream, payload)| (*stream, payload[0]))
+        .collect();
+    assert_eq!(statuses, [(1, 0x8c), (3, 0x8c), (5, 0x88), (7, 0x88)].into());
+    for reason in ["target", "pseudo_header_in_trailers"] {
+        let rejected = bridge.metric(&format!("ci_bridge_rejections_total{{reason=\"{reason}\"}}"));
+        assert_eq!(rejected, 1.0, "{reason}");
+    }
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+/// A client may assume no limit before it has read SETTINGS.
+#[test]
+fn a_client_that_sends_before_it_knows_the_limit_keeps_its_connection() {
+    const POSTS: u32 = 1000;
+    let nats = nats();
+    let (bridge, ours) = bridge(&nats, "header_timeout = \"1s\"");
+    let stream = |number: u32| 2 * number + 1;
+    // Whole heads first, so that all are open at once; each with DATA in two frames.
+    let heads = (0..POSTS).map(|n| frame(HEADERS, END_HEADERS, stream(n), &request_head()));
+    let data = (0..POSTS)
+        .map(|n| [frame(DATA, 0, stream(n), b"{"), frame(DATA, END_STREAM, stream(n), b"}")].concat());
+    let last = frame(HEADERS, END_HEADERS, stream(POSTS), &request_head());
+    let last = [last, frame(DATA, END_STREAM, stream(POSTS), task("j1").as_bytes())].concat();
+    let mut client = rude(&bridge, &ours, &heads.chain(data).collect::<Vec<_>>());
+    eventually("at rest", || {
+        let received = bridge.metric("ci_bridge_callbacks_received_total") >= 128.0;
+        (received && bridge.metric("ci_bridge_in_flight") == 0.0).then_some(())
+    });
+    client.write(&last);
+    let bytes = client.read_to_end();
+    let frames = frames(&bytes);
+    let streams = |wanted: &dyn Fn(u8, &[u8]) -> bool| {
+        let of = frames.iter().filter(|(kind, _, payload)| wanted(*kind, payload));
+        of.map(|(_, stream, _)| *stream).collect::<std::collections::BTreeSet<_>>()
+    };
+    let answered = streams(&|kind, _| kind == HEADERS);
+    let refused = streams(&|kind, payload| kind == RST_STREAM && reason(payload) == REFUSED_STREAM);
+    assert!(answered.len() > 128, "{}", answered.len());
+    assert!(answered.is_disjoint(&refused));
+    assert_eq!(answered.len() + refused.len(), POSTS as usize + 1, "nobody was left without an answer");
+    assert!(answered.contains(&stream(POSTS)), "the connection goes on");
+    assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"published\"}"), 1.0);
     bridge.assert_every_callback_is_accounted_for();
 }
 

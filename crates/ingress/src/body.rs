@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use crate::answer::Answer;
 use crate::budget::Share;
 use crate::fault::Fault;
+use crate::http2;
 
 /// Behind an answer, this much more of a body is read and thrown away, for at most [`LINGER_TIME`]: closing a
 /// connection while the sender still writes would reset it, and the sender would never read why.
@@ -70,6 +72,11 @@ impl Incomplete {
     }
 }
 
+/// What is wrong with the fields behind a body, of which there may be `most`.
+fn fault_of(trailers: &HeaderMap, most: usize) -> Option<Fault> {
+    http2::marked(trailers).or((trailers.len() > most).then_some(Fault::TooManyHeaders))
+}
+
 async fn throw_away(mut body: Incoming) {
     let mut bytes = 0;
     while let Some(Ok(frame)) = body.frame().await {
@@ -94,10 +101,10 @@ async fn collect(
         };
         let data = match frame.into_data() {
             Ok(data) => data,
-            Err(other) if other.trailers_ref().is_some_and(|fields| fields.len() > limit.trailers) => {
-                return Err(Answer::Malformed(Fault::TooManyHeaders));
-            }
-            Err(_) => continue,
+            Err(other) => match other.trailers_ref().and_then(|fields| fault_of(fields, limit.trailers)) {
+                Some(fault) => return Err(Answer::Malformed(fault)),
+                None => continue,
+            },
         };
         *read += data.len();
         if *read > limit.bytes {

@@ -22,8 +22,9 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use crate::callback::Ingress;
-use crate::framing::HeadLimits;
+use crate::framing::{Framing, HeadLimits};
 use crate::guard::Guard;
+use crate::http2::Frames;
 use crate::place::Place;
 use crate::server::Limits;
 use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
@@ -45,10 +46,6 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Requests reset by the client before they were looked at, after which the connection is given up: rapid reset
 /// (CVE-2023-44487) is that and nothing else.
 const PENDING_RESETS: usize = 20;
-/// Requests reset because the client broke the protocol, after which the connection is given up. h2 counts a request
-/// over `max_streams` among them, and each of its frames of DATA again. Before it has read SETTINGS a client knows no
-/// limit, so this has to be more than it sends at once.
-const ERROR_RESETS: usize = 1024;
 /// How often a silent HTTP/2 client is asked whether it is there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -137,8 +134,8 @@ impl Connection {
         if limits.max_headers > HYPER_MAX_HEADERS {
             http.max_headers(limits.max_headers);
         }
-        let head = HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes };
-        let stream = TokioIo::new(Guard::new(stream, head));
+        let framing = Framing::new(HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes });
+        let stream = TokioIo::new(Guard::new(stream, framing));
         let connection = http.serve_connection(stream, self.service());
         // hyper ends what does not ask, after header_read_timeout. What remains is a client that asks and does not read.
         self.drive(connection, self.idle(limits.header_timeout + FAREWELL_TIME)).await
@@ -155,10 +152,13 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(PENDING_RESETS)
-            .max_local_error_reset_streams(ERROR_RESETS)
+            // `Frames` counts them: h2 counts a request over `max_streams`, and each of its frames of DATA again. A
+            // client knows no limit before it has read SETTINGS, and would lose the connection for what it sent by then.
+            .max_local_error_reset_streams(None)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT);
-        let connection = http.serve_connection(TokioIo::new(stream), self.service());
+        let stream = TokioIo::new(Guard::new(stream, Frames::new(limits.max_header_bytes)));
+        let connection = http.serve_connection(stream, self.service());
         self.drive(connection, self.idle(limits.header_timeout)).await
     }
 

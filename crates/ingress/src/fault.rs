@@ -17,12 +17,13 @@ pub(crate) enum Fault {
     LengthAndEncoding,
     TransferEncoding,
     TwoAuthorizations,
+    PseudoTrailer,
     TooManyHeaders,
     HeadTooLarge,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::BareLineFeed,
         Self::BareCarriageReturn,
         Self::ControlCharacter,
@@ -37,6 +38,7 @@ impl Fault {
         Self::LengthAndEncoding,
         Self::TransferEncoding,
         Self::TwoAuthorizations,
+        Self::PseudoTrailer,
         Self::TooManyHeaders,
         Self::HeadTooLarge,
     ];
@@ -58,6 +60,7 @@ impl Fault {
             Self::LengthAndEncoding => "length_and_encoding",
             Self::TransferEncoding => "transfer_encoding",
             Self::TwoAuthorizations => "two_authorizations",
+            Self::PseudoTrailer => "pseudo_header_in_trailers",
             Self::TooManyHeaders => "too_many_headers",
             Self::HeadTooLarge => "head_too_large",
         }
@@ -82,6 +85,7 @@ impl Fault {
             Self::LengthAndEncoding => "there are both Content-Length and Transfer-Encoding",
             Self::TransferEncoding => "the Transfer-Encoding is not chunked, once, in HTTP/1.1",
             Self::TwoAuthorizations => "there is more than one Authorization",
+            Self::PseudoTrailer => "a pseudo-header stands behind the body",
             Self::TooManyHeaders => "more header fields than max_headers",
             Self::HeadTooLarge => "the head is larger than max_header_bytes",
         }

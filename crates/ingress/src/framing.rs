@@ -11,6 +11,7 @@ use memchr::memchr;
 
 use crate::authority::is_authority;
 use crate::fault::Fault;
+use crate::guard::{Replace, Sieve};
 use chunks::Chunks;
 
 /// The largest body that can be announced: more than any limit, and no number overflows.
@@ -132,6 +133,15 @@ impl Framing {
             }
         }
         Ok(passed)
+    }
+}
+
+impl Sieve for Framing {
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, Replace> {
+        Self::read(self, bytes).map_err(|(passed, stop)| {
+            // What follows is for hyper the body of what stands in its place.
+            Replace { passed, removed: 0, by: stop.replacement().into_bytes() }
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Holds a connection to [`Framing`]: hyper gets whole heads that are beyond doubt, and bodies as they come.
+//! Holds a connection to a [`Sieve`]: hyper gets what is beyond doubt, and bodies as they come.
 
 use std::io;
 use std::pin::Pin;
@@ -6,53 +6,78 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::framing::{Framing, HeadLimits};
-
 /// A head that does not come in one piece is collected in pieces of at most this size.
 const PIECE: usize = 1024;
 
-/// A connection of HTTP/1.1 whose read side is guarded.
-///
-/// A usual request is read into hyper's own buffer and looked at there. A head that is faulty never reaches hyper: in its
-/// place comes a request that says so ([`Stop::replacement`](crate::framing::Stop)), which is answered in its turn like
-/// any other.
+/// What decides which bytes of a connection hyper gets.
+pub(crate) trait Sieve {
+    /// How many of `bytes` may be passed on. The rest is to be shown again, with what follows it.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that may not, and what hyper gets in their place.
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, Replace>;
+
+    /// Takes note of what is written to the sender.
+    fn written(&mut self, _bytes: &[u8]) {}
+}
+
+/// Behind the `passed` bytes, `removed` ones go and `by` takes their place. What follows is to be shown.
 #[derive(Debug)]
-pub(crate) struct Guard<IO> {
+pub(crate) struct Replace {
+    pub(crate) passed: usize,
+    pub(crate) removed: usize,
+    pub(crate) by: Vec<u8>,
+}
+
+/// A connection that is guarded.
+///
+/// A usual request is read into hyper's own buffer and looked at there. What is faulty never reaches hyper: in its place
+/// comes what says so, which is answered in its turn like any other request.
+#[derive(Debug)]
+pub(crate) struct Guard<IO, S> {
     io: IO,
-    framing: Framing,
+    sieve: S,
     /// What hyper has not got yet: the beginning of a head, after the first `ready` bytes, which may go.
     held: Vec<u8>,
     ready: usize,
 }
 
-impl<IO> Guard<IO> {
-    pub(crate) fn new(io: IO, limits: HeadLimits) -> Self {
-        Self { io, framing: Framing::new(limits), held: Vec::new(), ready: 0 }
+impl<IO, S: Sieve> Guard<IO, S> {
+    pub(crate) fn new(io: IO, sieve: S) -> Self {
+        Self { io, sieve, held: Vec::new(), ready: 0 }
     }
 
     /// Looks at bytes that hyper has been given; gives back how many it may keep.
     fn look(&mut self, bytes: &[u8]) -> usize {
-        match self.framing.read(bytes) {
+        match self.sieve.read(bytes) {
             Ok(passed) => {
                 self.held.extend_from_slice(&bytes[passed..]);
                 passed
             }
-            Err((passed, stop)) => {
-                self.held.extend_from_slice(stop.replacement().as_bytes());
-                self.held.extend_from_slice(&bytes[passed..]);
-                self.ready = self.held.len();
+            Err(Replace { passed, removed, by }) => {
+                self.held.extend_from_slice(&by);
+                self.ready = by.len();
+                self.held.extend_from_slice(&bytes[passed + removed..]);
+                self.look_again();
                 passed
             }
         }
     }
 
-    /// Looks at what is held, after more has come.
+    /// Looks at what is held and not ready, after more has come.
     fn look_again(&mut self) {
-        match self.framing.read(&self.held) {
-            Ok(passed) => self.ready = passed,
-            Err((passed, stop)) => {
-                self.held.splice(passed..passed, stop.replacement().into_bytes());
-                self.ready = self.held.len();
+        loop {
+            match self.sieve.read(&self.held[self.ready..]) {
+                Ok(passed) => {
+                    self.ready += passed;
+                    return;
+                }
+                Err(Replace { passed, removed, by }) => {
+                    let at = self.ready + passed;
+                    self.ready = at + by.len();
+                    self.held.splice(at..at + removed, by);
+                }
             }
         }
     }
@@ -69,7 +94,7 @@ impl<IO> Guard<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
+impl<IO: AsyncRead + Unpin, S: Sieve + Unpin> AsyncRead for Guard<IO, S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -105,9 +130,12 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Guard<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
+impl<IO: AsyncWrite + Unpin, S: Sieve + Unpin> AsyncWrite for Guard<IO, S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write(cx, bytes))?;
+        this.sieve.written(&bytes[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_write_vectored(
@@ -115,7 +143,15 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().io).poll_write_vectored(cx, bytes)
+        let this = self.get_mut();
+        let written = ready!(Pin::new(&mut this.io).poll_write_vectored(cx, bytes))?;
+        let mut left = written;
+        for bytes in bytes {
+            let here = left.min(bytes.len());
+            this.sieve.written(&bytes[..here]);
+            left -= here;
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

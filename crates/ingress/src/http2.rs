@@ -3,17 +3,45 @@
 //! Where a request ends is beyond doubt there. But a proxy that speaks HTTP/2 to one side and HTTP/1.1 to the other
 //! writes one as the other, and what it could write in two ways is refused here as well.
 
-use hyper::header::{CONTENT_LENGTH, HOST, HeaderValue};
+mod frames;
+mod hpack;
+mod huffman;
+
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Request, Version};
 
 use crate::authority::{is_authority, is_same};
 use crate::fault::Fault;
 use crate::framing;
+pub(crate) use frames::Frames;
+
+/// The field that [`Frames`] adds to a head or to trailers that are faulty; hyper itself drops what shows it. Whoever
+/// sends it calls its own request faulty, and no more.
+const MARK: &str = "ci-bridge-fault";
+const MARK_NAME: HeaderName = HeaderName::from_static(MARK);
+
+/// `MARK: fault` in HPACK: a field that is in no table and enters none (RFC 7541, section 6.2.3).
+fn mark(fault: Fault) -> Vec<u8> {
+    const NEVER_INDEXED: u8 = 0x10;
+    // Both are shorter than 127 bytes, so that their lengths are a byte each.
+    let length = |text: &str| text.len().to_le_bytes()[0];
+    let (name, value) = (MARK, fault.as_str());
+    [&[NEVER_INDEXED, length(name)], name.as_bytes(), &[length(value)], value.as_bytes()].concat()
+}
+
+/// The fault that a head or trailers are marked with.
+pub(crate) fn marked(fields: &HeaderMap) -> Option<Fault> {
+    let value = fields.get(MARK_NAME)?;
+    Fault::ALL.into_iter().find(|fault| value.as_bytes() == fault.as_str().as_bytes())
+}
 
 /// What is wrong with the head of a request over HTTP/2; `None` for one over HTTP/1.1, which has been looked at.
 pub(crate) fn fault<B>(request: &Request<B>) -> Option<Fault> {
     if request.version() != Version::HTTP_2 {
         return None;
+    }
+    if let Some(fault) = marked(request.headers()) {
+        return Some(fault);
     }
     let target = request.uri().path_and_query().map_or("", |target| target.as_str());
     // HTTP/2 has no absolute form: its target is a path.
