@@ -57,7 +57,6 @@ impl<'a> Range<'a> {
         let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
         let weight = weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0));
         // Between 0 and 1000, so nothing is cut off.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let weight = (weight.clamp(0.0, 1.0) * 1000.0) as u16;
         Self { media_type, weight }
     }
