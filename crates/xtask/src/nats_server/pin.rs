@@ -75,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn every_version_is_pinned_for_the_same_platforms() {
+        let versions: HashSet<_> = PINS.iter().map(|pin| pin.version).collect();
+        let platforms: HashSet<_> = PINS.iter().map(|pin| (pin.os, pin.arch)).collect();
+        assert_eq!(versions.len() * platforms.len(), PINS.len());
+    }
+
+    #[test]
     fn builds_that_are_pinned_and_not() {
         for (version, os, arch, expect) in [
             (VERSION, "linux", "x86_64", true),
@@ -84,6 +91,7 @@ mod tests {
             (VERSION, "windows", "x86_64", true),
             (VERSION, "freebsd", "x86_64", false),
             (VERSION, "linux", "riscv64", false),
+            ("2.10.26", "linux", "x86_64", true),
             ("2.9.10", "linux", "x86_64", false),
         ] {
             assert_eq!(of(version, os, arch).is_some(), expect, "{version} {os} {arch}");

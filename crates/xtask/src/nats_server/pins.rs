@@ -4,7 +4,77 @@
 use super::pin::Pin;
 
 /// Oldest first.
-pub(super) const PINS: [Pin; 5] = [
+pub(super) const PINS: [Pin; 15] = [
+    Pin {
+        version: "2.10.26",
+        os: "linux",
+        arch: "x86_64",
+        wheel_sha256: "8c575d7ec94ffeb505b5a019e239e3b5895f4acf462c8f2f520470ded07223c2",
+        program_sha256: "28cd73aa546d35affd27ac5e57949727352f9a9ecc03c5061dda803176a23670",
+    },
+    Pin {
+        version: "2.10.26",
+        os: "linux",
+        arch: "aarch64",
+        wheel_sha256: "bf7807e75ee0d69659f40238eab9df5ad96a89e2c7e548c79b744a0705447687",
+        program_sha256: "d69081f95809f7a0213c606aff3af8ec49ca899b41003fabdd99e298c62dabda",
+    },
+    Pin {
+        version: "2.10.26",
+        os: "macos",
+        arch: "x86_64",
+        wheel_sha256: "22910f1f58a5b1116959b3e7bb2abf2767704887541854b9274a484898dab758",
+        program_sha256: "715b7353c61f43076557f00c3538b8a1b9813b67cfb30b1cac07817b9a678717",
+    },
+    Pin {
+        version: "2.10.26",
+        os: "macos",
+        arch: "aarch64",
+        wheel_sha256: "77d96b5bf56a18a356a0ed4c5e4d294d62a279241ca90acaaf043fbd51123618",
+        program_sha256: "c68f3e27290971d6895ac80620b4dc1715ba44e46a6c0d2dd05fbd1ab74a1e87",
+    },
+    Pin {
+        version: "2.10.26",
+        os: "windows",
+        arch: "x86_64",
+        wheel_sha256: "6678cce5512ee6b6fcfb16525dc751494c369fe47f62f25bbe46848f00a43da8",
+        program_sha256: "3472721a7bd73c7b4585f3cebdecd3e309f324a9c290baddcd9d9138b1a6b2e8",
+    },
+    Pin {
+        version: "2.12.8",
+        os: "linux",
+        arch: "x86_64",
+        wheel_sha256: "a44100c5cff85f2eca9fe6ef18bb54bbe86ef12bf9a0c1cca9419fa41e75752d",
+        program_sha256: "7cad206397b83e2533dd330c32d015a01d377fa8d7cf2b3ec6cc7c5378e43ca6",
+    },
+    Pin {
+        version: "2.12.8",
+        os: "linux",
+        arch: "aarch64",
+        wheel_sha256: "3906e109710b9096b2c5ef6a9dc5a0872e7f941be8dc3c2a484129219525cf09",
+        program_sha256: "2005ea15461310ef43c136121587e0b0aa4bae984f908095447cdc6f0b8b016e",
+    },
+    Pin {
+        version: "2.12.8",
+        os: "macos",
+        arch: "x86_64",
+        wheel_sha256: "171a0a4dffbe4321721c97540c6b74f9dde40b180888f90fb2ca43e859c5b574",
+        program_sha256: "7bc04cd35c1cec7ba1481977d3dcee214a0f509a06c440445791472329efd97b",
+    },
+    Pin {
+        version: "2.12.8",
+        os: "macos",
+        arch: "aarch64",
+        wheel_sha256: "629c6f168d1d92d97e83fbd6f989fd8b8f743945fb76fa64118250d6d8729f4c",
+        program_sha256: "bc3c4e97bbcbb5e3db80db43f291af51436f42f0811e1abdcbe10f508bdb8a3d",
+    },
+    Pin {
+        version: "2.12.8",
+        os: "windows",
+        arch: "x86_64",
+        wheel_sha256: "7981e48c447a2eb468a14112e17fa411a84f699af41c4502c9ffb8d916cff715",
+        program_sha256: "cc58910108e61cf0e247486619fd99b5a097935d69625d4168d9880157269b84",
+    },
     Pin {
         version: "2.15.1",
         os: "linux",
