@@ -13,6 +13,8 @@ usage: cargo xtask <command>
                   the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)
   flood [--connections N]
                   the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
+  versions [ARGS] the tests against other people's servers, on several versions of nats-server, fetched once;
+                  ARGS go to the tests (a filter instead of the usual ones, `--nocapture`)
   bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
   instructions    what each stage of a callback costs in instructions, against tests/instructions.txt (valgrind)
   fuzz [--minutes N] [--target T]
@@ -25,7 +27,8 @@ usage: cargo xtask <command>
   nats-server     print the path of the nats-server that demo and test use
   help            this text
 
-NATS_SERVER=/path/to/nats-server chooses the server; else the one on PATH, else one is fetched once into target/.";
+NATS_SERVER=/path/to/nats-server chooses the server; else the one on PATH, else one is fetched once into target/.
+Only `versions` takes no notice of it.";
 
 /// One line a developer can type.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +37,7 @@ pub(crate) enum Command {
     Test { args: Vec<OsString> },
     Chaos(Chaos),
     Flood(Flood),
+    Versions { args: Vec<OsString> },
     Bench { args: Vec<OsString> },
     Instructions,
     Fuzz(Fuzz),
@@ -78,6 +82,7 @@ impl Command {
         let command = match name.to_str() {
             Some("demo") => return Ok(Self::Demo { args }),
             Some("test") => return Ok(Self::Test { args }),
+            Some("versions") => return Ok(Self::Versions { args }),
             Some("bench") => return Ok(Self::Bench { args }),
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("flood") => return Flood::parse(name, args).map(Self::Flood),
@@ -208,6 +213,8 @@ mod tests {
             ("chaos", Command::Chaos(Chaos::default())),
             ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
             ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
+            ("versions", Command::Versions { args: vec![] }),
+            ("versions truths --nocapture", Command::Versions { args: words("truths --nocapture") }),
             ("bench --quick", Command::Bench { args: words("--quick") }),
             ("instructions", Command::Instructions),
             ("fuzz", Command::Fuzz(Fuzz::default())),
@@ -253,6 +260,7 @@ mod tests {
             "test",
             "chaos",
             "flood",
+            "versions",
             "bench",
             "instructions",
             "fuzz",

