@@ -32,6 +32,9 @@ pub(crate) struct Accounts {
 /// The longest that one message may hold up the subjects of others: `nats.ack_timeout` and a second.
 const HELD_UP: Duration = Duration::from_secs(2);
 
+/// What a run says while it goes on: readiness should have turned by then.
+const NOTEWORTHY_RETURN: Duration = Duration::from_secs(4);
+
 /// The bridge at rest, its allocator's keepings included.
 const MAX_MEMORY_KIB: u64 = 64 * 1024;
 
@@ -67,7 +70,11 @@ impl Stage {
     pub(crate) fn wait_until_ready(&mut self) {
         let healed = Instant::now();
         eventually("ready", || self.bridge.is_ready().then_some(()));
-        self.slowest_return = self.slowest_return.max(healed.elapsed());
+        let took = healed.elapsed();
+        self.slowest_return = self.slowest_return.max(took);
+        if took > NOTEWORTHY_RETURN {
+            eprintln!("chaos:     ready after {:.1} s", took.as_secs_f64());
+        }
     }
 
     /// All is well again and nobody sends: every account must settle. Gives them with every broken promise.

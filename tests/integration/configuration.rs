@@ -134,7 +134,7 @@ fn check_says_where_each_value_came_from_and_no_secret() {
     let rows = [
         ("ingress.max_jobs", "7", "bridge.toml"),
         ("ingress.max_depth", "9", "environment variable CI_BRIDGE__INGRESS__MAX_DEPTH"),
-        ("ingress.max_nodes", "100000", "default"),
+        ("ingress.max_nodes", "1000000", "default"),
         ("nats.servers", "[\"nats://<secret>@env:1\", \"nats://other:2\"]", "environment variable NATS_URL"),
         ("nats.token", "<secret>", "bridge.toml"),
         ("ingress.endpoints.0.tokens", "<secret>", "bridge.toml"),

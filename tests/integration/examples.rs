@@ -25,7 +25,7 @@ impl Subscriber {
         let stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let (send, lines) = mpsc::channel();
         std::thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| drop(send.send(line)))
+            stdout.lines().map_while(Result::ok).for_each(|line| drop(send.send(line)));
         });
         Self { child, lines }
     }
@@ -89,7 +89,7 @@ fn callback(kind: &str, id: &str, entries: usize) -> String {
 /// Posts a small and a large callback; the subscriber prints the size of each body as it got it.
 fn assert_gets_both(name: &str, kind: &str, command: &mut Command) {
     let nats = nats();
-    let bridge = Bridge::start(&nats, "[ingress]\nmax_body = \"8MiB\"\nmax_nodes = 1000000\n");
+    let bridge = Bridge::start(&nats, "[ingress]\ndeadline = \"15s\"\n");
     for (id, entries) in [("small", 2), ("large", 40_000)] {
         assert_eq!(bridge.post(callback(kind, id, entries)).json()["outcome"], "published", "{name} {id}");
     }

@@ -49,7 +49,10 @@ fn slow_and_idle_senders_cost_little_and_keep_nobody_out() {
         },
     };
     let nats = nats();
-    let bridge = Bridge::start(&nats, &format!("[ingress]\nmax_connections = {}\n", plan.max_connections));
+    let bridge = Bridge::start(
+        &nats,
+        &format!("[ingress]\nmax_body = \"1MiB\"\nmax_connections = {}\n", plan.max_connections),
+    );
     let idle = memory(bridge.id());
     let calm = good_senders(&bridge, "calm", plan.calm);
     let warm = memory(bridge.id());

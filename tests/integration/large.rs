@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Bridge, LocalNats, Streams, eventually, nats, run, task};
 
-const LARGER_BODIES: &str = "[ingress]\nmax_body = \"32MiB\"\nmax_nodes = 2000000\n";
+/// What is built for debugging reads some fifty times slower than what is shipped.
+const PATIENT: &str = "[ingress]\ndeadline = \"15s\"\n";
 
 /// Speech recognition of `sentences` sentences of ten words each, about 1.2 KB a sentence.
 fn speech(job: &str, sentences: usize) -> String {
@@ -26,10 +27,62 @@ fn speech(job: &str, sentences: usize) -> String {
     )
 }
 
+/// Video moderation of `frames` frames, with what the vendor says of each: about 1.6 KB a frame.
+fn moderation(job: &str, frames: usize) -> String {
+    let scene = |name: &str| {
+        format!(
+            r#""{name}":{{"Code":0,"Msg":"OK","HitFlag":0,"Score":0,"Label":"","SubLabel":"","OcrResults":[{{"Text":"片头文字","Keywords":["关键词"]}}]}}"#
+        )
+    };
+    let scenes = ["PornInfo", "TerrorismInfo", "PoliticsInfo", "AdsInfo"].map(scene).join(",");
+    let url = format!("https://media-1300000001.ci.ap-chengdu.myqcloud.com/snapshot/{}", "f".repeat(300));
+    let frame = |at: usize| {
+        format!(r#"{{"SnapshotTime":{at}000,"Url":"{url}","Text":"","Label":"Normal",{scenes}}}"#)
+    };
+    let frames: Vec<_> = (1..=frames).map(frame).collect();
+    format!(
+        r#"{{"EventName":"ReviewVideo","JobsDetail":{{"JobId":"{job}","State":"Success","Result":0,"Label":"Normal","BucketId":"media-1300000001","Object":"in/{job}.mp4","SnapshotCount":"3600","Snapshot":[{}]}}}}"#,
+        frames.join(",")
+    )
+}
+
+/// The most memory that a process has ever taken, in KiB; `None` where the system does not say.
+fn most_memory(id: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse().ok()
+}
+
+/// With the defaults of the bridge and of nats-server. A sentence of ten words each three seconds, and a frame a second.
+#[test]
+fn five_hours_of_speech_and_an_hour_of_video_are_stored_whole() {
+    /// `max_bytes_in_flight`, and what the bridge takes beside it.
+    const MOST_KIB: u64 = (256 + 48) * 1024;
+    let nats = nats();
+    let bridge = Bridge::start(&nats, PATIENT);
+    let (speech, video) = (speech("speech", 6000), moderation("video", 3600));
+    assert!(speech.len() > 5 << 20 && video.len() > 3 << 20, "{} {}", speech.len(), video.len());
+    for body in [&speech, &video] {
+        let answer = bridge.post(body);
+        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("published")), "{answer:?}");
+    }
+    let streams = Streams::of(&nats);
+    for (at, body) in [&speech, &video].into_iter().enumerate() {
+        let (message, object) = stored(&streams, at);
+        assert!(message.payload.len() < 4096, "{}", message.payload.len());
+        let (whole, rendered) =
+            (serde_json::from_slice::<Value>(&object), serde_json::from_slice::<Value>(&rendered(body)));
+        assert!(whole.unwrap() == rendered.unwrap(), "{}", message.id());
+    }
+    if let Some(most) = most_memory(bridge.id()) {
+        assert!(most < MOST_KIB, "{most} KiB");
+    }
+}
+
 /// What a subscriber without limits would get: the message as it is rendered.
 fn rendered(body: &str) -> Vec<u8> {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), LARGER_BODIES).unwrap();
+    std::fs::write(file.path(), PATIENT).unwrap();
     let output = run(&["render", "-c", file.path().to_str().unwrap()], body.as_bytes());
     let line: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {output:?}"));
     serde_json::to_vec(&line["data"]).unwrap()
@@ -47,7 +100,7 @@ fn stored(streams: &Streams, at: usize) -> (crate::support::Stored, Vec<u8>) {
 #[test]
 fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
     let nats = nats();
-    let bridge = Bridge::start(&nats, LARGER_BODIES);
+    let bridge = Bridge::start(&nats, PATIENT);
     let body = speech("large", 5000);
     assert!(body.len() > 4 << 20, "{}", body.len());
     let answer = bridge.post(&body);
@@ -78,7 +131,7 @@ fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
 fn while_nats_is_away_a_large_message_waits_whole_and_is_stored_in_its_turn() {
     let mut nats = nats();
     nats.kill().unwrap();
-    let bridge = Bridge::start_towards(&nats.url(), LARGER_BODIES);
+    let bridge = Bridge::start_towards(&nats.url(), PATIENT);
     let body = speech("large", 2000);
     for callback in [task("before"), body.clone(), task("after")] {
         assert_eq!(bridge.post(&callback).json()["outcome"], "spooled");
@@ -114,7 +167,7 @@ fn a_limit_of_stream_or_account_leads_to_the_object_store_as_well() {
             let config = json!({ "name": "CI", "subjects": ["ci.>"], "max_msg_size": 20000 });
             assert!(streams.ask("$JS.API.STREAM.CREATE.CI", &config)["error"].is_null());
         }
-        let bridge = Bridge::start_towards(&url, LARGER_BODIES);
+        let bridge = Bridge::start_towards(&url, PATIENT);
         bridge.wait_until_ready();
         let body = speech("large", 100);
         assert_eq!(bridge.post(&body).status, 200, "{configuration}");
@@ -132,7 +185,7 @@ fn an_object_store_that_cannot_be_made_keeps_large_messages_in_the_spool_and_no_
         LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
             .unwrap();
     let url = nats.url().replace("nats://", "nats://b:p@");
-    let bridge = Bridge::start_towards(&url, LARGER_BODIES);
+    let bridge = Bridge::start_towards(&url, PATIENT);
     bridge.wait_until_ready();
     assert_eq!(bridge.post(speech("large", 2000)).json()["outcome"], "spooled");
     assert_eq!(bridge.post(task("small")).json()["outcome"], "published");
@@ -145,7 +198,7 @@ fn an_object_store_that_cannot_be_made_keeps_large_messages_in_the_spool_and_no_
 #[test]
 fn oversize_refuse_answers_413() {
     let nats = nats();
-    let bridge = Bridge::start(&nats, &format!("{LARGER_BODIES}[messages]\noversize = \"refuse\"\n"));
+    let bridge = Bridge::start(&nats, &format!("{PATIENT}[messages]\noversize = \"refuse\"\n"));
     assert_eq!(bridge.post(speech("large", 2000)).status, 413);
     assert_eq!(Streams::of(&nats).subjects("CI_QUARANTINE"), ["ci-quarantine.oversize"]);
 }

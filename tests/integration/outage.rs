@@ -312,10 +312,7 @@ fn the_stream_of_a_rule_must_be_there() {
 #[test]
 fn a_message_that_nats_will_never_take_is_not_promised_while_it_is_away() {
     let nats = stopped_nats();
-    let bridge = Bridge::start_towards(
-        &nats.url(),
-        "[ingress]\nmax_body = \"2MiB\"\n[messages]\noversize = \"refuse\"\n",
-    );
+    let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
     let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(1_100_000));
     let answer = bridge.post(task("large").replace("</JobsDetail>", &note));
     assert_eq!(answer.status, 413, "{answer:?}");

@@ -7,9 +7,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Routed, Unavailable};
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
+use tokio::task::block_in_place;
 use tracing::{debug, warn};
 
 use crate::answer::{Answer, Published};
+use crate::cost;
 use crate::endpoint::Endpoint;
 use crate::metrics::Metrics;
 use crate::refusals::Refusals;
@@ -76,24 +78,16 @@ impl Ingress {
     ) -> Answer {
         let origin =
             Origin { endpoint: &endpoint.name, traceparent: trace.as_ref().map(Traceparent::as_str) };
-        let messages = {
-            let callback = match parse(&body, &self.limits.parse) {
-                Ok(callback) => callback,
-                Err(error) => {
-                    return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error)).await;
-                }
-            };
-            let events = match normalise(callback) {
-                Normalised::Probe => return Answer::Probe,
-                Normalised::Events(events) => events,
-            };
-            if let Some(bucket) = endpoint.forbidden_bucket(&events) {
-                return Answer::BucketNotAllowed(bucket);
+        let routed = match cost::is_long(&body) {
+            true => block_in_place(|| self.messages(endpoint, &body, origin)),
+            false => self.messages(endpoint, &body, origin),
+        };
+        let messages = match routed {
+            Ok(messages) => messages,
+            Err(NoMessages::Unreadable(error)) => {
+                return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error)).await;
             }
-            match self.route(endpoint, &events, origin) {
-                (messages, rules) if messages.is_empty() => return Answer::Dropped(rules),
-                (messages, _) => messages,
-            }
+            Err(NoMessages::Answer(answer)) => return answer,
         };
         match self.publisher.publish(&messages).await {
             Ok(receipts) => published(messages, receipts),
@@ -127,6 +121,27 @@ impl Ingress {
         (messages, rules)
     }
 
+    /// Parse, normalise, route: no part of it waits for anything.
+    fn messages(
+        &self,
+        endpoint: &Endpoint,
+        body: &[u8],
+        origin: Origin<'_>,
+    ) -> Result<Vec<Message>, NoMessages> {
+        let callback = parse(body, &self.limits.parse).map_err(NoMessages::Unreadable)?;
+        let events = match normalise(callback) {
+            Normalised::Probe => return Err(NoMessages::Answer(Answer::Probe)),
+            Normalised::Events(events) => events,
+        };
+        if let Some(bucket) = endpoint.forbidden_bucket(&events) {
+            return Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket)));
+        }
+        match self.route(endpoint, &events, origin) {
+            (messages, rules) if messages.is_empty() => Err(NoMessages::Answer(Answer::Dropped(rules))),
+            (messages, _) => Ok(messages),
+        }
+    }
+
     /// Keeps a body that gives no event; only then may the sender be told that it is the body's fault.
     async fn quarantine(
         &self,
@@ -155,6 +170,14 @@ impl Ingress {
             Err(unavailable) => Answer::Unavailable(unavailable.to_string()),
         }
     }
+}
+
+/// Why there is nothing to publish.
+enum NoMessages {
+    /// The body goes to quarantine.
+    Unreadable(ParseError),
+    /// The callback is answered as it is.
+    Answer(Answer),
 }
 
 /// Why a body becomes no event.

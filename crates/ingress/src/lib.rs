@@ -11,6 +11,7 @@ mod body;
 mod budget;
 pub mod callback;
 mod connection;
+mod cost;
 mod endpoint;
 mod exposition;
 mod fault;

@@ -20,6 +20,7 @@ use crate::auth;
 use crate::body::{self, Incomplete};
 use crate::budget::Share;
 use crate::callback::Ingress;
+use crate::cost;
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::framing;
@@ -112,6 +113,9 @@ impl Ingress {
             Ok(bytes) => bytes,
             Err(answer) => return answer,
         };
+        if !share.take(cost::of_parsing(&bytes, limits.parse.max_nodes)) {
+            return Answer::TooManyBytes { limit: share.most() };
+        }
         let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
         Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace, share).await.unwrap_or_else(failed)
     }

@@ -13,10 +13,10 @@ use crate::message::Message;
 use crate::nats::{Failure, Scope, StreamState};
 use crate::readiness::{Check, Readiness};
 
-/// A refusal counts for so long after it was last seen. The drain tries again what is refused within half of this, so it
-/// lasts while anything waits; without that, whoever looks at readiness before it sends would never send what could
-/// prove it over. It outlasts an acknowledgement in between: what is refused and taken by turns is not ready by turns.
-pub(crate) const REFUSAL_MEMORY: Duration = Duration::from_secs(3);
+/// The longest pause before the drain tries again what is refused.
+pub(crate) const MAX_PAUSE: Duration = Duration::from_millis(1500);
+/// What is left for looking and for a busy machine when that attempt has failed too.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Subjects that are remembered as refused; of more, the stream is to blame.
 pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
@@ -28,6 +28,11 @@ const MAX_TOLD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Health {
     known: Mutex<Known>,
+    /// A refusal counts for so long after it was last seen: until the drain has tried once more and waited for the
+    /// answer, so it lasts while anything waits. Without an end, whoever looks at readiness before it sends would never
+    /// send what could prove it over. It outlasts an acknowledgement in between: what is refused and taken by turns is
+    /// not ready by turns.
+    memory: Duration,
     /// Woken when something changed that the monitor should look at.
     pub(crate) changed: Notify,
     pub(crate) readiness: watch::Sender<Readiness>,
@@ -87,17 +92,17 @@ impl Refusal {
         Self { failure, last: Instant::now(), over: false }
     }
 
-    fn is_remembered(&self) -> bool {
-        self.last.elapsed() < REFUSAL_MEMORY
+    fn is_remembered(&self, memory: Duration) -> bool {
+        self.last.elapsed() < memory
     }
 
-    fn holds_back(&self) -> Option<Failure> {
-        (!self.over && self.is_remembered()).then(|| self.failure.clone())
+    fn holds_back(&self, memory: Duration) -> Option<Failure> {
+        (!self.over && self.is_remembered(memory)).then(|| self.failure.clone())
     }
 }
 
 impl Health {
-    pub(crate) fn new(patterns: Vec<(String, String)>) -> Self {
+    pub(crate) fn new(patterns: Vec<(String, String)>, ack_timeout: Duration) -> Self {
         let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
         let known = Known {
             disconnected_since: Some(Instant::now()),
@@ -111,7 +116,13 @@ impl Health {
             subjects: BTreeMap::new(),
             patterns: patterns.into(),
         };
-        Self { known: Mutex::new(known), changed: Notify::new(), readiness: watch::Sender::new(starting) }
+        let memory = MAX_PAUSE + ack_timeout + GRACE;
+        Self {
+            known: Mutex::new(known),
+            memory,
+            changed: Notify::new(),
+            readiness: watch::Sender::new(starting),
+        }
     }
 
     /// The message's stream has it.
@@ -140,7 +151,7 @@ impl Health {
             Scope::Message => false,
             Scope::Connection => failure == &Failure::Unanswered && known.silent(started),
             Scope::Stream => known.stream(&message.stream).refused(failure),
-            Scope::Subject => known.subject_refused(message, failure),
+            Scope::Subject => known.subject_refused(message, failure, self.memory),
         };
         drop(known);
         if is_news {
@@ -158,7 +169,10 @@ impl Health {
         let mut known = self.known();
         if attempt == Attempt::Usual
             && !known.subjects.is_empty()
-            && let Some(failure) = known.subjects.get(message.subject.as_str()).and_then(Refusal::holds_back)
+            && let Some(failure) = known
+                .subjects
+                .get(message.subject.as_str())
+                .and_then(|refusal| refusal.holds_back(self.memory))
         {
             return Err(failure);
         }
@@ -171,7 +185,12 @@ impl Health {
                 return Err(Failure::TooLarge(format!("stream {} takes {limit} bytes", stream.name)));
             }
         }
-        match stream.refusal.as_ref().filter(|_| attempt == Attempt::Usual).and_then(Refusal::holds_back) {
+        match stream
+            .refusal
+            .as_ref()
+            .filter(|_| attempt == Attempt::Usual)
+            .and_then(|refusal| refusal.holds_back(self.memory))
+        {
             Some(failure) => Err(failure),
             None => Ok(()),
         }
@@ -289,7 +308,7 @@ impl Health {
     pub(crate) fn refusing_streams(&self) -> Vec<(String, Failure)> {
         let known = self.known();
         let refused = known.streams.iter().filter_map(|stream| {
-            let refusal = stream.refusal.as_ref().filter(|refusal| refusal.is_remembered())?;
+            let refusal = stream.refusal.as_ref().filter(|refusal| refusal.is_remembered(self.memory))?;
             Some((stream.name.to_string(), refusal.failure.clone()))
         });
         refused.collect()
@@ -298,7 +317,7 @@ impl Health {
     /// The subjects that are refused, with the reason.
     pub(crate) fn refused_subjects(&self) -> Vec<(String, Failure)> {
         let mut known = self.known();
-        known.subjects.retain(|_, refusal| refusal.is_remembered());
+        known.subjects.retain(|_, refusal| refusal.is_remembered(self.memory));
         known.subjects.iter().map(|(subject, refusal)| (subject.clone(), refusal.failure.clone())).collect()
     }
 
@@ -342,11 +361,11 @@ impl Known {
     }
 
     /// Returns whether it is news that the subject is refused.
-    fn subject_refused(&mut self, message: &Message, failure: &Failure) -> bool {
+    fn subject_refused(&mut self, message: &Message, failure: &Failure, memory: Duration) -> bool {
         let subject = message.subject.as_str();
         let before = self.subjects.get(subject).map(|refusal| refusal.failure.clone());
         if before.is_none() && self.subjects.len() >= MAX_REFUSED_SUBJECTS {
-            self.subjects.retain(|_, refusal| refusal.is_remembered());
+            self.subjects.retain(|_, refusal| refusal.is_remembered(memory));
             if self.subjects.len() >= MAX_REFUSED_SUBJECTS {
                 return self.stream(&message.stream).refused(failure);
             }
@@ -401,7 +420,7 @@ mod tests {
 
     #[test]
     fn silence_is_the_fault_of_whoever_alone_is_silent() {
-        let health = Health::new(Vec::new());
+        let health = Health::new(Vec::new(), Duration::from_secs(1));
         let (a, b, other) = (message("A", "a.x"), message("A", "a.y"), message("B", "b.x"));
         let started = Instant::now();
         assert_eq!(health.failed(&a, started, &Failure::Unanswered), Scope::Connection);
@@ -416,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_refusal_holds_back_its_own_and_is_remembered_beyond_an_acknowledgement() {
-        let health = Health::new(Vec::new());
+        let health = Health::new(Vec::new(), Duration::from_secs(1));
         let (a, other) = (message("A", "a.x"), message("B", "b.x"));
         let full = Failure::Busy("full".to_owned());
         assert_eq!(health.failed(&a, Instant::now(), &full), Scope::Stream);
@@ -436,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_forbidden_subject_says_nothing_of_its_stream() {
-        let health = Health::new(Vec::new());
+        let health = Health::new(Vec::new(), Duration::from_secs(1));
         let (a, b) = (message("A", "a.x"), message("A", "a.y"));
         let forbidden = Failure::Forbidden("no".to_owned());
         assert_eq!(health.failed(&a, Instant::now(), &forbidden), Scope::Subject);
@@ -447,7 +466,7 @@ mod tests {
 
     #[test]
     fn of_too_many_refused_subjects_the_stream_is_to_blame() {
-        let health = Health::new(Vec::new());
+        let health = Health::new(Vec::new(), Duration::from_secs(1));
         for number in 0..=MAX_REFUSED_SUBJECTS {
             let subject = message("A", &format!("a.{number}"));
             health.failed(&subject, Instant::now(), &Failure::NoStream);
@@ -458,7 +477,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_one_message_says_nothing_of_nats() {
-        let health = Health::new(Vec::new());
+        let health = Health::new(Vec::new(), Duration::from_secs(1));
         let a = message("A", "a.x");
         assert_eq!(health.failed(&a, Instant::now(), &Failure::TooLarge("x".to_owned())), Scope::Message);
         assert_eq!(health.admit(&a, Attempt::Usual), Ok(()));

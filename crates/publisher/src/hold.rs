@@ -5,15 +5,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::health::{MAX_REFUSED_SUBJECTS, REFUSAL_MEMORY};
+use crate::health::{MAX_PAUSE, MAX_REFUSED_SUBJECTS};
 use crate::message::Message;
 use crate::nats::{Failure, Scope};
 use crate::spool::Spooled;
 
 /// The first pause before what is held is tried again; it doubles each time.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
-/// The longest pause of a stream or a subject: a refusal that lasts must not be forgotten meanwhile.
-const MAX_PAUSE: Duration = Duration::from_millis(REFUSAL_MEMORY.as_millis() as u64 / 2);
 /// The longest pause of a single message.
 const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 /// A message that was in flight so often when the connection ended may be the reason: it is tried alone.

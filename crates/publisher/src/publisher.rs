@@ -128,7 +128,7 @@ impl Publisher {
     /// spool's folder cannot be used.
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
-        let health = Arc::new(Health::new(config.patterns));
+        let health = Arc::new(Health::new(config.patterns, config.ack_timeout));
         let mut running = JoinSet::new();
         let settings = LinkSettings {
             domain: config.domain.as_deref().map(Into::into),

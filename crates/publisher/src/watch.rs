@@ -222,10 +222,10 @@ fn say(stream: &str, finding: &Finding) {
     let Finding { setting, verdict, effect, remedy } = finding;
     match verdict {
         Verdict::Unfit => {
-            error!(stream, setting, remedy, "unfit: the stream {effect}; nothing is published to it")
+            error!(stream, setting, remedy, "unfit: the stream {effect}; nothing is published to it");
         }
         Verdict::Weaker => {
-            warn!(stream, setting, remedy, "durability: weaker than 200 says: the stream {effect}")
+            warn!(stream, setting, remedy, "durability: weaker than 200 says: the stream {effect}");
         }
         Verdict::Note => info!(stream, setting, remedy, "note: the stream {effect}"),
     }

@@ -37,7 +37,7 @@ pub use error::{ParseError, Position, Reason};
 pub use event::{Event, Facts, Kind};
 pub use family::Family;
 pub use normalise::{Normalised, normalise};
-pub use parse::{Callback, Format, Limits, parse};
+pub use parse::{Callback, Format, Limits, NODE_BYTES, parse};
 pub use typed::{
     CosHeader, Location, ModerationEvent, More, Operation, TaskEvent, TaskInput, WorkflowEvent,
     WorkflowReference, WorkflowTask,

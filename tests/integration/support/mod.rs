@@ -25,6 +25,14 @@ pub(crate) fn nats() -> LocalNats {
     LocalNats::start("").expect("cargo xtask test provides a nats-server")
 }
 
+/// Whether the bridge sends this server `Nats-Expected-Stream`: mirrors of older ones would lose the message.
+pub(crate) fn is_told_the_stream(nats: &LocalNats) -> bool {
+    let version = nats.version().unwrap();
+    let numbers =
+        version.rsplit('v').next().unwrap_or_default().split('.').map(|number| number.parse().unwrap_or(0));
+    numbers.collect::<Vec<u32>>() >= vec![2, 11, 5]
+}
+
 /// Waits until `condition` gives a value.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;

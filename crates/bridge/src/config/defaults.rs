@@ -16,7 +16,7 @@ impl Default for Ingress {
         let parse = ci_bridge_schema::Limits::default();
         Self {
             listen: loopback(8080),
-            max_body: ByteSize::mib(1),
+            max_body: ByteSize::mib(32),
             body_timeout: Duration::seconds(5),
             deadline: Duration::seconds(3),
             handshake_timeout: Duration::seconds(10),
@@ -24,7 +24,7 @@ impl Default for Ingress {
             drain_timeout: Duration::seconds(10),
             max_connections: 1024,
             max_in_flight: 1024,
-            max_bytes_in_flight: ByteSize::mib(64),
+            max_bytes_in_flight: ByteSize::mib(256),
             max_streams: 128,
             max_headers: 64,
             max_header_bytes: ByteSize::kib(16),

@@ -329,11 +329,14 @@ mod tests {
         judge(&info, &spec(keeps_all)).into_iter().map(|finding| (finding.setting, finding.verdict)).collect()
     }
 
+    /// Settings, consumers, and what is found.
+    type Expected<'a> = (&'a str, u64, &'a [(&'a str, Verdict)]);
+
     #[test]
     fn each_setting_gets_its_verdict() {
         use Verdict::{Note, Unfit, Weaker};
         #[rustfmt::skip]
-        let rows: &[(&str, u64, &[(&str, Verdict)])] = &[
+        let rows: &[Expected<'_>] = &[
             ("", 0, &[]),
             (r#""discard":"new","max_bytes":1000,"max_msgs":10"#, 0, &[]),
             (r#""no_ack":true"#, 0, &[("no_ack", Unfit)]),
