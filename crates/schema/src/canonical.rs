@@ -6,7 +6,7 @@
 
 use crate::document::{Children, Node, Value};
 use crate::text::Text;
-use crate::vocabulary::{Place, Shape};
+use crate::vocabulary::{Meaning, Members, Place};
 
 /// What is left of the nodes that share a name.
 pub(crate) enum Remains<'d, 'a> {
@@ -16,18 +16,20 @@ pub(crate) enum Remains<'d, 'a> {
 }
 
 impl<'d, 'a> Remains<'d, 'a> {
-    /// Of the nodes of one name, or of an array. A list of one stays a list where JSON's types are the vendor's own, and
-    /// where the vendor documents one; there, one that is not in a list is written as a list as well.
-    pub(crate) fn of(nodes: &[Node<'d, 'a>], shape: Shape, place: Place) -> Self {
-        let is_left = |node: &Node<'d, 'a>| !node.emptiness().at(place);
+    /// Of the nodes of one name, or of an array. A list of one stays a list where the vendor documents one, and where
+    /// JSON's types are the vendor's own (`is_typed`) and nothing else is documented; there, one that is not in a list is
+    /// written as a list as well.
+    pub(crate) fn of(nodes: &[Node<'d, 'a>], meaning: Meaning, is_typed: bool) -> Self {
+        let is_left = |node: &Node<'d, 'a>| !node.emptiness().at(meaning.place);
         let mut items: Vec<_> = match nodes {
             [array] if array.is_array() => array.children().filter(is_left).collect(),
             [node] => return if is_left(node) { Self::One(*node) } else { Self::Nothing },
             several => several.iter().copied().filter(is_left).collect(),
         };
+        let stays_list = meaning.is_list || is_typed && !meaning.is_shaped();
         match items.len() {
             0 => Self::Nothing,
-            1 if shape != Shape::List && !place.is_typed() => items.pop().map_or(Self::Nothing, Self::One),
+            1 if !stays_list => items.pop().map_or(Self::Nothing, Self::One),
             _ => Self::List(items),
         }
     }
@@ -37,7 +39,7 @@ impl<'d, 'a> Remains<'d, 'a> {
 #[inline]
 pub(crate) fn members<'d, 'a>(
     object: Node<'d, 'a>,
-    place: Place,
+    place: &'static Members,
     mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>]),
 ) {
     let name_of = |member: Node<'d, 'a>| place.canonical_name(member.name());
@@ -66,13 +68,21 @@ pub(crate) fn members<'d, 'a>(
 
 /// The first bytes of a name as a number, which is less where the name is: telling most names apart costs one comparison.
 #[inline]
-fn beginning(name: &str) -> u64 {
-    let mut first = [0; 8];
-    match name.as_bytes().first_chunk() {
-        Some(all) => first = *all,
-        None => first[..name.len()].copy_from_slice(name.as_bytes()),
+pub(crate) fn beginning(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let at = |place: usize| u64::from(bytes[place]) << (56 - 8 * place);
+    if let Some(all) = bytes.first_chunk() {
+        return u64::from_be_bytes(*all);
     }
-    u64::from_be_bytes(first)
+    // Short names are the most frequent. Their bytes are read twice rather than one by one: the same bits, once more.
+    match (bytes.first_chunk().copied(), bytes.last_chunk().copied()) {
+        (Some(first), Some(last)) => {
+            let last = u64::from(u32::from_be_bytes(last)) << (64 - 8 * bytes.len());
+            u64::from(u32::from_be_bytes(first)) << 32 | last
+        }
+        _ if bytes.is_empty() => 0,
+        _ => at(0) | at(bytes.len() / 2) | at(bytes.len() - 1),
+    }
 }
 
 /// Whether anything is left of a node. Noted when it is read, because each level of a body asks.
@@ -118,7 +128,7 @@ impl Emptiness {
 
     /// At this place.
     fn at(self, place: Place) -> bool {
-        if place == Place::CosHeaders { self.is_nothing_of_cos_headers } else { self.is_nothing }
+        if place.is_cos_headers() { self.is_nothing_of_cos_headers } else { self.is_nothing }
     }
 }
 

@@ -12,130 +12,167 @@ use crate::vocabulary::{Fact, Meaning, Place, Shape};
 /// The canonical bytes of a published element, and what routing and identity look for in it.
 pub(crate) fn encode<'a>(element: Node<'_, 'a>, place: Place) -> (Vec<u8>, Found<'a>) {
     const TYPICAL_BYTES: usize = 1024;
-    let mut encoder = Encoder { json: Vec::with_capacity(TYPICAL_BYTES), found: Found::default(), lists: 0 };
+    let mut encoder = Encoder {
+        json: Vec::with_capacity(TYPICAL_BYTES),
+        found: Found::default(),
+        is_typed: place == Place::MODERATION,
+        within: 0,
+    };
     encoder.object(element, place);
     (encoder.json, encoder.found)
 }
 
+/// Under which name text stands that is there in the place of an object; XML's own, for text beside elements.
+const TEXT_OF_OBJECT: &[u8] = b"{\"#text\":";
+
 struct Encoder<'a> {
     json: Vec<u8>,
     found: Found<'a>,
-    /// The lists that are open.
-    lists: usize,
+    /// Whether the types of JSON are the vendor's own. Tasks and workflows come as XML as well, which has none, and must
+    /// come out the same: scalars are strings there, and a list of one cannot be told from its element.
+    is_typed: bool,
+    /// The lists and texts that are open.
+    within: usize,
 }
 
 impl<'a> Encoder<'a> {
     fn object(&mut self, object: Node<'_, 'a>, place: Place) {
+        let documented = place.members();
         let mut separator = b'{';
-        members(object, place, |name, nodes| {
-            let Meaning { shape, place, fact } = place.member(name);
+        members(object, documented, |name, nodes| {
+            let meaning = documented.member(name);
             // Nearly all are of this kind, and either nothing is left of it or the text.
             if let [node] = nodes
                 && let Value::Text(text) = node.value()
-                && shape != Shape::List
+                && !meaning.is_list
+                && meaning.shape != Shape::Object
             {
                 if !node.emptiness().is_nothing {
                     self.name(&mut separator, name);
-                    self.scalar(text, shape, fact);
+                    self.scalar(text, meaning);
                 }
                 return;
             }
-            let remains = Remains::of(nodes, shape, place);
+            let remains = Remains::of(nodes, meaning, self.is_typed);
             if !matches!(remains, Remains::Nothing) {
                 self.name(&mut separator, name);
-                self.remains(&remains, shape, place, fact);
+                self.remains(&remains, meaning);
             }
         });
         self.close(separator, b"{}");
     }
 
-    fn remains(&mut self, remains: &Remains<'_, 'a>, shape: Shape, place: Place, fact: Option<Fact>) {
+    fn remains(&mut self, remains: &Remains<'_, 'a>, meaning: Meaning) {
         match remains {
             Remains::Nothing => {}
-            Remains::One(node) if shape != Shape::List => {
-                self.one(*node, shape, place, fact);
-            }
-            Remains::One(node) => self.list(std::slice::from_ref(node), shape, place),
-            Remains::List(nodes) => self.list(nodes, shape, place),
+            Remains::One(node) if meaning.is_list => self.list(std::slice::from_ref(node), meaning),
+            Remains::One(node) => self.one(*node, meaning),
+            Remains::List(nodes) if meaning.is_list || !meaning.is_shaped() => self.list(nodes, meaning),
+            // Several where one is documented.
+            Remains::List(nodes) => self.text_of(meaning, |raw| raw.list(nodes, Meaning::plain(Place::RAW))),
         }
     }
 
-    fn list(&mut self, nodes: &[Node<'_, 'a>], shape: Shape, place: Place) {
-        let inner = if shape == Shape::List { Shape::Plain } else { shape };
+    fn list(&mut self, nodes: &[Node<'_, 'a>], meaning: Meaning) {
         let mut separator = b'[';
-        self.lists += 1;
+        self.within += 1;
         for node in nodes {
-            match place {
-                Place::CosHeaders => self.cos_headers(*node, &mut separator),
-                _ => {
+            match meaning.place.is_cos_headers() {
+                true => self.cos_headers(*node, meaning.place, &mut separator),
+                false => {
                     self.item(&mut separator);
-                    self.one(*node, inner, place, None);
+                    self.one(*node, meaning.entry());
                 }
             }
         }
-        self.lists -= 1;
+        self.within -= 1;
         self.close(separator, b"[]");
     }
 
-    fn one(&mut self, node: Node<'_, 'a>, shape: Shape, place: Place, fact: Option<Fact>) {
+    fn one(&mut self, node: Node<'_, 'a>, meaning: Meaning) {
         match node.value() {
-            Value::Text(text) => self.scalar(text, shape, fact),
-            Value::Literal(text) if place.is_typed() => {
-                self.json.extend_from_slice(text.as_bytes());
-                self.note(fact, Cow::Borrowed(text));
+            Value::Object if matches!(meaning.shape, Shape::Plain | Shape::Number | Shape::Object) => {
+                self.object(node, meaning.place);
             }
-            Value::Literal(text) => self.scalar(&Text::Plain(text), shape, fact),
-            Value::Object => self.object(node, place),
-            Value::Array => self.remains(&Remains::of(&[node], shape, place), shape, place, fact),
+            Value::Object => self.text_of(meaning, |raw| raw.object(node, Place::RAW)),
+            Value::Array => self.remains(&Remains::of(&[node], meaning, self.is_typed), meaning),
+            Value::Text(text) => self.scalar(text, meaning),
+            Value::Literal(text) if self.is_typed && !meaning.is_shaped() => {
+                self.json.extend_from_slice(text.as_bytes());
+                self.note(meaning.fact, || Cow::Borrowed(text));
+            }
+            Value::Literal(text) => self.scalar(&Text::Plain(text), meaning),
         }
     }
 
-    fn scalar(&mut self, text: &Text<'a>, shape: Shape, fact: Option<Fact>) {
-        match shape {
-            Shape::Integer if is_integer(text) => self.json.extend_from_slice(text.as_bytes()),
+    fn scalar(&mut self, text: &Text<'a>, meaning: Meaning) {
+        match meaning.shape {
+            Shape::Plain | Shape::Text => text.write(&mut self.json),
             Shape::Time => {
                 let time = timestamp::to_rfc3339(text);
                 time.write(&mut self.json);
-                return self.note(fact, time.into_cow());
+                return self.note(meaning.fact, || time.into_cow());
             }
-            _ => text.write(&mut self.json),
+            Shape::Integer => match integer(text) {
+                Some(integer) => {
+                    self.json.extend_from_slice(integer.as_bytes());
+                    return self.note(meaning.fact, || integer.into_owned().into());
+                }
+                None => text.write(&mut self.json),
+            },
+            Shape::Number if is_number(text) => self.json.extend_from_slice(text.as_bytes()),
+            Shape::Number => text.write(&mut self.json),
+            Shape::Object => {
+                self.json.extend_from_slice(TEXT_OF_OBJECT);
+                text.write(&mut self.json);
+                self.json.push(b'}');
+            }
         }
-        // To note it may take a copy.
-        if fact.is_some() {
-            self.note(fact, text.to_cow());
-        }
+        self.note(meaning.fact, || text.to_cow());
     }
 
-    /// A fact is what stands alone; only a workflow's tasks are a list of them.
-    fn note(&mut self, fact: Option<Fact>, text: Cow<'a, str>) {
-        if let Some(fact) = fact.filter(|fact| self.lists == 0 || *fact == Fact::TaskEndTime) {
-            self.found.push(fact, text);
+    /// What has another shape than is documented of it, as the text of its JSON: nothing is lost, and who reads the
+    /// documented shape need not be ready for any other. Written without regard to what is documented within, so that
+    /// text stands in no text again.
+    #[cold]
+    fn text_of(&mut self, meaning: Meaning, write: impl FnOnce(&mut Self)) {
+        let start = self.json.len();
+        self.within += 1;
+        write(self);
+        self.within -= 1;
+        let text = String::from_utf8(self.json.split_off(start)).unwrap_or_default();
+        self.scalar(&Text::any(text), meaning);
+    }
+
+    /// A fact is what stands alone; only a workflow's tasks are a list of them. To note it may take a copy.
+    fn note(&mut self, fact: Option<Fact>, text: impl FnOnce() -> Cow<'a, str>) {
+        if let Some(fact) = fact.filter(|fact| self.within == 0 || *fact == Fact::TaskEndTime) {
+            self.found.push(fact, text());
         }
     }
 
     /// One entry `{Key, Value}`, a map of names to values, or an array of either: all come out as entries.
-    fn cos_headers(&mut self, node: Node<'_, 'a>, separator: &mut u8) {
+    fn cos_headers(&mut self, node: Node<'_, 'a>, place: Place, separator: &mut u8) {
+        let value = place.members().member("Value");
         match node.value() {
-            Value::Array => node.children().for_each(|item| self.cos_headers(item, separator)),
+            Value::Array => node.children().for_each(|item| self.cos_headers(item, place, separator)),
             Value::Object if is_cos_headers_entry(node) => {
                 if !node.emptiness().is_nothing {
                     self.item(separator);
-                    self.object(node, Place::Elsewhere);
+                    self.object(node, place);
                 }
             }
-            Value::Object => {
-                members(node, Place::Elsewhere, |name, values| self.cos_header(name, values, separator));
-            }
+            Value::Object => members(node, Place::RAW.members(), |name, values| {
+                self.cos_header(name, &Remains::of(values, value, self.is_typed), value, separator);
+            }),
             Value::Text(_) if node.emptiness().is_nothing => {}
             Value::Text(_) | Value::Literal(_) => {
-                self.item(separator);
-                self.one(node, Shape::Plain, Place::Elsewhere, None);
+                self.cos_header(&Text::EMPTY, &Remains::One(node), value, separator);
             }
         }
     }
 
-    fn cos_header(&mut self, key: &Text<'a>, values: &[Node<'_, 'a>], separator: &mut u8) {
-        let value = Remains::of(values, Shape::Plain, Place::Elsewhere);
+    fn cos_header(&mut self, key: &Text<'a>, value: &Remains<'_, 'a>, meaning: Meaning, separator: &mut u8) {
         let (has_key, has_value) = (!key.is_blank(), !matches!(value, Remains::Nothing));
         if !has_key && !has_value {
             return;
@@ -148,7 +185,7 @@ impl<'a> Encoder<'a> {
         }
         if has_value {
             self.json.extend_from_slice(if has_key { b",\"Value\":" } else { b"\"Value\":" });
-            self.remains(&value, Shape::Plain, Place::Elsewhere, None);
+            self.remains(value, meaning);
         }
         self.json.push(b'}');
     }
@@ -172,11 +209,33 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// An integer as JSON spells it, within what every reader's 64-bit integer holds.
-fn is_integer(text: &str) -> bool {
-    const MAX_DIGITS: usize = 18;
+/// An integer that every language's 64 bits hold, as JSON spells it.
+fn integer(text: &str) -> Option<Cow<'_, str>> {
+    if is_plain_integer(text) {
+        return Some(Cow::Borrowed(text));
+    }
+    let value: i64 = text.trim().parse().ok()?;
+    Some(Cow::Owned(value.to_string()))
+}
+
+/// The digits that no reader rounds.
+const MAX_DIGITS: usize = 18;
+
+fn is_plain_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     (digits == "0" || !digits.starts_with('0'))
         && (1..=MAX_DIGITS).contains(&digits.len())
         && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A number as JSON spells it, with or without a fraction.
+fn is_number(text: &str) -> bool {
+    match text.split_once('.') {
+        None => is_plain_integer(text),
+        Some((whole, fraction)) => {
+            is_plain_integer(whole)
+                && (1..=MAX_DIGITS).contains(&fraction.len())
+                && fraction.bytes().all(|b| b.is_ascii_digit())
+        }
+    }
 }

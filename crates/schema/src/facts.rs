@@ -9,35 +9,42 @@ use crate::timestamp;
 use crate::vocabulary::Fact;
 
 /// The scalars that [`Fact`] names, as they are published.
-#[derive(Debug, Default)]
-pub(crate) struct Found<'a>(Vec<(Fact, Cow<'a, str>)>);
+#[derive(Debug)]
+pub(crate) struct Found<'a> {
+    /// Each in its fact's place: a place in a callback tells of one thing, and is written once.
+    facts: [Option<Cow<'a, str>>; Fact::COUNT],
+    /// When a workflow's tasks ended.
+    task_ends: Vec<Cow<'a, str>>,
+}
+
+impl Default for Found<'_> {
+    fn default() -> Self {
+        Self { facts: [const { None }; Fact::COUNT], task_ends: Vec::new() }
+    }
+}
 
 impl<'a> Found<'a> {
+    #[inline]
     pub(crate) fn push(&mut self, fact: Fact, text: Cow<'a, str>) {
-        const TYPICAL_FACTS: usize = 16;
-        if self.0.is_empty() {
-            self.0.reserve(TYPICAL_FACTS);
+        match fact {
+            Fact::TaskEndTime => self.task_ends.push(text),
+            fact => self.facts[fact as usize] = Some(text),
         }
-        self.0.push((fact, text));
     }
 
     fn get(&self, fact: Fact) -> Option<&Cow<'a, str>> {
-        self.0.iter().find(|(found, _)| *found == fact).map(|(_, text)| text)
+        self.facts[fact as usize].as_ref()
     }
 
     /// The first of these that was found; it is gone then.
     fn take(&mut self, facts: &[Fact]) -> Option<Cow<'a, str>> {
-        let place = facts.iter().find_map(|fact| self.0.iter().position(|(found, _)| found == fact))?;
-        Some(self.0.swap_remove(place).1)
+        facts.iter().find_map(|fact| self.facts[*fact as usize].take())
     }
 
     /// The end of a workflow's last task, for it has none of its own; else the first of these that is a time.
     fn take_time(&mut self, facts: &[Fact]) -> Option<Cow<'a, str>> {
-        let ends = self.0.iter().filter(|(fact, _)| *fact == Fact::TaskEndTime);
-        let last = ends
-            .filter_map(|(_, end)| Some((timestamp::instant(end)?, end)))
-            .max_by_key(|(instant, _)| *instant);
-        if let Some((_, end)) = last {
+        let ends = self.task_ends.iter().filter_map(|end| Some((timestamp::instant(end)?, end)));
+        if let Some((_, end)) = ends.max_by_key(|(instant, _)| *instant) {
             return Some(end.clone());
         }
         let is_time = |fact: &&Fact| self.get(**fact).is_some_and(|time| timestamp::is_time(time));
@@ -45,12 +52,17 @@ impl<'a> Found<'a> {
         self.take(&[*first])
     }
 
+    /// WordsGeneralize has no State; its Code says whether it succeeded, as the typed events read it.
+    fn state(&mut self) -> Option<Cow<'a, str>> {
+        self.take(&[Fact::State]).or_else(|| Some(state_of_code(self.get(Fact::Code)?).into()))
+    }
+
     /// Of a job or a workflow instance.
     pub(crate) fn into_facts(mut self) -> Facts<'a> {
         let time = self.take_time(&[Fact::EndTime, Fact::StartTime, Fact::CreationTime]);
         Facts {
             id: self.take(&[Fact::Id]),
-            state: self.take(&[Fact::State]),
+            state: self.state(),
             tag: self.take(&[Fact::Tag]),
             // Tts has no Input, DocProcess one without a bucket: the output stands in.
             bucket: self.take(&[Fact::BucketId, Fact::Bucket, Fact::OutputBucket]),
@@ -88,10 +100,19 @@ impl<'a> Found<'a> {
     }
 }
 
+/// The state of what has a code and no state.
+pub(crate) fn state_of_code(code: &str) -> &'static str {
+    if code == SUCCESS { SUCCESS } else { "Failed" }
+}
+
+/// Both the state and the code of what succeeded.
+const SUCCESS: &str = "Success";
+
 fn verdict(number: Cow<'_, str>) -> Cow<'_, str> {
     match number.as_ref() {
         "0" => "normal".into(),
-        "1" => "violation".into(),
+        // A virus was found; without one the word is `normal`.
+        "1" | "block" => "violation".into(),
         "2" => "suspected".into(),
         _ => number,
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Document, Node};
+use crate::document::{Document, Node, Value};
 use crate::error::ParseError;
 use crate::parse::{Callback, Limits};
 
@@ -61,7 +61,10 @@ fn family_of<'a>(root: Node<'_, 'a>) -> Option<(Family, Option<Cow<'a, str>>)> {
     } else if root.contains("WorkflowExecution") {
         Some((Family::Workflow, None))
     } else if root.contains("JobsDetail") {
-        Some((Family::Task, None))
+        match elements_of(root, Family::Task).into_iter().all(is_moderation) {
+            true => Some((Family::ModerationDetail, event)),
+            false => Some((Family::Task, None)),
+        }
     } else {
         simple_moderation(root, event)
     }
@@ -83,7 +86,10 @@ fn simple_moderation<'a>(
 
 /// The elements that are published: one object, or a list of them. An empty element of XML is an object without members.
 pub(crate) fn elements<'d, 'a>(document: &'d Document<'a>, family: Family) -> Vec<Node<'d, 'a>> {
-    let Some(root) = document.root() else { return Vec::new() };
+    document.root().map(|root| elements_of(root, family)).unwrap_or_default()
+}
+
+fn elements_of<'d, 'a>(root: Node<'d, 'a>, family: Family) -> Vec<Node<'d, 'a>> {
     match root.only(family.element()) {
         Some(list) if list.is_array() => list.children().collect(),
         Some(element) => vec![element],
@@ -98,10 +104,82 @@ fn check_elements(document: &Document<'_>, family: Family, max: usize) -> Result
         0 if is_there => format!("{name} is an empty list"),
         0 => format!("{name} is missing"),
         count if count > max => format!("{count} elements of {name}, more than {max} (max_jobs)"),
-        _ if elements.iter().all(|element| element.is_object() || element.is_blank()) => return Ok(()),
+        _ if elements.iter().all(|element| element.is_object() || element.is_blank()) => {
+            elements.into_iter().try_for_each(|element| check_event(element, family))?;
+            return Ok(());
+        }
         _ => format!("{name} is not an object"),
     };
     Err(ParseError::shape(refusal))
+}
+
+/// Why an element is no event.
+enum NoEvent {
+    NotFinal(&'static str),
+    Nothing,
+}
+
+impl From<NoEvent> for ParseError {
+    fn from(reason: NoEvent) -> Self {
+        Self::shape(match reason {
+            NoEvent::NotFinal(state) => {
+                format!("the state is {state}, which is not final: nothing has ended")
+            }
+            NoEvent::Nothing => "a JobsDetail without JobId, Tag and State: no job".to_owned(),
+        })
+    }
+}
+
+/// What has not ended is no event, and neither is what says nothing of itself.
+fn check_event(element: Node<'_, '_>, family: Family) -> Result<(), NoEvent> {
+    let mut is_known = family != Family::Task;
+    for member in element.children() {
+        match &**member.name() {
+            "JobId" | "Tag" => is_known |= !member.emptiness().is_nothing,
+            "State" => {
+                is_known |= !member.emptiness().is_nothing;
+                if let Some(state) = not_final(member) {
+                    return Err(NoEvent::NotFinal(state));
+                }
+            }
+            _ => {}
+        }
+    }
+    if is_known { Ok(()) } else { Err(NoEvent::Nothing) }
+}
+
+/// The state of the API that a job leaves again, also where it stands in a list. Moderation has `Auditing` as well, which
+/// it does call back.
+fn not_final(state: Node<'_, '_>) -> Option<&'static str> {
+    match state.value() {
+        Value::Text(text) => match &**text {
+            "Submitted" => Some("Submitted"),
+            "Running" => Some("Running"),
+            "Pause" => Some("Pause"),
+            _ => None,
+        },
+        Value::Array => state.children().find_map(not_final),
+        Value::Object | Value::Literal(_) => None,
+    }
+}
+
+/// The answers of the query API have neither `EventName` nor, in moderation, a `Tag`: what stands in a `JobsDetail` tells
+/// the two apart.
+///
+/// This is a result of moderation or virus detection, by members that a job has not; a job has some that they have not.
+fn is_moderation(element: Node<'_, '_>) -> bool {
+    let mut found = false;
+    for member in element.children().filter(|member| !member.emptiness().is_nothing) {
+        match &**member.name() {
+            "Tag" | "Operation" | "Input" | "QueueId" | "Workflow" => return false,
+            "Result" | "Suggestion" | "Label" | "Labels" | "ForbidState" | "DetectDetail" => found = true,
+            // At their place in a job there is an Input.
+            "Object" | "Url" | "DataId" => found = true,
+            // The scenes: PornInfo, AdsInfo, …
+            name => found |= name.ends_with("Info") && name != "Md5Info",
+        }
+    }
+    found
 }
 
 /// JSON callbacks have no root element, but the same body as an API response has one. XML always has: another within it

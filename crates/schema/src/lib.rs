@@ -13,7 +13,7 @@
 //!   from a published message.
 //!
 //! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists,
-//! times and facts (`vocabulary.rs`, `facts.rs`) and, for subscribers, a typed event.
+//! times and facts (`vocabulary/`, `facts.rs`) and, for subscribers, a typed event.
 
 mod canonical;
 mod document;
@@ -39,6 +39,9 @@ pub use family::Family;
 pub use normalise::{Normalised, normalise};
 pub use parse::{Callback, Format, Limits, NODE_BYTES, parse};
 pub use typed::{
-    CosHeader, Location, ModerationEvent, More, Operation, TaskEvent, TaskInput, WorkflowEvent,
-    WorkflowReference, WorkflowTask,
+    CosHeader, DocProcessResult, FlashResult, Location, MediaInfo, MediaResult, MediaStreams,
+    ModerationEvent, More, Number, ObjectInfo, Operation, OutputFile, OutputMd5, PageInfo,
+    RecognisedSentence, ResultInfo, SpeechRecognitionResult, TaskEvent, TaskInput, TimedSentence,
+    WorkflowEvent, WorkflowReference, WorkflowTask,
 };
+pub use vocabulary::DOCUMENTED_LISTS;

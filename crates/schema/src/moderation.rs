@@ -10,7 +10,7 @@ use crate::vocabulary::Place;
 pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>, failed: bool) -> Document<'a> {
     let mut document = Document::new();
     let element = document.open(Text::EMPTY, Value::Object);
-    members(data, Place::Elsewhere, |name, nodes| {
+    members(data, Place::RAW.members(), |name, nodes| {
         for node in nodes {
             match detail_name(name) {
                 Some(name) => document.copy(Text::Plain(name), *node),
@@ -31,7 +31,7 @@ pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>, failed
 fn copy_renamed<'a>(node: Node<'_, 'a>, document: &mut Document<'a>) {
     let copy = document.open(Text::any(pascal_case(node.name())), node.value().clone());
     match node.is_object() {
-        true => members(node, Place::Elsewhere, |_, nodes| {
+        true => members(node, Place::RAW.members(), |_, nodes| {
             nodes.iter().for_each(|node| copy_renamed(*node, document));
         }),
         false => node.children().for_each(|item| copy_renamed(item, document)),

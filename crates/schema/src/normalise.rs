@@ -2,7 +2,7 @@
 //!
 //! Empty nodes go, documented lists become lists, times become RFC 3339, scalars that XML cannot type become
 //! strings: XML and JSON of the same callback end as the same bytes, and the result normalises to itself. `canonical.rs`
-//! says what is left of a node, `vocabulary.rs` what the vendor documents about it, `encode.rs` writes it.
+//! says what is left of a node, `vocabulary/` what the vendor documents about it, `encode.rs` writes it.
 
 use std::borrow::Cow;
 
@@ -42,12 +42,12 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
 }
 
 fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {
-    let (data, found) = encode(job, Place::Job);
+    let (data, found) = encode(job, Place::JOB);
     Event { kind: Kind::Task, facts: found.into_facts(), data: data.into() }
 }
 
 fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
-    let (data, found) = encode(run, Place::Workflow);
+    let (data, found) = encode(run, Place::WORKFLOW);
     let facts = found.into_facts();
     // It is its own run.
     Event { kind: Kind::Workflow, facts: Facts { run_id: facts.id.clone(), ..facts }, data: data.into() }
@@ -58,7 +58,7 @@ fn moderation<'a>(
     event: Option<Cow<'a, str>>,
     state: Option<&'static str>,
 ) -> Event<'a> {
-    let (data, found) = encode(result, Place::Moderation);
+    let (data, found) = encode(result, Place::MODERATION);
     Event { kind: Kind::Moderation, facts: found.into_moderation(event, state), data: data.into() }
 }
 

@@ -25,7 +25,14 @@ pub(crate) const PLACES: [(&str, &[&str]); 10] = [
 pub(crate) type Values = Vec<String>;
 
 pub(crate) fn values() -> impl Strategy<Value = Values> {
-    vec(hostile(), PLACES.len())
+    let is_job = |values: &Values| ["job_id", "tag", "state"].iter().any(|name| is_left(values, name));
+    vec(hostile(), PLACES.len()).prop_filter("a job that says nothing of itself is none", is_job)
+}
+
+/// Whether the value of a place is more than what XML cannot write, and blanks.
+fn is_left(values: &Values, name: &str) -> bool {
+    let place = PLACES.iter().position(|(place, _)| *place == name).expect("a placeholder");
+    writable(values)[place].contains(|c: char| !c.is_ascii_whitespace())
 }
 
 /// A value that would mean something to NATS, to HTTP or to a terminal, of any length to 64 KiB.

@@ -4,15 +4,24 @@
 //! is lost to a subscriber when the vendor adds a field.
 
 mod moderation;
+mod number;
+mod results;
 mod task;
 mod workflow;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::facts::state_of_code;
+
 pub use moderation::ModerationEvent;
+pub use number::Number;
+pub use results::{
+    DocProcessResult, FlashResult, MediaInfo, MediaResult, MediaStreams, OutputFile, OutputMd5, PageInfo,
+    RecognisedSentence, SpeechRecognitionResult, TimedSentence,
+};
 pub use task::{Operation, TaskEvent, TaskInput, WorkflowReference};
-pub use workflow::{WorkflowEvent, WorkflowTask};
+pub use workflow::{ObjectInfo, ResultInfo, WorkflowEvent, WorkflowTask};
 
 /// A header of the object in COS at the time of the upload.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -47,6 +56,7 @@ pub struct Location {
 /// Fields without a place of their own in a type, under the vendor's names.
 pub type More = serde_json::Map<String, serde_json::Value>;
 
-fn is_success(state: Option<&str>) -> bool {
-    state == Some("Success")
+/// Without a state the code tells, as it does for the subject and the message id.
+fn is_success(state: Option<&str>, code: Option<&str>) -> bool {
+    state.or_else(|| code.map(state_of_code)) == Some("Success")
 }

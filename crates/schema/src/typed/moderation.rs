@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CosHeader, More};
+use super::{CosHeader, More, Number};
 
 /// The data of a `com.tencent.ci.moderation.v1` message, on `ci.moderation.{event}.{verdict}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -20,16 +20,17 @@ pub struct ModerationEvent {
     pub state: Option<String>,
     /// 0 normal, 1 violation, 2 suspected.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub result: Option<i64>,
-    /// The same, where the vendor's page calls it Suggestion (documents, web pages).
+    pub result: Option<Number>,
+    /// The same, where the vendor's page calls it Suggestion (documents, web pages); `normal` or `block` in virus
+    /// detection.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub suggestion: Option<i64>,
+    pub suggestion: Option<Number>,
     /// The worst label found: `Normal`, `Porn`, `Ads`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// 1 when the object was frozen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub forbid_state: Option<i64>,
+    pub forbid_state: Option<Number>,
     /// RFC 3339, when the vendor's spelling was a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_time: Option<String>,
@@ -48,7 +49,16 @@ pub struct ModerationEvent {
     /// The object's headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cos_headers: Vec<CosHeader>,
-    /// Everything else the vendor sent: `PornInfo`, `AdsInfo`, `Section`, …
+    /// The pictures of a video that were looked at.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub snapshot: Vec<More>,
+    /// The parts of a video's sound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub audio_section: Vec<More>,
+    /// The parts of a text or a sound.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub section: Vec<More>,
+    /// Everything else the vendor sent: `PornInfo`, `AdsInfo`, `Code` of one that failed, …
     #[serde(flatten)]
     pub more: More,
 }
@@ -57,7 +67,12 @@ impl ModerationEvent {
     /// Whether the content was found to be in order.
     #[must_use]
     pub fn is_normal(&self) -> bool {
-        self.result.or(self.suggestion) == Some(0)
-            && self.state.as_deref().is_none_or(|state| state == "Success")
+        let is_normal = match self.result.as_ref().or(self.suggestion.as_ref()) {
+            Some(Number::Integer(result)) => *result == 0,
+            Some(Number::Text(result)) => result == "normal",
+            None => false,
+        };
+        let code = self.more.get("Code").map(|code| if code == "Success" { "Success" } else { "Failed" });
+        is_normal && self.state.as_deref().or(code).is_none_or(|state| state == "Success")
     }
 }

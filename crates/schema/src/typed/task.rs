@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CosHeader, Location, More, is_success};
+use super::{
+    CosHeader, DocProcessResult, Location, MediaInfo, MediaResult, More, Number, SpeechRecognitionResult,
+    is_success,
+};
 
 /// The data of a `com.tencent.ci.task.v1` message, on `ci.task.{tag}.{state}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -15,7 +18,7 @@ pub struct TaskEvent {
     /// What was done: `Transcode`, `NoiseReduction`, `Snapshot`, …
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// `Success` or `Failed`; the API has `Submitted`, `Running`, `Pause` and `Cancel` as well.
+    /// `Success`, `Failed` or `Cancel`. WordsGeneralize has none: see [`TaskEvent::is_success`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// `Success`, or an error code when the state is `Failed`.
@@ -81,16 +84,31 @@ pub struct Operation {
     /// What the submitter attached to the job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
-    /// The job's priority, 0 to 2; always a number here, whatever the vendor sent.
+    /// The job's priority, 0 to 2: a number, whether or not the vendor sent it as one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub job_level: Option<i64>,
+    pub job_level: Option<Number>,
     /// The template's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,
     /// The template's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_name: Option<String>,
-    /// Everything else the vendor sent here: `MediaInfo`, `MediaResult`, `…Result`, …
+    /// The templates of watermarks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub watermark_template_id: Vec<String>,
+    /// What is known of the file that was processed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_info: Option<MediaInfo>,
+    /// What a media job wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_result: Option<MediaResult>,
+    /// What became of a document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doc_process_result: Option<DocProcessResult>,
+    /// What was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub speech_recognition_result: Option<SpeechRecognitionResult>,
+    /// Everything else the vendor sent here: `…Result`, `Watermark`, …
     #[serde(flatten)]
     pub more: More,
 }
@@ -117,16 +135,25 @@ pub struct WorkflowReference {
 }
 
 impl TaskEvent {
-    /// Whether the job did what it was asked. Nested states are not the job's.
+    /// Whether the job did what it was asked: by its state, or by its code where it has no state. Nested states are not
+    /// the job's.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        is_success(self.state.as_deref())
+        is_success(self.state.as_deref(), self.code.as_deref())
     }
 
     /// The key of the object that was processed.
     #[must_use]
     pub fn input_object(&self) -> Option<&str> {
         self.input.as_ref()?.object.as_deref()
+    }
+
+    /// The keys of the objects that a media job wrote.
+    #[must_use]
+    pub fn output_objects(&self) -> &[String] {
+        let result = self.operation.as_ref().and_then(|operation| operation.media_result.as_ref());
+        let file = result.and_then(|result| result.output_file.as_ref());
+        file.map(|file| file.object_name.as_slice()).unwrap_or_default()
     }
 
     /// The key of the object that was written.

@@ -72,6 +72,39 @@ pub struct WorkflowTask {
     /// The template's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template_name: Option<String>,
+    /// What it wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result_info: Option<ResultInfo>,
+    /// Everything else the vendor sent here.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// What a job of a workflow run wrote.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ResultInfo {
+    /// The objects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub object_info: Vec<ObjectInfo>,
+    /// The sprites, where the job made some.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sprite_object_info: Vec<ObjectInfo>,
+    /// Everything else the vendor sent here: `ObjectCount`, …
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// An object that a job of a workflow run wrote.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ObjectInfo {
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_name: Option<String>,
+    /// Where it can be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_url: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
     pub more: More,
@@ -81,7 +114,7 @@ impl WorkflowEvent {
     /// Whether every task did what it was asked.
     #[must_use]
     pub fn is_success(&self) -> bool {
-        is_success(self.state.as_deref())
+        is_success(self.state.as_deref(), None)
     }
 
     /// The tasks that failed.

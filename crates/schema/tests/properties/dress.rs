@@ -14,12 +14,12 @@ pub(crate) struct Whims {
 }
 
 pub(crate) fn whims() -> impl Strategy<Value = Whims> {
-    vec(any::<u8>(), 1..48).prop_map(|tape| Whims { tape, at: 0 })
+    vec(any::<u8>(), 1..96).prop_map(|tape| Whims { tape, at: 0 })
 }
 
 impl Whims {
     /// One of `0..choices`.
-    fn pick(&mut self, choices: usize) -> usize {
+    pub(crate) fn pick(&mut self, choices: usize) -> usize {
         let at = self.at % self.tape.len();
         self.at += 1;
         usize::from(self.tape[at]) % choices
@@ -150,7 +150,7 @@ pub(crate) fn json(root: &Tree, kind: Json, whims: &mut Whims) -> Vec<u8> {
     let mut text = ["", "\u{FEFF}", " \r\n", "{\"Response\": "][whims.pick(4)].to_owned();
     let has_root = text.starts_with('{');
     let mut writer = JsonWriter { text: String::new(), kind, whims };
-    writer.node(root, "Response");
+    writer.node(root, &[]);
     text.push_str(&writer.text);
     text.push_str(if has_root { "}\n" } else { "" });
     text.into_bytes()
@@ -163,7 +163,7 @@ struct JsonWriter<'w> {
 }
 
 impl JsonWriter<'_> {
-    fn node(&mut self, tree: &Tree, name: &str) {
+    fn node(&mut self, tree: &Tree, path: &[&str]) {
         match tree {
             Tree::Empty => {
                 let empty = ["\"\"", "null", "{}", "[]", "\" \\n\"", "[null, {}]"][self.whims.pick(6)];
@@ -172,11 +172,11 @@ impl JsonWriter<'_> {
             Tree::Text(text) => self.string(text),
             Tree::Literal(text) if self.whims.once_in(2) => self.text.push_str(text),
             Tree::Literal(text) => self.string(text),
-            Tree::Branch(members) => self.object(members, name),
+            Tree::Branch(members) => self.object(members, path),
         }
     }
 
-    fn object(&mut self, members: &Members, name: &str) {
+    fn object(&mut self, members: &Members, path: &[&str]) {
         let mut members: Vec<_> = members.iter().collect();
         shuffle(&mut members, self.whims);
         let mut separator = "";
@@ -189,26 +189,27 @@ impl JsonWriter<'_> {
             }
             self.text.push_str(separator);
             separator = [",", ", ", ",\r\n\t"][self.whims.pick(3)];
-            let spelled = spelling(member, name, self.whims);
+            let spelled = spelling(member, path.last().unwrap_or(&"Response"), self.whims);
+            let path = [path, &[member.as_str()]].concat();
             self.string(spelled);
             self.text.push_str([":", " : "][self.whims.pick(2)]);
             // Seen both ways for one job.
             let may_be_one = member == "JobsDetail" && self.whims.once_in(2);
             let as_list =
-                self.kind == Json::Typed && (is_list(name, member) || member == "JobsDetail") && !may_be_one;
+                self.kind == Json::Typed && (is_list(&path) || member == "JobsDetail") && !may_be_one;
             match left.as_slice() {
-                [one] if !as_list => self.node(one, member),
-                items => self.array(items, member),
+                [one] if !as_list => self.node(one, &path),
+                items => self.array(items, &path),
             }
         }
         self.text.push('}');
     }
 
-    fn array(&mut self, items: &[&Tree], name: &str) {
+    fn array(&mut self, items: &[&Tree], path: &[&str]) {
         let mut separator = "[";
         for item in items {
             self.text.push_str(separator);
-            self.node(item, name);
+            self.node(item, path);
             separator = [",", " ,\n"][self.whims.pick(2)];
         }
         self.text.push(']');

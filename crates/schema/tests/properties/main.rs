@@ -5,6 +5,7 @@
 //! body. `invariants` says what that is; the fuzz targets use it too.
 
 mod any_bytes;
+mod documented_lists;
 mod dress;
 #[path = "../../../../tests/fuzz/src/invariants/mod.rs"]
 mod invariants;
@@ -12,6 +13,7 @@ mod json_reader;
 mod model;
 mod mutate;
 mod one_shape;
+mod own_schema;
 mod xml_reader;
 
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError};

@@ -215,7 +215,7 @@ fn level() -> impl Strategy<Value = Tree> {
 }
 
 fn state() -> impl Strategy<Value = Tree> {
-    select(&["Success", "Failed", "Pause"][..]).prop_map(Tree::text)
+    select(&["Success", "Failed", "Cancel"][..]).prop_map(Tree::text)
 }
 
 fn time() -> impl Strategy<Value = Tree> {
