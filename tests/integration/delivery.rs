@@ -37,6 +37,7 @@ fn messages_carry_cloudevents_and_the_trace() {
         ("Content-Type", "application/json"),
         ("Nats-Expected-Stream", "CI"),
         ("Nats-Msg-Id", "task:j1:Success"),
+        ("ce-datacontenttype", "application/json"),
         ("ce-id", "task:j1:Success"),
         ("ce-source", "/ci/media-1300000001"),
         ("ce-specversion", "1.0"),

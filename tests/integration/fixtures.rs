@@ -122,12 +122,24 @@ fn check_message(line: &Value, expected: &Message) -> Result<(), String> {
     let header = |name: &str| line["headers"][name].as_str().map(str::to_owned);
     same("subject", &line["subject"].as_str(), &Some(expected.subject.as_str()))?;
     same("Nats-Msg-Id", &header("Nats-Msg-Id").as_ref(), &Some(&expected.id))?;
-    same("ce-id", &header("ce-id").as_ref(), &Some(&expected.id))?;
-    same("ce-source", &header("ce-source").as_ref(), &Some(&expected.source))?;
+    same("ce-id", &header("ce-id").as_deref().map(decoded).as_ref(), &Some(&expected.id))?;
+    same("ce-source", &header("ce-source").as_deref().map(decoded).as_ref(), &Some(&expected.source))?;
+    same("ce-datacontenttype", &header("ce-datacontenttype"), &header("Content-Type"))?;
     same("ce-type", &header("ce-type").as_ref(), &Some(&expected.r#type))?;
     same("ce-subject", &header("ce-subject"), &expected.object)?;
     same("ce-time", &header("ce-time"), &expected.time)?;
     same("data", &line["data"], &expected.data)
+}
+
+/// A header's value as the NATS binding of CloudEvents has it read.
+fn decoded(value: &str) -> String {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        bytes.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(bytes).unwrap()
 }
 
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, have: &T, expected: &T) -> Result<(), String> {

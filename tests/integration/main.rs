@@ -10,6 +10,7 @@
 
 mod answers;
 mod architecture;
+mod cloudevents;
 mod cluster;
 mod commands;
 mod configuration;

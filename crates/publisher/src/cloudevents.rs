@@ -1,7 +1,8 @@
 //! CloudEvents 1.0 over NATS: attributes as `ce-…` headers (binary mode), or the whole event in the body
 //! (structured mode).
 //!
-//! NATS header names are case-sensitive, unlike what the binding's text says: they are written in lower case.
+//! NATS header names are case-sensitive, unlike what the binding's text says: they are written in lower case. Who reads a
+//! `ce-…` header decodes its value once, as the binding asks, and has exactly what structured mode holds.
 
 use std::borrow::Cow;
 
@@ -39,29 +40,31 @@ impl Attributes<'_> {
     pub(crate) fn binary(&self, content_type: impl Into<Cow<'static, str>>) -> Headers {
         let mut headers = Headers::with_room();
         headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
-        headers.push(HeaderName::CeId, self.id.as_str().to_owned());
-        headers.push(HeaderName::CeSource, self.source());
+        headers.push(HeaderName::CeId, header_value(self.id.as_str().into()));
+        headers.push(HeaderName::CeSource, header_value(self.source().into()));
         headers.push(HeaderName::CeType, type_of(self.kind));
         if let Some(time) = self.time {
             headers.push(HeaderName::CeTime, time.to_owned());
         }
         if let Some(object) = self.object {
-            let object = Cow::from(utf8_percent_encode(object, HEADER_VALUE));
-            headers.push(HeaderName::CeSubject, object.into_owned());
+            headers.push(HeaderName::CeSubject, header_value(subject(object)));
         }
-        headers.push(HeaderName::ContentType, content_type);
+        // The attribute, and what tools that know nothing of CloudEvents look at.
+        let content_type = content_type.into();
+        headers.push(HeaderName::ContentType, content_type.clone());
+        headers.push(HeaderName::CeDatacontenttype, content_type);
         headers
     }
 
     /// Headers and body of structured mode. `data` is JSON.
     pub(crate) fn structured(&self, data: &[u8]) -> Result<(Headers, Bytes), serde_json::Error> {
-        let source = self.source();
+        let (source, subject) = (self.source(), self.object.map(subject));
         let envelope = Envelope {
             specversion: SPEC_VERSION,
             id: self.id.as_str(),
             source: &source,
             r#type: type_of(self.kind),
-            subject: self.object,
+            subject: subject.as_deref(),
             time: self.time,
             datacontenttype: "application/json",
             data: serde_json::from_slice(data)?,
@@ -103,6 +106,39 @@ fn type_of(kind: MessageKind) -> &'static str {
         MessageKind::Moderation => "com.tencent.ci.moderation.v1",
         MessageKind::Quarantine => "com.tencent.ci.quarantine.v1",
     }
+}
+
+/// A value as a header holds it.
+fn header_value(value: Cow<'_, str>) -> String {
+    // Nearly all are. Without a branch for each byte, the compiler looks at many at once.
+    let is_plain = |b: u8| b.is_ascii_graphic() & (b != b'"') & (b != b'%');
+    match value.bytes().fold(true, |so_far, b| so_far & is_plain(b)) {
+        true => value.into_owned(),
+        false => utf8_percent_encode(&value, HEADER_VALUE).to_string(),
+    }
+}
+
+/// The object's key without what no attribute may hold, control characters and those that Unicode assigns to nothing: they
+/// are percent-encoded, in either mode.
+fn subject(object: &str) -> Cow<'_, str> {
+    let is_printable = object.bytes().fold(true, |so_far, b| so_far & (b' '..=b'~').contains(&b));
+    if is_printable || !object.contains(is_no_attributes) {
+        return object.into();
+    }
+    let mut subject = String::with_capacity(object.len() + 16);
+    for character in object.chars() {
+        match is_no_attributes(character) {
+            true => subject.extend(utf8_percent_encode(character.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC)),
+            false => subject.push(character),
+        }
+    }
+    subject.into()
+}
+
+fn is_no_attributes(character: char) -> bool {
+    let is_noncharacter =
+        matches!(character, '\u{FDD0}'..='\u{FDEF}') || u32::from(character) & 0xFFFE == 0xFFFE;
+    character.is_control() || is_noncharacter
 }
 
 /// The encoding that the protocol bindings ask for in a header: a blank, `"`, `%` and all outside U+0021..U+007E.

@@ -15,7 +15,7 @@ const MAX_VALUE_BYTES: usize = 256;
 /// How an id of quarantine begins.
 const QUARANTINE: &str = "quarantine:";
 
-/// What `Nats-Msg-Id` and `ce-id` hold: printable ASCII without blanks.
+/// What `Nats-Msg-Id` holds, and `ce-id` when it is decoded: printable ASCII without blanks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MessageId(String);
 

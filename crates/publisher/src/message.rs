@@ -64,6 +64,7 @@ pub enum HeaderName {
     CiStream,
     CiObject,
     CiObjectBytes,
+    CeDatacontenttype,
 }
 
 impl Message {
@@ -100,7 +101,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -116,6 +117,7 @@ impl HeaderName {
         Self::CiStream,
         Self::CiObject,
         Self::CiObjectBytes,
+        Self::CeDatacontenttype,
     ];
 
     /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
@@ -140,6 +142,7 @@ impl HeaderName {
             Self::CiStream => "Ci-Stream",
             Self::CiObject => "Ci-Object",
             Self::CiObjectBytes => "Ci-Object-Bytes",
+            Self::CeDatacontenttype => "ce-datacontenttype",
         }
     }
 }

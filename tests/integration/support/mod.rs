@@ -5,6 +5,7 @@ mod certificates;
 mod http;
 mod streams;
 mod stub;
+mod tools;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
 pub(crate) use streams::{Stored, Streams};
 pub(crate) use stub::Stub;
+pub(crate) use tools::Tool;
 
 /// Long enough for a busy machine; what takes this long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

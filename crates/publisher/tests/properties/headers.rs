@@ -38,6 +38,33 @@ proptest! {
     }
 
     #[test]
+    fn attributes_are_the_same_in_both_modes_and_what_cloudevents_allows(values in values()) {
+        let modes = [Format::CloudeventsBinary, Format::CloudeventsStructured];
+        let [binary, structured] = modes.map(|format| router("ci.task.{tag}", format).with_endpoint_in_ids("b:1 é"));
+        for body in [as_json(&values), moderation("ReviewImage", &values)] {
+            let [binary, structured] =
+                [&binary, &structured].map(|router| messages(router, &body, Origin::default()));
+            for (binary, structured) in binary.iter().zip(&structured) {
+                let event: serde_json::Value = serde_json::from_slice(&structured.payload).expect("JSON");
+                let names = ["specversion", "id", "source", "type", "subject", "time", "datacontenttype"];
+                for name in names {
+                    let attribute = event.get(name).and_then(|value| value.as_str().map(str::to_owned));
+                    prop_assert_eq!(&header(binary, &format!("ce-{name}")), &attribute, "{}", name);
+                    let is_allowed = |c: char| !c.is_control() && !matches!(u32::from(c) & 0xFFFF, 0xFFFE | 0xFFFF);
+                    prop_assert!(attribute.is_none_or(|text| !text.is_empty() && text.chars().all(is_allowed)));
+                }
+                prop_assert_eq!(&event["id"], binary.id.as_str());
+                let source = event["source"].as_str().unwrap_or_default();
+                let is_of_uri = |b: u8| b.is_ascii_alphanumeric() || b"-._~%/".contains(&b);
+                prop_assert!(source.starts_with("/ci/") && source.bytes().all(is_of_uri), "{}", source);
+                let escapes: Vec<_> = source.split('%').skip(1).collect();
+                let is_escape = |after: &&str| u8::from_str_radix(after.get(..2).unwrap_or(""), 16).is_ok();
+                prop_assert!(escapes.iter().all(is_escape), "{}", source);
+            }
+        }
+    }
+
+    #[test]
     fn xml_and_json_of_one_job_are_one_message(values in values(), structured in any::<bool>()) {
         let values = writable(&values);
         let format = if structured { Format::CloudeventsStructured } else { Format::CloudeventsBinary };
@@ -61,6 +88,12 @@ proptest! {
         let ids: BTreeSet<_> = ids.collect();
         prop_assert_eq!(ids.len(), jobs.len(), "{:?} {:?}", jobs, ids);
     }
+}
+
+/// A header's value as the NATS binding of CloudEvents has it read.
+fn header(message: &Message, wanted: &str) -> Option<String> {
+    let (_, value) = message.headers.iter().find(|(name, _)| name.as_str() == wanted)?;
+    Some(percent_encoding::percent_decode_str(value).decode_utf8().expect("UTF-8").into_owned())
 }
 
 /// Short values of the characters that an id gives a meaning to.
