@@ -172,7 +172,7 @@ fn schema_describes_every_subject_from_the_types() {
     assert_eq!(document(&["moderation"])["title"], "ModerationEvent");
     let asyncapi = document(&["asyncapi"]);
     assert_eq!(asyncapi, document(&[]), "it is the default");
-    assert_eq!(asyncapi["asyncapi"], "3.0.0");
+    assert_eq!(asyncapi["asyncapi"], "3.1.0");
     let addresses: Vec<_> = ["task", "workflow", "moderation"]
         .iter()
         .map(|kind| &asyncapi["channels"][kind]["address"])

@@ -29,6 +29,7 @@ mod logs;
 mod operations;
 mod outage;
 mod refusals;
+mod schemas;
 mod streams_of_others;
 mod support;
 mod tls;
