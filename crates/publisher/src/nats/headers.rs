@@ -12,8 +12,8 @@ use async_nats::header::{self, HeaderValue, NATS_EXPECTED_STREAM, NATS_MESSAGE_I
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 
 /// Shapes that are kept. An event has time, object and trace, or not; with its attributes in the body, the trace alone:
-/// that makes ten for each of three kinds, in each stream. Quarantine has three. So two streams of events fit, in both
-/// formats. Should there be more, the rest is made anew each time.
+/// that makes ten for each of three kinds, in each stream, and as many for large ones. Quarantine has three, and those of
+/// the events that were refused. So what usually comes fits. Should there be more, the rest is made anew each time.
 const MAX_SHAPES: usize = 64;
 
 /// The longest value that a shape keeps, in bytes: a usual source, the longest name of a bucket in it, takes half. A
@@ -116,8 +116,11 @@ impl Shape {
 
 /// Whether most messages of a kind have the same value.
 fn is_repeated(name: HeaderName) -> bool {
-    use HeaderName::{CeSource, CeSpecversion, CeType, CiEndpoint, CiReason, ContentType};
-    matches!(name, CeSource | CeSpecversion | CeType | CiEndpoint | CiReason | ContentType)
+    use HeaderName::{CeDatacontenttype, CeSource, CeSpecversion, CeType, CiEndpoint, CiReason, ContentType};
+    matches!(
+        name,
+        CeDatacontenttype | CeSource | CeSpecversion | CeType | CiEndpoint | CiReason | ContentType
+    )
 }
 
 /// The client's own conversion panics on CR and LF. None can be here; if one was, it would stay out of the wire.

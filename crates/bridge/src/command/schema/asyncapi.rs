@@ -40,16 +40,8 @@ fn servers(urls: &[String]) -> Map<String, Value> {
     let urls = urls.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|url| !url.is_empty());
     let servers = urls.enumerate().map(|(at, url)| {
         let (scheme, rest) = url.split_once("://").unwrap_or(("nats", url));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-        let protocol = match scheme {
-            "ws" | "wss" => scheme,
-            _ => "nats",
-        };
-        let mut server = json!({ "host": host, "protocol": protocol });
-        if path.len() > 1 {
-            server["pathname"] = path.into();
-        }
+        let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+        let mut server = json!({ "host": host, "protocol": "nats" });
         if scheme == "tls" {
             server["description"] = "TLS".into();
         }
@@ -101,6 +93,12 @@ fn message(kind: &str, settings: &Settings, config: &Config) -> Value {
         headers.extend(attributes(kind).map(|(name, schema)| (format!("ce-{name}"), schema)));
         headers.insert("ce-datacontenttype".to_owned(), json!({ "const": content_type }));
     }
+    if settings.publisher.large.is_some() {
+        let object =
+            "<bucket>/<name> of the object that holds the whole body; this one is without its long lists";
+        headers.insert("Ci-Object".to_owned(), text(object));
+        headers.insert("Ci-Object-Bytes".to_owned(), text("the size of the whole body, in bytes"));
+    }
     json!({
         "name": format!("com.tencent.ci.{kind}.v1"),
         "summary": summary(kind),
@@ -111,8 +109,16 @@ fn message(kind: &str, settings: &Settings, config: &Config) -> Value {
 }
 
 /// Which headers and attributes not every message has.
-const OPTIONAL: [&str; 6] =
-    ["ce-time", "ce-subject", "time", "subject", "traceparent", "Nats-Expected-Stream"];
+const OPTIONAL: [&str; 8] = [
+    "ce-time",
+    "ce-subject",
+    "time",
+    "subject",
+    "traceparent",
+    "Nats-Expected-Stream",
+    "Ci-Object",
+    "Ci-Object-Bytes",
+];
 
 fn text(description: &str) -> Value {
     json!({ "type": "string", "description": description })
