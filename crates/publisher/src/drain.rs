@@ -180,6 +180,7 @@ impl Drain {
                 return;
             }
             let Some(spooled) = self.find(&probe).await else { continue };
+            self.holds.tries(&probe.of, spooled.place, Instant::now());
             if probe.alone {
                 warn!(id = %spooled.message.id, subject = %spooled.message.subject,
                     "the connection ended twice with this message in flight: it is tried alone");

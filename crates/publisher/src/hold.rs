@@ -136,6 +136,16 @@ impl Holds {
         .collect()
     }
 
+    /// A message of it is being tried: whatever comes of it, the next attempt comes after a longer pause.
+    pub(crate) fn tries(&mut self, held: &Held, place: u64, now: Instant) {
+        let most = if matches!(held, Held::Message(_)) { MAX_MESSAGE_PAUSE } else { MAX_PAUSE };
+        if let Some(hold) = self.held.get_mut(held) {
+            hold.tried = Some(place);
+            hold.pause = (hold.pause * 2).min(most);
+            hold.next = now + hold.pause;
+        }
+    }
+
     /// Behind the last message of a stream, its first comes next. Returns whether there were messages before.
     pub(crate) fn starts_over(&mut self, held: &Held) -> bool {
         self.held.get_mut(held).is_some_and(|hold| hold.tried.take().is_some())
@@ -168,32 +178,16 @@ impl Holds {
     }
 
     fn hold(&mut self, held: Held, place: u64, now: Instant) -> bool {
-        let most = if matches!(held, Held::Message(_)) { MAX_MESSAGE_PAUSE } else { MAX_PAUSE };
-        match self.held.get_mut(&held) {
-            // Of a window that was under way each message says so; the pause grows with the first.
-            Some(hold) if hold.next > now => {
-                hold.first = hold.first.min(place);
-                false
-            }
-            Some(hold) => {
-                hold.first = hold.first.min(place);
-                hold.tried = Some(place);
-                hold.pause = (hold.pause * 2).min(most);
-                hold.next = now + hold.pause;
-                false
-            }
-            None => {
-                let hold = Hold {
-                    first: place,
-                    tried: Some(place),
-                    next: now + MIN_PAUSE,
-                    pause: MIN_PAUSE,
-                    alone: false,
-                };
-                self.held.insert(held, hold);
-                true
-            }
+        if let Some(hold) = self.held.get_mut(&held) {
+            hold.first = hold.first.min(place);
+            return false;
         }
+        let tried = Some(place);
+        self.held.insert(
+            held,
+            Hold { first: place, tried, next: now + MIN_PAUSE, pause: MIN_PAUSE, alone: false },
+        );
+        true
     }
 
     fn connection_ended_with(&mut self, place: u64, now: Instant) -> bool {
@@ -287,6 +281,10 @@ mod tests {
             let pause = holds.pause(now).unwrap();
             pauses.push(pause.as_millis());
             now += pause;
+            let [probe] = &holds.due(now)[..] else { panic!("one") };
+            // Also when what comes of it blames somebody else.
+            holds.tries(&probe.of, 1, now);
+            assert_eq!(holds.due(now), []);
         }
         assert_eq!(pauses, [250, 500, 1000, 1500, 1500, 1500]);
     }

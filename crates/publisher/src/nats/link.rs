@@ -12,11 +12,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::acknowledgement::{Expected, Failure, Stored};
-use super::complaint::Complaint;
 use super::connection::{Connection, open};
+use super::events::{LinkEvent, hear};
 use super::headers::HeaderMaps;
 use super::payload_limit::PayloadLimit;
 use super::pending::{Answer, Pending, Sent, Waiter, Wanted, subject_hash};
@@ -63,19 +63,6 @@ pub enum ExpectStream {
     Never,
 }
 
-/// What the owner of a link is told.
-#[derive(Debug)]
-pub(crate) enum LinkEvent {
-    Connected,
-    Disconnected,
-    /// What the server or the client complains of.
-    Complaint(Complaint),
-    /// A message of so many bytes was larger than the account or the user may publish.
-    PayloadExceeded(usize),
-    /// The server is about to go: move to another.
-    LameDuck,
-}
-
 /// The limit that the user's own JWT names, known before any message proves it.
 struct UserLimit {
     connection: Connection,
@@ -99,13 +86,10 @@ impl UserLimit {
 
 /// What the connection carries.
 #[derive(Default)]
-struct Wire {
-    pending: Pending,
-    payload_limit: PayloadLimit,
+pub(super) struct Wire {
+    pub(super) pending: Pending,
+    pub(super) payload_limit: PayloadLimit,
 }
-
-/// The end of a connection is told a moment before it shows: it is looked for so often, a millisecond apart.
-const STATE_LOOKS: usize = 20;
 
 impl Link {
     /// Connects in the background; `on_event` is called on every change. The future that comes with the link takes
@@ -365,70 +349,4 @@ async fn take_answers(mut answers: Subscriber, wire: Arc<Wire>, prefix_bytes: us
             tracing::trace!(number, "a reply that nobody waits for, or that is no answer");
         }
     }
-}
-
-/// Takes events in their order: who waits on a connection that ended is told, then the owner.
-async fn hear(
-    mut happened: mpsc::UnboundedReceiver<async_nats::Event>,
-    client: Client,
-    wire: Arc<Wire>,
-    on_event: impl Fn(LinkEvent),
-) {
-    use async_nats::Event;
-    let statistics = client.statistics();
-    let connection = || statistics.connects.load(Ordering::Relaxed);
-    while let Some(event) = happened.recv().await {
-        match event {
-            Event::Connected => {
-                // If the news of an end was lost: the connection that stands is not the one that ended.
-                wire.pending.connection_ended(connection().saturating_sub(1));
-                on_event(LinkEvent::Connected);
-            }
-            Event::Disconnected => {
-                let ended = ended_connection(&client, &connection).await;
-                wire.pending.connection_ended(ended);
-                wire.payload_limit.connection_ended(ended);
-                on_event(LinkEvent::Disconnected);
-            }
-            Event::LameDuckMode => on_event(LinkEvent::LameDuck),
-            Event::ServerError(error) => match Complaint::read(&error.to_string()) {
-                Complaint::PayloadExceeded => {
-                    let bytes = wire.pending.largest_unanswered();
-                    if bytes > 0 && wire.payload_limit.exceeded_by(bytes, connection()) {
-                        on_event(LinkEvent::PayloadExceeded(bytes));
-                    }
-                }
-                complaint => {
-                    if let Complaint::PublishForbidden { subject, text } = &complaint {
-                        wire.pending.forbidden(subject, text);
-                    }
-                    on_event(LinkEvent::Complaint(complaint));
-                }
-            },
-            Event::ClientError(error) => {
-                on_event(LinkEvent::Complaint(Complaint::Other(error.to_string())));
-            }
-            Event::SlowConsumer(_) => {
-                let slow = "acknowledgements arrive faster than they are read".to_owned();
-                on_event(LinkEvent::Complaint(Complaint::Other(slow)));
-            }
-            Event::Draining | Event::Closed => {}
-        }
-    }
-}
-
-/// The number of the connection that has ended, when its end is told: the last one, or, if another stands already,
-/// the one before it.
-async fn ended_connection(client: &Client, connection: &impl Fn() -> u64) -> u64 {
-    let told = connection();
-    for _ in 0..STATE_LOOKS {
-        if client.connection_state() != State::Connected {
-            return connection();
-        }
-        if connection() > told {
-            break;
-        }
-        sleep(Duration::from_millis(1)).await;
-    }
-    connection().saturating_sub(1)
 }
