@@ -24,7 +24,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) spool: Option<Spool>,
     /// Where messages go that are larger than NATS takes; `None` refuses them.
-    pub(crate) large: Option<ObjectStore>,
+    pub(crate) large: Option<Arc<ObjectStore>>,
     pub(crate) quarantine: RwLock<Arc<Router>>,
 }
 
@@ -37,6 +37,8 @@ pub(crate) struct Missed {
 
 /// How long an object of the spool may take to be stored.
 const LARGE_TIMEOUT: Duration = Duration::from_secs(60);
+/// What the small message of an object that is stored has at least, to be stored as well.
+const REFERENCE_TIME: Duration = Duration::from_millis(100);
 /// What a message that refers to an object takes at most, in bytes: subscribers of small messages expect no more.
 const MAX_REFERENCE: usize = 256 * 1024;
 
@@ -163,10 +165,11 @@ impl Shared {
         within: Duration,
     ) -> Result<Receipt, Missed> {
         // A callback waits no longer than it would for an acknowledgement; what the spool holds may take its time.
-        let time = if attempt == Attempt::Usual { within } else { within.max(LARGE_TIMEOUT) };
+        let time = if self.is_patient(attempt) { within.max(LARGE_TIMEOUT) } else { within };
+        let deadline = Instant::now() + time;
         let name = message.id.as_str();
-        let stored = store.put(&self.link, name, &message.payload, Instant::now() + time).await;
-        stored.map_err(|failure| {
+        let stored = store.put(&self.link, name, &message.payload, deadline).await;
+        let is_written = stored.map_err(|failure| {
             // The store's trouble is not that of the message's stream, and no other message waits for it.
             let scope =
                 if failure.scope() == Some(Scope::Connection) { Scope::Connection } else { Scope::Message };
@@ -176,11 +179,25 @@ impl Shared {
             };
             Missed { failure, scope }
         })?;
-        self.metrics.objects.inc();
+        self.metrics.objects.inc_by(u64::from(is_written));
         let limit =
             self.health.stream_limit(&message.stream).unwrap_or(usize::MAX).min(self.link.likely_payload());
         let reference = message.refer_to(&store.location(name), limit.min(MAX_REFERENCE));
+        let within = within.min(deadline.saturating_duration_since(Instant::now())).max(REFERENCE_TIME);
         self.attempt_whole(&reference, attempt, within).await
+    }
+
+    /// Whether nobody waits for an answer to this attempt: it is the drain's.
+    fn is_patient(&self, attempt: Attempt) -> bool {
+        attempt == Attempt::Probe && self.spool.is_some()
+    }
+
+    /// Whether the message is so large that it goes to the object store, as far as is known.
+    pub(crate) fn is_large(&self, message: &Message) -> bool {
+        let limit = || self.health.stream_limit(&message.stream).unwrap_or(usize::MAX);
+        self.large.is_some()
+            && message.is_event()
+            && message.encoded_bytes() > self.link.max_payload().min(limit())
     }
 
     /// Why a message is larger than is taken, where that is the end of it.
@@ -221,7 +238,7 @@ impl Shared {
             Delivery::Core => {
                 let handed_over = async {
                     self.link.publish_core(message).await?;
-                    self.link.round_trip(message.subject.as_str()).await
+                    self.link.round_trip(Some(message)).await
                 };
                 timeout(within, handed_over).await.unwrap_or(Err(Failure::Unanswered))?;
                 Ok(Receipt::Sent)

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::task::unconstrained;
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
@@ -24,13 +24,26 @@ use crate::spool::{Spool, Spooled};
 const WINDOW: usize = 32;
 /// While the broker is away, and between looks at what is held back.
 const PAUSE: Duration = Duration::from_millis(250);
+/// Objects written at a time, beside all other messages: each is in memory, and few fill a link.
+const UPLOADS: usize = 2;
+/// How often the age of the oldest message is asked for: that reads it.
+const AGE_INTERVAL: Duration = Duration::from_secs(1);
 /// Without news from the spool, a look this often.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Runs for the life of the publisher.
 pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
     let mut at_work = false;
-    let mut drain = Drain { shared, spool, after: None, holds: Holds::default(), connection: 0 };
+    let mut drain = Drain {
+        shared,
+        spool,
+        after: None,
+        holds: Holds::default(),
+        connection: 0,
+        uploads: JoinSet::new(),
+        finished: None,
+        aged_at: Instant::now(),
+    };
     loop {
         let Drain { shared, spool, .. } = &drain;
         if spool.is_empty() {
@@ -69,6 +82,12 @@ struct Drain {
     holds: Holds,
     /// The connection that the last pass used.
     connection: u64,
+    /// Large messages on their way to the object store, which takes its time.
+    uploads: JoinSet<Outcome>,
+    /// The one that has ended while nothing else was to be done.
+    finished: Option<Outcome>,
+    /// When the age of the oldest message was last asked for.
+    aged_at: Instant,
 }
 
 /// What became of a message that was tried.
@@ -86,6 +105,7 @@ impl Drain {
             self.holds.try_all(Instant::now());
         }
         loop {
+            self.take_uploads().await;
             self.probe().await;
             let messages = self.next_messages().await;
             if messages.is_empty() || !self.publish(messages).await {
@@ -95,11 +115,70 @@ impl Drain {
     }
 
     /// Until a message comes, or something held back is due.
-    async fn rest(&self) {
-        // So that the age of the oldest is that of what is held back, now that those before it are gone.
-        let _ = self.spool.read(None, 1).await;
+    async fn rest(&mut self) {
+        if self.holds.is_empty() || self.spool.trouble().is_some() {
+            // What is left was passed over by mistake: the disk did not give it, or did not forget it.
+            self.after = None;
+        }
+        if self.aged_at.elapsed() >= AGE_INTERVAL {
+            // So that the age of the oldest is that of what is held back, now that those before it are gone.
+            self.aged_at = Instant::now();
+            let _ = self.spool.read(None, 1).await;
+        }
         let pause = self.holds.pause(Instant::now()).unwrap_or(PAUSE).clamp(Duration::from_millis(10), PAUSE);
-        let _ = timeout(pause, self.spool.level().filled.notified()).await;
+        let filled = self.spool.level().filled.notified();
+        let _ = timeout(pause, async {
+            tokio::select! {
+                () = filled => {}
+                Some(outcome) = self.uploads.join_next() => self.finished = outcome.ok(),
+            }
+        })
+        .await;
+        self.take_uploads().await;
+    }
+
+    /// What has become of large messages.
+    async fn take_uploads(&mut self) {
+        let mut finished: Vec<_> = self.finished.take().into_iter().collect();
+        finished.extend(std::iter::from_fn(|| self.uploads.try_join_next()?.ok()));
+        for outcome in finished {
+            match outcome {
+                Outcome::Done(spooled) => {
+                    self.holds.ended(spooled.place, Instant::now());
+                    self.done(spooled).await;
+                }
+                Outcome::Missed(spooled, missed) => {
+                    if self.holds.ended(spooled.place, Instant::now()) {
+                        warn!(id = %spooled.message.id, subject = %spooled.message.subject, failure = %missed.failure,
+                            "the message is not taken: it waits in the spool, and holds up no other");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes a message that is stored out of the spool, and looks again at what was passed over with it.
+    async fn done(&mut self, spooled: Spooled) {
+        if let Some(first) = self.holds.taken(&spooled) {
+            self.after = self.after.min(first.checked_sub(1));
+        }
+        self.spool.remove(&[spooled]).await;
+    }
+
+    /// Sends a large message on its way, if it is one and there is room for another.
+    fn upload(&mut self, spooled: Spooled) -> Option<Spooled> {
+        if !self.shared.is_large(&spooled.message) {
+            return Some(spooled);
+        }
+        let (place, now) = (spooled.place, Instant::now());
+        if self.uploads.len() < UPLOADS {
+            self.holds.begins(place, now);
+            let shared = Arc::clone(&self.shared);
+            self.uploads.spawn(async move { publish(&shared, spooled).await });
+        } else {
+            self.holds.waits(place, now);
+        }
+        None
     }
 
     /// The next messages that nothing holds back. While the server says nothing, one finds out whether it is back.
@@ -138,7 +217,9 @@ impl Drain {
                 && let Some(spooled) = waiting.pop_front()
             {
                 // What was found out since it was read: its stream may refuse by now.
-                if !self.holds.passes_over(&spooled) {
+                if !self.holds.passes_over(&spooled)
+                    && let Some(spooled) = self.upload(spooled)
+                {
                     in_flight.push(publish(&shared, spooled));
                 }
             }
@@ -173,26 +254,35 @@ impl Drain {
         goes_on
     }
 
-    /// Tries one message each of what is held back and due.
+    /// Tries one message each of what is held back and due: all at once, but for those that must be alone.
     async fn probe(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut in_flight = FuturesUnordered::new();
         for probe in self.holds.due(Instant::now()) {
-            if !self.shared.may_probe() {
-                return;
+            if !shared.may_probe() {
+                break;
             }
             let Some(spooled) = self.find(&probe).await else { continue };
             self.holds.tries(&probe.of, spooled.place, Instant::now());
+            let Some(spooled) = self.upload(spooled) else { continue };
             if probe.alone {
                 warn!(id = %spooled.message.id, subject = %spooled.message.subject,
                     "the connection ended twice with this message in flight: it is tried alone");
+                // Those before it first.
+                self.take_probes(&mut in_flight).await;
+                in_flight.push(publish(&shared, spooled));
+                self.take_probes(&mut in_flight).await;
+            } else {
+                in_flight.push(publish(&shared, spooled));
             }
-            let outcome = publish(&self.shared, spooled).await;
+        }
+        self.take_probes(&mut in_flight).await;
+    }
+
+    async fn take_probes(&mut self, in_flight: &mut FuturesUnordered<impl Future<Output = Outcome>>) {
+        while let Some(outcome) = in_flight.next().await {
             match outcome {
-                Outcome::Done(spooled) => {
-                    if let Some(first) = self.holds.taken(&spooled) {
-                        self.after = self.after.min(first.checked_sub(1));
-                    }
-                    self.spool.remove(&[spooled]).await;
-                }
+                Outcome::Done(spooled) => self.done(spooled).await,
                 Outcome::Missed(spooled, missed) => {
                     self.missed(&spooled, &missed);
                 }
@@ -203,7 +293,7 @@ impl Drain {
     /// The message to try of what is held back. What nothing waits for any more is held back no longer.
     async fn find(&mut self, probe: &Probe) -> Option<Spooled> {
         let is_of = |spooled: &Spooled| match &probe.of {
-            Held::Stream(stream) => spooled.message.stream == *stream,
+            Held::Stream(stream) => spooled.message.stream == *stream && !self.holds.holds_itself(spooled),
             Held::Subject(subject) => spooled.message.subject.as_str() == subject,
             Held::Message(place) => spooled.place == *place,
         };
@@ -219,6 +309,11 @@ impl Drain {
             if is_past {
                 break;
             }
+        }
+        if self.spool.trouble().is_some() {
+            // The disk does not give them: they are there all the same.
+            self.after = None;
+            return None;
         }
         match &probe.of {
             // Its last message was tried before: from the first again, the next time.

@@ -18,7 +18,7 @@ pub(crate) const MAX_PAUSE: Duration = Duration::from_millis(1500);
 /// What is left for looking and for a busy machine when that attempt has failed too.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// Subjects that are remembered as refused; of more, the stream is to blame.
+/// Subjects that are remembered as refused.
 pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
 
 /// Forbidden subjects that are told of, a line each; a sender's values stand in subjects.
@@ -74,6 +74,8 @@ struct Stream {
     name: Arc<str>,
     /// As it was last looked at.
     state: Option<StreamState>,
+    /// It is to be looked at, and no look has ended yet: whether it keeps anything is not known.
+    awaits_look: bool,
     last_acknowledgement: Option<Instant>,
     refusal: Option<Refusal>,
 }
@@ -177,6 +179,9 @@ impl Health {
             return Err(failure);
         }
         let stream = known.stream(&message.stream);
+        if stream.awaits_look {
+            return Err(Failure::Busy(format!("stream {} has not been looked at yet", stream.name)));
+        }
         if let Some(state) = &stream.state {
             if let Some(unfit) = state.unfit() {
                 return Err(Failure::Busy(unfit.sentence(&stream.name)));
@@ -239,13 +244,15 @@ impl Health {
         let mut known = self.known();
         known.heard(Instant::now());
         // What is asked of JetStream's API is the streams' affair.
-        if !subject.starts_with('$') && known.subjects.len() < MAX_REFUSED_SUBJECTS {
+        if !subject.starts_with(['$', '_']) && known.subjects.len() < MAX_REFUSED_SUBJECTS {
             known.subjects.insert(subject.to_owned(), Refusal::new(Failure::Forbidden(what.to_owned())));
         }
         let is_news =
             known.told_forbidden.len() < MAX_TOLD && known.told_forbidden.insert(subject.to_owned());
         drop(known);
-        self.changed.notify_one();
+        if is_news {
+            self.changed.notify_one();
+        }
         is_news
     }
 
@@ -321,9 +328,22 @@ impl Health {
         known.subjects.iter().map(|(subject, refusal)| (subject.clone(), refusal.failure.clone())).collect()
     }
 
-    /// Takes a stream as it is now, or that it is not known; gives it as it was.
-    pub(crate) fn set_stream(&self, name: &Arc<str>, state: Option<StreamState>) -> Option<StreamState> {
-        std::mem::replace(&mut self.known().stream(name).state, state)
+    /// Streams that will be looked at; nothing is published to them before.
+    pub(crate) fn await_look<'n>(&self, names: impl Iterator<Item = &'n str>) {
+        let mut known = self.known();
+        names.for_each(|name| known.stream(&name.into()).awaits_look = true);
+    }
+
+    /// Takes a stream as it is now, or that it is not there.
+    pub(crate) fn set_stream(&self, name: &Arc<str>, state: Option<StreamState>) {
+        let mut known = self.known();
+        let stream = known.stream(name);
+        (stream.state, stream.awaits_look) = (state, false);
+    }
+
+    /// A look at a stream has ended, and says nothing of it.
+    pub(crate) fn looked_at(&self, name: &Arc<str>) {
+        self.known().stream(name).awaits_look = false;
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -367,7 +387,8 @@ impl Known {
         if before.is_none() && self.subjects.len() >= MAX_REFUSED_SUBJECTS {
             self.subjects.retain(|_, refusal| refusal.is_remembered(memory));
             if self.subjects.len() >= MAX_REFUSED_SUBJECTS {
-                return self.stream(&message.stream).refused(failure);
+                // Those that are remembered say enough; the stream is not to blame for its subjects.
+                return false;
             }
         }
         self.subjects.insert(subject.to_owned(), Refusal::new(failure.clone()));
@@ -382,6 +403,7 @@ impl Known {
             self.streams.push(Stream {
                 name: Arc::clone(name),
                 state: None,
+                awaits_look: false,
                 last_acknowledgement: None,
                 refusal: None,
             });

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::health::{MAX_PAUSE, MAX_REFUSED_SUBJECTS};
-use crate::message::Message;
 use crate::nats::{Failure, Scope};
 use crate::spool::Spooled;
 
@@ -16,6 +15,8 @@ const MIN_PAUSE: Duration = Duration::from_millis(250);
 const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 /// A message that was in flight so often when the connection ended may be the reason: it is tried alone.
 const SUSPECT_AFTER: u32 = 2;
+/// What is held one by one; of more, the stream is held.
+const MAX_HELD: usize = 10_000;
 /// Messages whose attempts are counted; those that have waited longest come first.
 const MAX_COUNTED: usize = 4096;
 
@@ -39,6 +40,8 @@ struct Hold {
     pause: Duration,
     /// Nothing else may be in flight: it may end the connection.
     alone: bool,
+    /// It is being tried, by somebody who says when that is over.
+    busy: bool,
 }
 
 /// A message of something held that is to be tried now.
@@ -59,6 +62,12 @@ pub(crate) struct Holds {
 }
 
 impl Holds {
+    /// Whether the message is held by itself or for its subject: of its stream another one is to be tried.
+    pub(crate) fn holds_itself(&self, spooled: &Spooled) -> bool {
+        let subject = || Held::Subject(spooled.message.subject.as_str().to_owned());
+        self.held.contains_key(&Held::Message(spooled.place)) || self.held.contains_key(&subject())
+    }
+
     /// Whether the message is held; if so, it is remembered that it was passed over.
     pub(crate) fn passes_over(&mut self, spooled: &Spooled) -> bool {
         if self.held.is_empty() {
@@ -91,7 +100,7 @@ impl Holds {
         match scope {
             Scope::Connection => failure == &Failure::Disconnected && self.connection_ended_with(place, now),
             Scope::Stream => self.hold(Held::Stream(Arc::clone(&spooled.message.stream)), place, now),
-            Scope::Subject => self.hold(self.subject_of(&spooled.message), place, now),
+            Scope::Subject => self.hold(self.subject_of(spooled), place, now),
             Scope::Message => {
                 let is_new = self.hold(Held::Message(place), place, now);
                 // A copy on its way is not the message's fault, and soon over.
@@ -119,12 +128,12 @@ impl Holds {
 
     /// Whether something held is to be tried now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.held.values().any(|hold| hold.next <= now)
+        self.held.values().any(|hold| hold.next <= now && !hold.busy)
     }
 
     /// What is to be tried now.
     pub(crate) fn due(&self, now: Instant) -> Vec<Probe> {
-        let due = self.held.iter().filter(|(_, hold)| hold.next <= now);
+        let due = self.held.iter().filter(|(_, hold)| hold.next <= now && !hold.busy);
         due.map(|(of, hold)| {
             // Of a stream another message each time: the one that was tried may be refused for its subject.
             let from = match of {
@@ -146,6 +155,34 @@ impl Holds {
         }
     }
 
+    /// A message is tried beside all others, for as long as that takes.
+    pub(crate) fn begins(&mut self, place: u64, now: Instant) {
+        self.hold(Held::Message(place), place, now);
+        if let Some(hold) = self.held.get_mut(&Held::Message(place)) {
+            hold.busy = true;
+        }
+    }
+
+    /// A message has to wait until it can be tried beside all others.
+    pub(crate) fn waits(&mut self, place: u64, now: Instant) {
+        self.hold(Held::Message(place), place, now);
+    }
+
+    /// That attempt is over; if the message is still there, the next one comes after a pause. Returns whether it was
+    /// the first.
+    pub(crate) fn ended(&mut self, place: u64, now: Instant) -> bool {
+        let Some(hold) = self.held.get_mut(&Held::Message(place)) else { return false };
+        hold.busy = false;
+        let is_first = hold.pause == MIN_PAUSE;
+        self.tries(&Held::Message(place), place, now);
+        is_first
+    }
+
+    /// Nothing is held back.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Behind the last message of a stream, its first comes next. Returns whether there were messages before.
     pub(crate) fn starts_over(&mut self, held: &Held) -> bool {
         self.held.get_mut(held).is_some_and(|hold| hold.tried.take().is_some())
@@ -153,7 +190,8 @@ impl Holds {
 
     /// How long nothing held needs to be tried.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        self.held.values().map(|hold| hold.next.saturating_duration_since(now)).min()
+        let waiting = self.held.values().filter(|hold| !hold.busy);
+        waiting.map(|hold| hold.next.saturating_duration_since(now)).min()
     }
 
     /// There is a new connection: its user may have other rights, its server other streams.
@@ -168,12 +206,17 @@ impl Holds {
         *self = Self::default();
     }
 
-    fn subject_of(&self, message: &Message) -> Held {
+    fn subject_of(&self, spooled: &Spooled) -> Held {
+        let message = &spooled.message;
         let subjects = self.held.keys().filter(|held| matches!(held, Held::Subject(_))).count();
         let subject = Held::Subject(message.subject.as_str().to_owned());
-        match subjects < MAX_REFUSED_SUBJECTS || self.held.contains_key(&subject) {
-            true => subject,
-            false => Held::Stream(Arc::clone(&message.stream)),
+        if subjects < MAX_REFUSED_SUBJECTS || self.held.contains_key(&subject) {
+            subject
+        } else if self.held.len() < MAX_HELD {
+            // Its stream takes other subjects, and those must not wait.
+            Held::Message(spooled.place)
+        } else {
+            Held::Stream(Arc::clone(&message.stream))
         }
     }
 
@@ -185,7 +228,7 @@ impl Holds {
         let tried = Some(place);
         self.held.insert(
             held,
-            Hold { first: place, tried, next: now + MIN_PAUSE, pause: MIN_PAUSE, alone: false },
+            Hold { first: place, tried, next: now + MIN_PAUSE, pause: MIN_PAUSE, alone: false, busy: false },
         );
         true
     }
@@ -211,7 +254,7 @@ impl Holds {
 mod tests {
     use super::*;
     use crate::id::MessageId;
-    use crate::message::{Headers, MessageKind};
+    use crate::message::{Headers, Message, MessageKind};
     use crate::subject::Subject;
 
     fn spooled(place: u64, stream: &str, subject: &str) -> Spooled {

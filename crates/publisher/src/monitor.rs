@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::nats::{Link, QUESTION_TIMEOUT};
+use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
 use crate::watch::StreamWatch;
@@ -29,6 +29,13 @@ pub(crate) struct Monitor {
     pub(crate) servers: String,
     pub(crate) watched: Watched,
     pub(crate) spool: Option<Spool>,
+    pub(crate) large: Option<LargeWatch>,
+}
+
+/// The object store for large messages, and its stream, which need not be there before the first of them comes.
+pub(crate) struct LargeWatch {
+    store: Arc<ObjectStore>,
+    watch: Option<StreamWatch>,
 }
 
 /// What of the server is looked at, beside the connection.
@@ -38,6 +45,13 @@ pub(crate) enum Watched {
     Nothing,
     /// Core delivery: whether a message to ourselves comes back.
     RoundTrip,
+}
+
+impl LargeWatch {
+    pub(crate) fn new(store: &Arc<ObjectStore>, may_look: bool) -> Self {
+        let watch = may_look.then(|| StreamWatch::new(store.watched()));
+        Self { store: Arc::clone(store), watch }
+    }
 }
 
 impl Monitor {
@@ -75,7 +89,8 @@ impl Monitor {
         }
         self.link.servers().warn_of_announced_addresses(&self.link.client().server_info());
         let streams = self.watched().await;
-        let checks = std::iter::once(self.connection()).chain(streams);
+        let large = self.large().await;
+        let checks = std::iter::once(self.connection()).chain(streams).chain(large);
         let checks = checks.chain([self.writes(), self.subjects()]).chain(self.spool());
         Readiness::of(checks.collect())
     }
@@ -92,16 +107,43 @@ impl Monitor {
                 metrics.duplicate_window_shortfall.set(i64::try_from(shortfall).unwrap_or(i64::MAX));
                 Some(streams_check(watches, &health.patterns()))
             }
-            Watched::Nothing => Some(Check::passed("streams", "not looked at (provision = \"none\")")),
+            Watched::Nothing => {
+                // Nothing else would find out that the server speaks again. Without the right to publish to the inbox,
+                // what it says of that is an answer too.
+                if self.health.silent_for().is_some()
+                    && let Ok(Ok(())) = timeout(QUESTION_TIMEOUT, self.link.round_trip(None)).await
+                {
+                    self.health.heard();
+                }
+                Some(Check::passed("streams", "not looked at (provision = \"none\")"))
+            }
             Watched::RoundTrip => {
                 let started = Instant::now();
-                match timeout(QUESTION_TIMEOUT, self.link.round_trip("")).await {
+                match timeout(QUESTION_TIMEOUT, self.link.round_trip(None)).await {
                     Ok(Ok(())) => self.health.heard(),
                     _ => self.health.unanswered(started),
                 }
                 None
             }
         }
+    }
+
+    /// The object store is of concern only when it is unfit, or when messages wait for it.
+    async fn large(&mut self) -> Option<Check> {
+        let LargeWatch { store, watch } = self.large.as_mut()?;
+        if self.spool.as_ref().is_some_and(Spool::is_empty) {
+            store.forget_trouble();
+        }
+        let mut unfit = None;
+        if let Some(watch) = watch {
+            watch.look(&self.link, &self.health, &self.metrics).await;
+            // That it is not there is no trouble before it is needed.
+            unfit = watch.state().and_then(|_| watch.trouble());
+        }
+        Some(match store.trouble().or(unfit) {
+            Some(trouble) => Check::failed("large", trouble),
+            None => Check::passed("large", "no large message waits"),
+        })
     }
 
     fn connection(&self) -> Check {

@@ -16,7 +16,7 @@ use crate::drain;
 use crate::health::Health;
 use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
-use crate::monitor::{Monitor, Watched};
+use crate::monitor::{LargeWatch, Monitor, Watched};
 use crate::nats::{
     self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
     StreamSpec,
@@ -152,6 +152,13 @@ impl Publisher {
             }
             _ => None,
         };
+        if config.delivery == Delivery::Jetstream && config.look_at_streams {
+            health.await_look(config.streams.iter().map(|stream| stream.name.as_str()));
+        }
+        let large = config.large.filter(|_| config.delivery == Delivery::Jetstream);
+        let large = large.map(|Large { bucket, stream }| {
+            Arc::new(ObjectStore::new(bucket, stream, config.look_at_streams))
+        });
         let monitor = Monitor {
             link: Arc::clone(&link),
             health: Arc::clone(&health),
@@ -165,14 +172,14 @@ impl Publisher {
                 }
             },
             spool: spool.clone(),
+            large: large.as_ref().map(|store| LargeWatch::new(store, config.look_at_streams)),
         };
         running.spawn(monitor.run());
         if let Some(instance) = config.micro {
             running.spawn(nats::register_service(link.client().clone(), instance));
         }
-        let Config { delivery, ack_timeout, retry_for, quarantine, large, .. } = config;
-        let large = large.filter(|_| delivery == Delivery::Jetstream);
-        let large = large.map(|Large { bucket, stream }| ObjectStore::new(bucket, stream));
+        let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+
         let quarantine = RwLock::new(Arc::new(quarantine));
         let shared =
             Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, large, quarantine };

@@ -40,16 +40,21 @@ impl Readiness {
         failed.map(|check| check.detail.as_str()).collect::<Vec<_>>().join("; ")
     }
 
-    /// The reason without its numbers, which change with every look.
+    /// What a change of is news: the reason without its numbers, which change with every look, and without subjects, in
+    /// which a sender's values stand.
     pub(crate) fn kind(&self) -> String {
-        self.reason().chars().filter(|c| !c.is_ascii_digit()).collect()
+        let failed = self.checks.iter().filter(|check| !check.ok);
+        let details = failed.map(|check| if check.name == "subjects" { check.name } else { &check.detail });
+        details.collect::<Vec<_>>().join("; ").chars().filter(|c| !c.is_ascii_digit()).collect()
     }
 }
 
 impl Check {
-    /// The names of all checks: the connection, the streams' settings and subjects, what publishes are answered, single
-    /// subjects that are refused, the spool, and the end.
-    pub const NAMES: [&'static str; 6] = ["nats", "streams", "writes", "subjects", "spool", "shutdown"];
+    /// The names of all checks: the connection, the streams' settings and subjects, the object store for large messages,
+    /// what publishes are answered, single subjects that are refused, the spool, and
+    /// the end.
+    pub const NAMES: [&'static str; 7] =
+        ["nats", "streams", "large", "writes", "subjects", "spool", "shutdown"];
 
     pub(crate) fn passed(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, ok: true, detail: detail.into() }

@@ -96,11 +96,16 @@ impl StreamWatch {
             metrics.stream_changed(&self.name, StreamChange::Vanished);
             error!(stream = %self.name, why, "the stream is gone: somebody deleted it, with every message in it");
         }
-        metrics.set_findings(&self.name, &[]);
+        let is_missing = matches!(trouble, StreamTrouble::Missing(_));
         self.trouble = Some(trouble);
-        self.state = None;
-        // What it was like says nothing any more: a publish tells.
-        health.set_stream(&self.name, None);
+        if is_missing {
+            metrics.set_findings(&self.name, &[]);
+            self.state = None;
+            health.set_stream(&self.name, None);
+        } else {
+            // What was found unfit stays so until a look says otherwise: an answer that is late is no better stream.
+            health.looked_at(&self.name);
+        }
     }
 
     /// Says once, and again after a change, what the stream promises.

@@ -106,6 +106,9 @@ fn answer(stream: &mut TcpStream, reply: &str, sid: &str, payload: &str) -> Opti
 
 fn stream_info(subject: &str) -> String {
     let name = subject.rsplit('.').next().unwrap_or_default();
+    if name.starts_with("OBJ_") {
+        return r#"{"error":{"code":404,"err_code":10059,"description":"stream not found"}}"#.to_owned();
+    }
     let subjects = if name == "CI" { "ci.>" } else { "ci-quarantine.>" };
     format!(
         r#"{{"type":"io.nats.jetstream.api.v1.stream_info_response","created":"2026-01-01T00:00:00Z","config":{{"name":"{name}","subjects":["{subjects}"],"retention":"limits","max_consumers":-1,"max_msgs":-1,"max_bytes":-1,"max_age":0,"max_msgs_per_subject":-1,"max_msg_size":-1,"discard":"old","storage":"file","num_replicas":3,"duplicate_window":7200000000000}},"state":{{"messages":0,"bytes":0,"first_seq":0,"first_ts":"0001-01-01T00:00:00Z","last_seq":0,"last_ts":"0001-01-01T00:00:00Z","consumer_count":0}}}}"#

@@ -70,18 +70,23 @@ pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Resul
 struct Quarantine {
     context: Context,
     stream: Stream<Info>,
+    /// The JetStream domain that acknowledgements must name; empty takes any.
+    domain: String,
 }
 
 /// `None` when there is no such stream.
 async fn open(config: &Config, settings: &Settings) -> io::Result<Option<Quarantine>> {
     let client = connect(&settings.publisher.connection, |_| {}).await?;
-    let context = match config.jetstream.domain.as_str() {
-        "" => jetstream::new(client),
-        domain => jetstream::with_domain(client, domain),
+    let jetstream = &config.jetstream;
+    let context = match (jetstream.api_prefix.as_str(), jetstream.domain.as_str()) {
+        ("", "") => jetstream::new(client),
+        ("", domain) => jetstream::with_domain(client, domain),
+        (prefix, _) => jetstream::with_prefix(client, prefix),
     };
+    let domain = jetstream.domain.clone();
     let name = &config.jetstream.quarantine.stream;
     match context.get_stream(name).await {
-        Ok(stream) => Ok(Some(Quarantine { context, stream })),
+        Ok(stream) => Ok(Some(Quarantine { context, stream, domain })),
         Err(error) => match error.kind() {
             GetStreamErrorKind::JetStream(e) if e.error_code() == ErrorCode::STREAM_NOT_FOUND => Ok(None),
             _ => Err(io::Error::other(format!("stream {name}: {error}"))),
@@ -153,11 +158,16 @@ impl Quarantine {
     async fn publish(&self, refused: &Refused, payload: bytes::Bytes) -> Result<String, String> {
         let Refused { subject, stream, id, headers } = refused;
         let message = PublishMessage::build().payload(payload).headers(headers.clone());
-        let message = message.message_id(id).expected_stream(stream);
+        // Without the stream's name, as `serve` publishes to servers whose mirrors would refuse it: the acknowledgement is
+        // compared instead.
+        let message = message.message_id(id);
         let published = async { self.context.send_publish(subject.clone(), message).await?.await };
         let unanswered =
             |_| format!("no acknowledgement within {PATIENCE:?}: may the user publish to {subject}?");
         let stored = timeout(PATIENCE, published).await.map_err(unanswered)?.map_err(|e| e.to_string())?;
+        if stored.stream != *stream || (!self.domain.is_empty() && stored.domain != self.domain) {
+            return Err(format!("stream {} of domain {:?} stored it instead", stored.stream, stored.domain));
+        }
         // Up to 2.10 a replicated stream says so when the first copy is still in flight; sequence 0 is no message.
         if stored.sequence == 0 {
             return Err("a copy with the same id is in flight: try again".to_owned());

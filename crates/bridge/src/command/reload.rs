@@ -96,7 +96,7 @@ impl Reloader {
             config::load(self.source.file.as_deref(), &self.source.overrides).map_err(|e| e.to_string())?;
         if loaded.config.fixed_at_start() != self.source.config.fixed_at_start() {
             return Err(
-                "only endpoints, rules, subjects, messages and the files of TLS can change while it runs; restart for the rest"
+                "only endpoints, rules, subjects, messages.format and the files of TLS can change while it runs; restart for the rest"
                     .to_owned(),
             );
         }

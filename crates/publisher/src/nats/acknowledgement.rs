@@ -96,9 +96,9 @@ pub(super) struct Expected {
 pub(super) enum Reply {
     /// The answer: wait no longer.
     Answer(Result<Stored, Failure>),
-    /// The acknowledgement of another stream. The expected one may answer yet: a leaf node and its hub can both have
-    /// the subject.
-    Other(String),
+    /// The word of another stream, or of one that may be another. The expected one may answer yet: a leaf node and its
+    /// hub can both have the subject.
+    Other(Failure),
     /// Neither an acknowledgement nor an error of JetStream. Whoever sent it, it is no answer.
     Junk,
 }
@@ -138,18 +138,20 @@ pub(super) fn read(answer: &async_nats::Message, expected: &Expected) -> Reply {
         return Reply::Junk;
     };
     if let Some(error) = answer.error {
-        return Reply::Answer(Err(classify(&error)));
+        let failure = classify(&error);
+        // An error names no domain: where one is expected, the other's may come first.
+        return if expected.domain.is_some() { Reply::Other(failure) } else { Reply::Answer(Err(failure)) };
     }
     if answer.stream.is_empty() {
         return Reply::Junk;
     }
     let is_other_domain = expected.domain.as_deref().is_some_and(|domain| *domain != *answer.domain);
     if *answer.stream != *expected.stream || is_other_domain {
-        return Reply::Other(format!(
+        return Reply::Other(Failure::OtherStream(format!(
             "{} stored it, {} was expected",
             in_domain(&answer.stream, Some(&answer.domain)),
             in_domain(&expected.stream, expected.domain.as_deref())
-        ));
+        )));
     }
     // Up to 2.10 a replicated stream says so when the first copy is still in flight; sequence 0 is no message.
     if answer.seq == 0 {
@@ -255,7 +257,13 @@ mod tests {
     fn only_the_expected_streams_word_is_an_answer() {
         let stored =
             |sequence, duplicate| Reply::Answer(Ok(Stored { stream: "CI".into(), sequence, duplicate }));
+        let other = |text: &str| Reply::Other(Failure::OtherStream(text.to_owned()));
+        let full = r#"{"error":{"code":503,"err_code":10077,"description":"full"},"stream":"CI","seq":0}"#;
+        let busy = || Failure::Busy("full (10077)".to_owned());
         let rows = [
+            (full, None, Reply::Answer(Err(busy()))),
+            // It may be the leaf's, and the hub's acknowledgement be on its way.
+            (full, Some("hub"), Reply::Other(busy())),
             (r#"{"stream":"CI","seq":3}"#, None, stored(3, false)),
             (r#"{"stream":"CI","seq":3,"duplicate":true}"#, None, stored(3, true)),
             (r#"{"stream":"CI","domain":"hub","seq":3}"#, Some("hub"), stored(3, false)),
@@ -266,15 +274,9 @@ mod tests {
             (
                 r#"{"stream":"CI","domain":"leaf","seq":3}"#,
                 Some("hub"),
-                Reply::Other(
-                    "stream CI of domain leaf stored it, stream CI of domain hub was expected".into(),
-                ),
+                other("stream CI of domain leaf stored it, stream CI of domain hub was expected"),
             ),
-            (
-                r#"{"stream":"OTHER","seq":3}"#,
-                None,
-                Reply::Other("stream OTHER stored it, stream CI was expected".into()),
-            ),
+            (r#"{"stream":"OTHER","seq":3}"#, None, other("stream OTHER stored it, stream CI was expected")),
             ("+OK", None, Reply::Junk),
             ("", None, Reply::Junk),
             (r#"{"seq":3}"#, None, Reply::Junk),

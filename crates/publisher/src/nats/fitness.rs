@@ -81,6 +81,16 @@ const TABLE: &[Row] = &[
         effect: |s| said(s.config.allow_msg_counter, || "is a counter and takes no events".to_owned()),
     },
     Row {
+        setting: "allow_rollup_hdrs",
+        verdict: Verdict::Unfit,
+        remedy: "allow rollups, as every object store does",
+        effect: |s| {
+            said(s.object_store && !s.config.allow_rollup_hdrs, || {
+                "is an object store without rollups: the names of objects cannot be written".to_owned()
+            })
+        },
+    },
+    Row {
         setting: "retention",
         verdict: Verdict::Unfit,
         remedy: "create a durable consumer for each service first, or use limits retention",

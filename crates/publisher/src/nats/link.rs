@@ -239,8 +239,10 @@ impl Link {
     /// Returns when the server has taken everything that was sent before: a message to ourselves has come back.
     /// `flush` of async-nats only empties a buffer into the socket. Fails when the server says meanwhile that `behind`
     /// may not be published to.
-    pub(crate) async fn round_trip(&self, behind: &str) -> Result<(), Failure> {
-        let mut waiter = self.wire.pending.wait(Wanted::Echo, self.carried(behind));
+    pub(crate) async fn round_trip(&self, behind: Option<&Message>) -> Result<(), Failure> {
+        let subject = behind.map_or("", |message| message.subject.as_str());
+        let bytes = behind.map_or(0, Message::encoded_bytes);
+        let mut waiter = self.wire.pending.wait(Wanted::Echo, Sent { bytes, ..self.carried(subject) });
         let subject = self.reply_subject(&waiter);
         self.client.publish(subject, Bytes::new()).await.map_err(|_| Failure::Disconnected)?;
         waiter.answer().await.map(|_| ())

@@ -5,8 +5,8 @@
 //! itself, and leaves memory behind for each that is not acknowledged.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderValue, NATS_ROLLUP};
@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::acknowledgement::Failure;
 use super::link::{InFlight, Link};
-use super::streams::StreamSpec;
+use super::streams::{Missing, StreamSpec};
 
 /// What every client writes: the largest chunk, in bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -37,8 +37,12 @@ pub(crate) struct ObjectStore {
     /// Its stream, `OBJ_<bucket>`.
     spec: StreamSpec,
     stream: Arc<str>,
+    /// Whether the stream may be looked at, and made.
+    may_look: bool,
     /// The connection over which the stream was last seen.
     seen_on: AtomicU64,
+    /// Why the last large message was not stored, until one is.
+    trouble: Mutex<Option<String>>,
 }
 
 /// What stands in the store under a name, as every client reads it.
@@ -66,9 +70,24 @@ struct ObjectOptions {
 }
 
 impl ObjectStore {
-    pub(crate) fn new(bucket: String, spec: StreamSpec) -> Self {
+    pub(crate) fn new(bucket: String, spec: StreamSpec, may_look: bool) -> Self {
         let stream = spec.name.as_str().into();
-        Self { bucket, spec, stream, seen_on: AtomicU64::new(0) }
+        Self { bucket, spec, stream, may_look, seen_on: AtomicU64::new(0), trouble: Mutex::default() }
+    }
+
+    /// Its stream, as it is configured here, for whoever only looks.
+    pub(crate) fn watched(&self) -> StreamSpec {
+        StreamSpec { missing: Missing::Wait, ..self.spec.clone() }
+    }
+
+    /// Why large messages wait, if they do.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// No large message waits any more, whatever became of it.
+    pub(crate) fn forget_trouble(&self) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Where an object is, as `Ci-Object` names it.
@@ -76,30 +95,63 @@ impl ObjectStore {
         format!("{}/{name}", self.bucket)
     }
 
-    /// Returns when the object is in the store, every chunk of it acknowledged. What is there already under the name,
-    /// with the same content, is not written again.
+    /// Returns when the object is in the store, every chunk of it acknowledged, and whether it was written: what is there
+    /// already under the name, with the same content, is not written again.
     pub(crate) async fn put(
         &self,
         link: &Link,
         name: &str,
         content: &Bytes,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
+        let now = OffsetDateTime::now_utc();
+        // Of its own for each attempt: no chunk of one that was broken off can come between those of the next.
+        let nuid = format!("{}{:x}", crate::id::short_hash(name.as_bytes()), now.unix_timestamp_nanos());
         let putting = async {
             self.provide(link).await?;
             let digest = format!("SHA-256={}", URL_SAFE.encode(Sha256::digest(content)));
             if self.has(link, name, &digest).await {
-                return Ok(());
+                return Ok(false);
             }
-            self.write(link, name, content, digest, deadline).await
+            let info = ObjectInfo {
+                name: name.to_owned(),
+                bucket: self.bucket.clone(),
+                nuid: nuid.clone(),
+                size: content.len(),
+                chunks: 0,
+                mtime: now.format(&Rfc3339).unwrap_or_default(),
+                digest,
+                deleted: false,
+                options: None,
+            };
+            self.write(link, info, content, deadline).await.map(|()| true)
         };
-        timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered))
+        let put = timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered));
+        if let Err(failure) = &put
+            && link.is_connected()
+        {
+            self.purge(link, &nuid).await;
+            if !matches!(failure, Failure::Unanswered) {
+                // It may be gone or changed: the next attempt looks again, and makes it.
+                self.seen_on.store(0, Ordering::Relaxed);
+            }
+        }
+        let trouble = match &put {
+            Ok(_) => None,
+            // Those say nothing of the store.
+            Err(Failure::Away | Failure::Disconnected) => return put,
+            Err(failure) => {
+                Some(format!("large messages wait in the spool: bucket {}: {failure}", self.bucket))
+            }
+        };
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
+        put
     }
 
     /// Creates the stream when it is missing; looks once for each connection.
     async fn provide(&self, link: &Link) -> Result<(), Failure> {
         let connection = link.connection();
-        if self.seen_on.load(Ordering::Relaxed) == connection {
+        if !self.may_look || self.seen_on.load(Ordering::Relaxed) == connection {
             return Ok(());
         }
         let state = self.spec.ensure(link).await.map_err(|trouble| Failure::Busy(trouble.to_string()))?;
@@ -130,18 +182,13 @@ impl ObjectStore {
     async fn write(
         &self,
         link: &Link,
-        name: &str,
+        mut info: ObjectInfo,
         content: &Bytes,
-        digest: String,
         deadline: Instant,
     ) -> Result<(), Failure> {
         let chunk_bytes = CHUNK_BYTES.min(link.likely_payload().saturating_sub(NO_HEADERS)).max(1);
-        let now = OffsetDateTime::now_utc();
-        // Of its own for each attempt: the chunks of one that was broken off are nobody's, and go with max_age.
-        let nuid = format!("{}{:x}", crate::id::short_hash(name.as_bytes()), now.unix_timestamp_nanos());
-        let chunk_subject = format!("$O.{}.C.{nuid}", self.bucket);
+        let chunk_subject = self.chunk_subject(&info.nuid);
         let mut in_flight: VecDeque<InFlight<'_>> = VecDeque::with_capacity(CHUNKS_IN_FLIGHT);
-        let mut chunks = 0;
         for start in (0..content.len()).step_by(chunk_bytes) {
             if in_flight.len() >= CHUNKS_IN_FLIGHT
                 && let Some(oldest) = in_flight.pop_front()
@@ -151,27 +198,32 @@ impl ObjectStore {
             let chunk = content.slice(start..content.len().min(start + chunk_bytes));
             // One after another: readers take them in the order of the stream.
             in_flight.push_back(link.send_to(&chunk_subject, &self.stream, HeaderMap::new(), chunk).await?);
-            chunks += 1;
+            info.chunks += 1;
         }
         for chunk in in_flight {
             chunk.acknowledged(deadline).await?;
         }
-        let info = ObjectInfo {
-            name: name.to_owned(),
-            bucket: self.bucket.clone(),
-            nuid,
-            size: content.len(),
-            chunks,
-            mtime: now.format(&Rfc3339).unwrap_or_default(),
-            digest,
-            deleted: false,
-            options: Some(ObjectOptions { max_chunk_size: chunk_bytes }),
-        };
+        info.options = Some(ObjectOptions { max_chunk_size: chunk_bytes });
+        let info_subject = self.info_subject(&info.name);
         let info = serde_json::to_vec(&info).map_err(|error| Failure::Refused(error.to_string()))?;
         let mut headers = HeaderMap::new();
         headers.insert(NATS_ROLLUP, HeaderValue::from("sub"));
-        let sent = link.send_to(&self.info_subject(name), &self.stream, headers, info.into()).await?;
+        let sent = link.send_to(&info_subject, &self.stream, headers, info.into()).await?;
         sent.acknowledged(deadline).await.map(drop)
+    }
+
+    /// Takes out what an attempt that was broken off has left, which nobody would read. Without the right to do so, it
+    /// goes with `max_age`.
+    async fn purge(&self, link: &Link, nuid: &str) {
+        let request = serde_json::json!({ "filter": self.chunk_subject(nuid) }).to_string();
+        let purge = format!("STREAM.PURGE.{}", self.stream);
+        if let Err(why) = self.spec.ask::<serde::de::IgnoredAny>(link, &purge, request).await {
+            tracing::debug!(stream = %self.stream, why, "chunks of an object that was broken off stay");
+        }
+    }
+
+    fn chunk_subject(&self, nuid: &str) -> String {
+        format!("$O.{}.C.{nuid}", self.bucket)
     }
 
     fn info_subject(&self, name: &str) -> String {

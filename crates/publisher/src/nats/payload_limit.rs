@@ -16,7 +16,7 @@ const MEMORY: Duration = Duration::from_secs(10 * 60);
 pub(super) struct PayloadLimit {
     /// Messages of so many bytes are known to be too large; `usize::MAX` while nothing is known.
     too_large: AtomicUsize,
-    /// The largest message that was taken since something was learned.
+    /// The largest message that was taken.
     taken: AtomicUsize,
     /// The connection that ended for it.
     connection: AtomicU64,
@@ -35,8 +35,12 @@ impl Default for PayloadLimit {
 }
 
 impl PayloadLimit {
-    /// A message of `bytes` bytes, headers included, was too large on `connection`. Returns whether that is news.
+    /// A message of `bytes` bytes, headers included, was too large on `connection`. Returns whether that is news. Not
+    /// believed at once where larger ones were taken: then it was another message, or the limit has just been lowered.
     pub(super) fn exceeded_by(&self, bytes: usize, connection: u64) -> bool {
+        if bytes <= self.taken.swap(0, Ordering::Relaxed) {
+            return false;
+        }
         self.connection.store(connection, Ordering::Relaxed);
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         bytes < self.too_large.fetch_min(bytes, Ordering::Relaxed)
@@ -49,9 +53,7 @@ impl PayloadLimit {
 
     /// A message of `bytes` bytes was taken.
     pub(super) fn taken(&self, bytes: usize) {
-        if self.too_large.load(Ordering::Relaxed) != usize::MAX {
-            self.taken.fetch_max(bytes, Ordering::Relaxed);
-        }
+        self.taken.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// The size to choose where any will do. Between the largest message that was taken and the smallest that was too
@@ -108,6 +110,16 @@ mod tests {
         assert_eq!(limit.likely(), 50_000);
         limit.taken(60_000);
         assert_eq!(limit.likely(), 60_000);
+    }
+
+    #[test]
+    fn what_others_exceeded_is_not_learned_from_a_small_message() {
+        let limit = PayloadLimit::default();
+        let none = limit.learned();
+        limit.taken(5000);
+        assert!(!limit.exceeded_by(900, 1));
+        assert_eq!(limit.learned(), none);
+        assert!(limit.exceeded_by(900, 2), "said twice, it is so: the limit was lowered");
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub(super) struct Pending {
 #[derive(Default)]
 struct Waiting {
     entries: HashMap<u64, Entry, BuildHasherDefault<NumberHasher>>,
-    /// The latest connection with a message that was given up unanswered, and the size of the largest such message.
+    /// The latest connection for which messages count that nobody waits for any more, and the size of the largest: those
+    /// that were given up, and those of the connection before, which the client may send on this one.
     abandoned: (u64, usize),
 }
 
@@ -33,8 +34,8 @@ struct Entry {
     answer: oneshot::Sender<Result<Answer, Failure>>,
     wanted: Wanted,
     sent: Sent,
-    /// Who acknowledged it instead of the stream that was expected.
-    other: Option<String>,
+    /// What another than the expected stream has said of it.
+    other: Option<Failure>,
 }
 
 /// What an answer must look like; all else that comes is ignored.
@@ -104,10 +105,12 @@ impl Pending {
     /// A connection has ended, and all before it: nobody will answer what they carried.
     pub(super) fn connection_ended(&self, connection: u64) {
         let ended = |sent: &Sent| sent.connection <= connection;
-        self.fail(ended, &Failure::Disconnected);
+        let largest = self.fail(ended, &Failure::Disconnected);
         let mut waiting = self.lock();
         if waiting.abandoned.0 <= connection {
-            waiting.abandoned = (0, 0);
+            waiting.abandoned = (connection + 1, largest);
+        } else {
+            waiting.abandoned.1 = waiting.abandoned.1.max(largest);
         }
     }
 
@@ -125,11 +128,14 @@ impl Pending {
         largest.unwrap_or(0).max(waiting.abandoned.1)
     }
 
-    fn fail(&self, of: impl Fn(&Sent) -> bool, failure: &Failure) {
+    /// Returns the size of the largest message that has failed.
+    fn fail(&self, of: impl Fn(&Sent) -> bool, failure: &Failure) -> usize {
         let failed: Vec<_> = self.lock().entries.extract_if(|_, entry| of(&entry.sent)).collect();
+        let largest = failed.iter().map(|(_, entry)| entry.sent.bytes).max();
         for (_, entry) in failed {
             let _ = entry.answer.send(Err(failure.clone()));
         }
+        largest.unwrap_or(0)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
@@ -140,7 +146,7 @@ impl Pending {
 
 enum Reading {
     Answer(Result<Answer, Failure>),
-    Other(String),
+    Other(Failure),
     Junk,
 }
 
@@ -173,7 +179,7 @@ impl Waiter<'_> {
     pub(super) fn given_up(self) -> Failure {
         let waiting = self.pending.lock();
         let other = waiting.entries.get(&self.number).and_then(|entry| entry.other.clone());
-        other.map_or(Failure::Unanswered, Failure::OtherStream)
+        other.unwrap_or(Failure::Unanswered)
     }
 }
 
@@ -301,7 +307,10 @@ mod tests {
         assert!(pending.answer(answered.number, &message("{\"stream\":\"CI\",\"seq\":5}")));
         assert_eq!(outcome(&mut answered), Some(Ok(5)));
         assert_eq!(pending.largest_unanswered(), 5000, "what was answered was not too large");
+        let _small = publish(&pending, 1, "ci.a", 7000);
         pending.connection_ended(1);
+        assert_eq!(pending.largest_unanswered(), 7000, "the client may send it on the next connection");
+        pending.connection_ended(2);
         assert_eq!(pending.largest_unanswered(), 0);
     }
 }

@@ -1,8 +1,10 @@
 //! Whether a stream really takes writes: a message of our own, on a subject that no consumer wants, taken out again.
 
+use std::time::{Duration, SystemTime};
+
 use bytes::Bytes;
 use serde::Deserialize;
-use std::time::{Duration, SystemTime};
+use tokio::time::timeout;
 
 use super::acknowledgement::Failure;
 use super::link::Link;
@@ -33,7 +35,7 @@ impl StreamSpec {
     pub(crate) async fn try_write(&self, link: &Link) -> WriteCheck {
         let name = &self.name;
         let not_tried = |why: String| WriteCheck::NotTried(format!("stream {name}: {why}"));
-        let Ok(Ok(info)) = self.info(link).await else {
+        let Ok(Ok(Ok(info))) = timeout(PATIENCE, self.info(link)).await else {
             return not_tried("it is not there, or may not be looked at".to_owned());
         };
         if info.config.republish.is_some() {

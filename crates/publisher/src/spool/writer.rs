@@ -15,6 +15,8 @@ use super::{Level, SpoolError, Spooled, record};
 
 /// Bytes written with one fsync; more would make the first of them wait for the last.
 const MAX_BATCH_BYTES: usize = 8 << 20;
+/// Bytes read at a time.
+const MAX_READ_BYTES: usize = 8 << 20;
 /// After the disk failed, the store is opened again at most this often.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -188,7 +190,12 @@ impl Writer {
         };
         let (mut messages, mut unreadable) = (Vec::new(), Batch::default());
         let mut first = None;
+        let mut read = 0;
         for entry in store.from(from).take(limit) {
+            // At least one, and of large ones no more than can be in memory at a time.
+            if read >= MAX_READ_BYTES {
+                break;
+            }
             let (place, record) = match entry {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -197,6 +204,7 @@ impl Writer {
                 }
             };
             let bytes = record.len() as u64;
+            read += record.len();
             first = first.or_else(|| Some((place, record::since(&record))));
             match record::decode(record) {
                 Some(message) => messages.push(Spooled { place, bytes, message }),
