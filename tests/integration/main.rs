@@ -20,6 +20,7 @@ mod examples;
 mod fixtures;
 mod flood;
 mod framing;
+mod healthcheck;
 mod http;
 mod http2;
 mod http2_clients;

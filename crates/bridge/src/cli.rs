@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::reload::Source;
-use crate::command::{check, demo, quarantine, render, schema, send, serve, spool, tail};
+use crate::command::{check, demo, healthcheck, quarantine, render, schema, send, serve, spool, tail};
 use crate::config::{self, Loaded, Overrides};
 
 /// The configuration cannot be used: EX_CONFIG of sysexits.
@@ -42,6 +42,8 @@ enum Command {
     Quarantine(QuarantineArgs),
     /// Look at the messages that wait on disk, or publish them
     Spool(SpoolArgs),
+    /// Ask a running bridge whether it is alive, for container health checks: exit 0 or 1
+    Healthcheck(HealthcheckArgs),
     /// Watch it work: a throwaway nats-server and bridge, sample callbacks posted, their messages printed
     Demo(demo::Arguments),
 }
@@ -126,6 +128,15 @@ struct SpoolArgs {
     config: ConfigArgs,
 }
 
+#[derive(Debug, Args)]
+struct HealthcheckArgs {
+    /// Ask /readyz instead of /livez: whether callbacks can be published as well
+    #[arg(long)]
+    ready: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -182,6 +193,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             quarantine::run(args.action, &loaded.config, &loaded.settings)
         }
         Command::Spool(args) => spool::run(args.action, load(&args.config)?.settings),
+        Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), args.ready),
         Command::Demo(args) => demo::run(&args),
     }
 }

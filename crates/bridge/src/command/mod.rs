@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod demo;
 mod file_limit;
+pub(crate) mod healthcheck;
 mod post;
 mod printer;
 pub(crate) mod quarantine;

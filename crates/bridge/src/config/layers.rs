@@ -2,6 +2,7 @@
 //! open, a context of the nats CLI.
 
 use std::env;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format, Serialized, Toml};
@@ -49,6 +50,27 @@ pub struct Loaded {
 ///
 /// [`ConfigError`] lists everything that is wrong, each with its key and where it was set.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, ConfigError> {
+    let figment = layers(file, overrides)?;
+    let (figment, jwt) =
+        context::apply(figment.clone()).map_err(|problem| explain::problems(vec![problem], &figment))?;
+    let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
+    let settings =
+        Settings::check(&config, jwt.as_ref()).map_err(|problems| explain::problems(problems, &figment))?;
+    Ok(Loaded { config, settings, figment })
+}
+
+/// Where a bridge with this configuration answers health checks. Nothing else of it is looked at: a bridge that runs well
+/// keeps doing so when a mistake is made in its file.
+///
+/// # Errors
+///
+/// The file is not there or no TOML, or the address is none.
+pub(crate) fn admin_listen(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
+    let figment = layers(file, &Overrides::default())?;
+    figment.extract_inner("admin.listen").map_err(|e| explain::figment(&e))
+}
+
+fn layers(file: Option<&Path>, overrides: &Overrides) -> Result<Figment, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Config::default()));
     if let Some(file) = file {
         figment = figment.merge(Toml::file_exact(file));
@@ -66,12 +88,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
             value,
         });
     }
-    let (figment, jwt) =
-        context::apply(figment.clone()).map_err(|problem| explain::problems(vec![problem], &figment))?;
-    let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
-    let settings =
-        Settings::check(&config, jwt.as_ref()).map_err(|problems| explain::problems(problems, &figment))?;
-    Ok(Loaded { config, settings, figment })
+    Ok(figment)
 }
 
 impl Loaded {

@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub use explain::ConfigError;
+pub(crate) use layers::admin_listen;
 pub use layers::{Loaded, Overrides, load};
 pub use settings::Settings;
 pub use units::{ByteSize, Duration, SecretText};
