@@ -31,6 +31,7 @@ mod operations;
 mod outage;
 mod refusals;
 mod schemas;
+mod service_manager;
 mod streams_of_others;
 mod support;
 mod tls;

@@ -4,4 +4,5 @@ pub mod cli;
 mod command;
 pub mod config;
 pub mod local_nats;
+mod service_manager;
 mod telemetry;

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::config::{self, Config, Overrides};
+use crate::service_manager;
 
 /// How often files are looked at: a token that was replaced is accepted this soon.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
@@ -70,9 +71,11 @@ impl Reloader {
             let now = self.versions();
             if told || now != seen {
                 seen = now;
+                service_manager::reloading();
                 self.reload();
                 // Whatever became of the rest: credentials that were replaced are soon worth nothing.
                 self.replaces.publisher.renew_credentials().await;
+                service_manager::started();
             }
         }
     }

@@ -21,7 +21,7 @@ use super::file_limit;
 use super::reload::{Reloader, Replaces, Source};
 use crate::cli::Failure;
 use crate::config::Settings;
-use crate::telemetry;
+use crate::{service_manager, telemetry};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
@@ -32,7 +32,10 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
     super::runtime()?.block_on(async {
         let bridge = Bridge::start(settings, Some(source)).await?;
         announce(&bridge)?;
-        bridge.run_until(terminated()?).await;
+        let stop = terminated()?;
+        service_manager::started();
+        let _reporting = AbortOnDrop(tokio::spawn(service_manager::report(bridge.readiness())));
+        bridge.run_until(stop).await;
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -125,6 +128,7 @@ impl Bridge {
         let mut callbacks = tokio::spawn(callbacks);
         stop.await;
         info!("stopping: finishing what is in flight");
+        service_manager::stopping();
         self.admin.drain();
         let _ = stopping.send(());
         let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
