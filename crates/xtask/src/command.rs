@@ -23,6 +23,9 @@ usage: cargo xtask <command>
   deny [--advisories]
                   licences, bans, duplicates and sources of dependencies, by deny.toml; or known vulnerabilities, which
                   needs git and the public advisory database
+  deploy-check [--write]
+                  charts, manifests, containers, systemd unit, Debian package and alerts of deploy/, without a cluster;
+                  --write brings the chart's table of values up to date
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
   help            this text
@@ -43,6 +46,7 @@ pub(crate) enum Command {
     Fuzz(Fuzz),
     Lint,
     Deny { advisories: bool },
+    DeployCheck { write: bool },
     Ci,
     NatsServer,
     Help,
@@ -89,6 +93,7 @@ impl Command {
             Some("instructions") => Self::Instructions,
             Some("fuzz") => return Fuzz::parse(name, args).map(Self::Fuzz),
             Some("deny") => return parse_deny(name, args),
+            Some("deploy-check") => return parse_deploy_check(name, args),
             Some("lint") => Self::Lint,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -164,6 +169,14 @@ fn parse_deny(command: OsString, args: Vec<OsString>) -> Result<Command, UsageEr
     }
 }
 
+fn parse_deploy_check(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
+    match args.into_iter().next() {
+        None => Ok(Command::DeployCheck { write: false }),
+        Some(option) if option == "--write" => Ok(Command::DeployCheck { write: true }),
+        Some(option) => Err(UsageError::UnknownOption { command, option }),
+    }
+}
+
 /// What was typed cannot be run; type something else.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
@@ -224,6 +237,8 @@ mod tests {
             ),
             ("deny", Command::Deny { advisories: false }),
             ("deny --advisories", Command::Deny { advisories: true }),
+            ("deploy-check", Command::DeployCheck { write: false }),
+            ("deploy-check --write", Command::DeployCheck { write: true }),
             ("lint", Command::Lint),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -245,6 +260,7 @@ mod tests {
             ("fuzz --target", "a name is needed after '--target'"),
             ("fuzz xml", "'fuzz' takes no such argument as 'xml'"),
             ("deny --all", "'deny' takes no such argument as '--all'"),
+            ("deploy-check --fast", "'deploy-check' takes no such argument as '--fast'"),
             ("ci --fast", "'ci' takes no argument, but got '--fast'"),
             ("nats-server 2.9", "'nats-server' takes no argument, but got '2.9'"),
         ] {
@@ -266,6 +282,7 @@ mod tests {
             "fuzz",
             "lint",
             "deny",
+            "deploy-check",
             "ci",
             "nats-server",
             "help",

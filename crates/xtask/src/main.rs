@@ -9,6 +9,7 @@
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
 //! | `fuzz/` | the fuzz targets: their seeds, their processes, and what they found |
 //! | `deny.rs` | the dependencies, held to `deny.toml` |
+//! | `deploy_check/` | everything in `deploy/`, without a cluster |
 //! | `tool.rs` | programs of other projects, built once |
 //! | `nats_server/` | a real nats-server, found or fetched |
 //! | `versions/` | the tests against other people's servers, on several versions |
@@ -23,6 +24,7 @@ mod bench;
 mod cargo;
 mod command;
 mod deny;
+mod deploy_check;
 mod fuzz;
 mod instructions;
 mod nats_server;

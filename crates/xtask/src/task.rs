@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::cargo::cargo;
 use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
-use crate::{bench, deny, fuzz, instructions, nats_server, versions};
+use crate::{bench, deny, deploy_check, fuzz, instructions, nats_server, versions};
 
 /// How the last step ended; an error when a step could not be started at all.
 pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
@@ -28,6 +28,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Fuzz(fuzz) => run_fuzz(&fuzz),
         Command::Lint => lint(),
         Command::Deny { advisories } => Ok(deny::run(advisories)?),
+        Command::DeployCheck { write } => Ok(deploy_check::run(write).map(|()| ExitStatus::default())?),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
         Command::Help => print_help(),

@@ -20,6 +20,11 @@ pub(crate) const CARGO_FUZZ: Tool = Tool { name: "cargo-fuzz", version: "0.13.2"
 pub(crate) const CARGO_DENY: Tool = Tool { name: "cargo-deny", version: "0.20.2" };
 
 impl Tool {
+    /// A crate that installs a program of its own name.
+    pub(crate) const fn new(name: &'static str, version: &'static str) -> Self {
+        Self { name, version }
+    }
+
     /// The path of the program, built if it is not there yet.
     ///
     /// # Errors
