@@ -191,8 +191,8 @@ the application back while NATS is away, although callbacks go into the spool th
 
 {{- define "ci-bridge.sidecarVolumes" -}}
 {{ include "ci-bridge.configVolumes" . }}
-{{- with .Values.sidecar.spoolVolume }}
+{{- if .Values.sidecar.emptyDirSpool }}
 - name: ci-bridge-spool
-  {{- toYaml . | nindent 2 }}
+  emptyDir: {}
 {{- end }}
 {{- end }}
