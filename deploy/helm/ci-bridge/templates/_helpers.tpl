@@ -119,8 +119,10 @@ seccompProfile:
   mountPath: /etc/ci-bridge/nats-ca
   readOnly: true
 {{- end }}
+{{- if or .Values.spool.enabled (eq .Values.mode "gateway") }}
 - name: ci-bridge-spool
   mountPath: /var/lib/ci-bridge
+{{- end }}
 {{- end }}
 
 {{- define "ci-bridge.configVolumes" -}}
