@@ -19,6 +19,8 @@ usage: cargo xtask <command>
   instructions    what each stage of a callback costs in instructions, against tests/instructions.txt (valgrind)
   fuzz [--minutes N] [--target T]
                   libFuzzer on stable: N minutes (10) shared by all targets of tests/fuzz, or for T alone; 1 on a find
+  conformance [--suite NAME]
+                  suites of others that a registry carries, against the bridge, each case held to docs/conformance.md
   lint            rustfmt, clippy and rustdoc, with warnings as errors, and deny
   deny [--advisories]
                   licences, bans, duplicates and sources of dependencies, by deny.toml; or known vulnerabilities, which
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Bench { args: Vec<OsString> },
     Instructions,
     Fuzz(Fuzz),
+    Conformance { suite: Option<String> },
     Lint,
     Deny { advisories: bool },
     DeployCheck { write: bool },
@@ -92,6 +95,7 @@ impl Command {
             Some("flood") => return Flood::parse(name, args).map(Self::Flood),
             Some("instructions") => Self::Instructions,
             Some("fuzz") => return Fuzz::parse(name, args).map(Self::Fuzz),
+            Some("conformance") => return parse_conformance(name, args),
             Some("deny") => return parse_deny(name, args),
             Some("deploy-check") => return parse_deploy_check(name, args),
             Some("lint") => Self::Lint,
@@ -159,6 +163,19 @@ impl Fuzz {
         }
         Ok(fuzz)
     }
+}
+
+fn parse_conformance(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
+    let mut args = args.into_iter();
+    let mut suite = None;
+    while let Some(option) = args.next() {
+        if option != "--suite" {
+            return Err(UsageError::UnknownOption { command, option });
+        }
+        let name = args.next().and_then(|name| name.into_string().ok());
+        suite = Some(name.ok_or(UsageError::NoName(option))?);
+    }
+    Ok(Command::Conformance { suite })
 }
 
 fn parse_deny(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
@@ -235,6 +252,8 @@ mod tests {
                 "fuzz --minutes 5 --target xml",
                 Command::Fuzz(Fuzz { minutes: Some(5), target: Some("xml".into()) }),
             ),
+            ("conformance", Command::Conformance { suite: None }),
+            ("conformance --suite xml", Command::Conformance { suite: Some("xml".into()) }),
             ("deny", Command::Deny { advisories: false }),
             ("deny --advisories", Command::Deny { advisories: true }),
             ("deploy-check", Command::DeployCheck { write: false }),
@@ -259,6 +278,8 @@ mod tests {
             ("fuzz --minutes", "a number is needed after '--minutes'"),
             ("fuzz --target", "a name is needed after '--target'"),
             ("fuzz xml", "'fuzz' takes no such argument as 'xml'"),
+            ("conformance --suite", "a name is needed after '--suite'"),
+            ("conformance xml", "'conformance' takes no such argument as 'xml'"),
             ("deny --all", "'deny' takes no such argument as '--all'"),
             ("deploy-check --fast", "'deploy-check' takes no such argument as '--fast'"),
             ("ci --fast", "'ci' takes no argument, but got '--fast'"),
@@ -280,6 +301,7 @@ mod tests {
             "bench",
             "instructions",
             "fuzz",
+            "conformance",
             "lint",
             "deny",
             "deploy-check",

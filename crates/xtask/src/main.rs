@@ -8,6 +8,7 @@
 //! | `instructions/` | what the pure stages cost, and may cost |
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
 //! | `fuzz/` | the fuzz targets: their seeds, their processes, and what they found |
+//! | `conformance/` | the suites of others, and where the bridge differs from them on purpose |
 //! | `deny.rs` | the dependencies, held to `deny.toml` |
 //! | `deploy_check/` | everything in `deploy/`, without a cluster |
 //! | `tool.rs` | programs of other projects, built once |
@@ -23,6 +24,7 @@
 mod bench;
 mod cargo;
 mod command;
+mod conformance;
 mod deny;
 mod deploy_check;
 mod fuzz;

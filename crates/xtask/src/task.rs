@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use crate::cargo::cargo;
 use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
-use crate::{bench, deny, deploy_check, fuzz, instructions, nats_server, versions};
+use crate::{bench, conformance, deny, deploy_check, fuzz, instructions, nats_server, versions};
 
 /// How the last step ended; an error when a step could not be started at all.
 pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
@@ -26,6 +26,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Bench { args } => bench::run(&args),
         Command::Instructions => instructions::run(),
         Command::Fuzz(fuzz) => run_fuzz(&fuzz),
+        Command::Conformance { suite } => run_conformance(suite.as_deref()),
         Command::Lint => lint(),
         Command::Deny { advisories } => Ok(deny::run(advisories)?),
         Command::DeployCheck { write } => Ok(deploy_check::run(write).map(|()| ExitStatus::default())?),
@@ -104,6 +105,11 @@ const FUZZ_MINUTES: u64 = 10;
 
 fn run_fuzz(options: &Fuzz) -> Outcome {
     fuzz::run(options.minutes.unwrap_or(FUZZ_MINUTES), options.target.as_deref())?;
+    Ok(ExitStatus::default())
+}
+
+fn run_conformance(suite: Option<&str>) -> Outcome {
+    conformance::run(suite)?;
     Ok(ExitStatus::default())
 }
 
