@@ -31,8 +31,12 @@ const ENCODED: &str = "refused: is in an encoding other than UTF-8. A second dec
 
 const NAMESPACES: &str =
     "read: breaks the rules of namespaces only. They are not checked: `a:b` is a name, as in XML 1.0 itself";
-const CONTROLS: &str =
-    "read: calls itself XML 1.1, which forbids U+007F to U+009F. It is read as XML 1.0, which allows them";
+const CONTROLS: &str = "read: calls itself XML 1.1, which forbids most of U+007F to U+009F. It is read as XML 1.0, which allows them";
+const NUMBERS: &str =
+    "read: a number beyond a double. It is published as it is spelt, so nothing can overflow";
+const SURROGATES: &str =
+    "refused: half of a surrogate pair is no character, and no UTF-8 could be published of it";
+const DEPTH: &str = "refused: 500 nested arrays, where callbacks nest to 8 and 64 are read (`max_depth`)";
 const NS: &[&str] = &["not-wf NS1."];
 const XML_1_1: &[&str] = &["not-wf XML1.1"];
 
@@ -118,6 +122,26 @@ pub(super) const KNOWN: &[Known] = &[
         "read: ",
         15,
         "read: only the place was wrong, outside of the root element. Refused as it is: see `xml`",
+    ),
+    open("json", &["i_number_"], "read: ", 10, NUMBERS),
+    open("json", &[], "half of a surrogate pair", 10, SURROGATES),
+    open("json", &[], "nest deeper than 64", 1, DEPTH),
+    open(
+        "json",
+        &["i_structure_UTF-8_BOM_"],
+        "read: ",
+        1,
+        "read: a byte order mark before the body, as before XML",
+    ),
+    open("json-in-callback", &["i_number_"], "read: ", 10, NUMBERS),
+    open("json-in-callback", &[], "half of a surrogate pair", 10, SURROGATES),
+    open("json-in-callback", &[], "nest deeper than 64", 1, DEPTH),
+    open(
+        "json-in-callback",
+        &["i_structure_UTF-8_BOM_"],
+        "expected a value",
+        1,
+        "refused: a byte order mark within the body",
     ),
 ];
 

