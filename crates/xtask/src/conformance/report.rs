@@ -40,7 +40,9 @@ impl Report {
                 format!("{}: {}: not in the list of differences: {}", self.suite, case.name, case.found)
             })
             .collect();
-        let miscounted = self.explained().filter(|(known, found)| known.cases != *found);
+        let miscounted = self
+            .explained()
+            .filter(|(known, found)| known.cases != *found && !(known.at_times && *found < known.cases));
         complaints.extend(miscounted.map(|(known, found)| {
             format!("{}: {found} cases, not {}: {}", self.suite, known.cases, known.reason)
         }));
@@ -65,15 +67,17 @@ pub(super) fn render(reports: &[Report]) -> String {
     if reasons.peek().is_some() {
         text.push_str("\n| suite | cases | what the bridge does, and why |\n| --- | ---: | --- |\n");
     }
-    for (known, found) in reasons {
-        let _ = writeln!(text, "{}", line(known, found));
+    for (known, _) in reasons {
+        let _ = writeln!(text, "{}", line(known));
     }
     text
 }
 
-fn line(known: &Known, cases: usize) -> String {
+/// As the list has it; that a run has found another number is a complaint of its own.
+fn line(known: &Known) -> String {
     let which = if known.came_to == CameTo::Open { ", left open" } else { "" };
-    format!("| {}{which} | {cases} | {} |", known.suite, known.reason)
+    let at_times = if known.at_times { "0 to " } else { "" };
+    format!("| {}{which} | {at_times}{} | {} |", known.suite, known.cases, known.reason)
 }
 
 #[cfg(test)]
@@ -113,7 +117,7 @@ mod tests {
         let document = crate::cargo::root().join("docs/conformance.md");
         let document = std::fs::read_to_string(document).expect("docs/conformance.md");
         for known in KNOWN {
-            let line = line(known, known.cases);
+            let line = line(known);
             assert!(document.contains(&line), "docs/conformance.md lacks: {line}");
         }
     }
