@@ -141,6 +141,7 @@ impl Drain {
     async fn take_uploads(&mut self) {
         let mut finished: Vec<_> = self.finished.take().into_iter().collect();
         finished.extend(std::iter::from_fn(|| self.uploads.try_join_next()?.ok()));
+        self.holds.set_room(self.uploads.len() < UPLOADS);
         for outcome in finished {
             match outcome {
                 Outcome::Done(spooled) => {
@@ -175,6 +176,7 @@ impl Drain {
             self.holds.begins(place, now);
             let shared = Arc::clone(&self.shared);
             self.uploads.spawn(async move { publish(&shared, spooled).await });
+            self.holds.set_room(self.uploads.len() < UPLOADS);
         } else {
             self.holds.waits(place, now);
         }
@@ -262,9 +264,13 @@ impl Drain {
             if !shared.may_probe() {
                 break;
             }
+            if probe.large && self.uploads.len() >= UPLOADS {
+                continue;
+            }
             let Some(spooled) = self.find(&probe).await else { continue };
-            self.holds.tries(&probe.of, spooled.place, Instant::now());
+            let place = spooled.place;
             let Some(spooled) = self.upload(spooled) else { continue };
+            self.holds.tries(&probe.of, place, Instant::now());
             if probe.alone {
                 warn!(id = %spooled.message.id, subject = %spooled.message.subject,
                     "the connection ended twice with this message in flight: it is tried alone");

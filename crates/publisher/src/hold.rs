@@ -42,6 +42,20 @@ struct Hold {
     alone: bool,
     /// It is being tried, by somebody who says when that is over.
     busy: bool,
+    /// It goes to the object store, and waits for room there: it need not be read before.
+    large: bool,
+}
+
+impl Hold {
+    fn new(place: u64, now: Instant) -> Self {
+        let (pause, next) = (MIN_PAUSE, now + MIN_PAUSE);
+        Self { first: place, tried: Some(place), next, pause, alone: false, busy: false, large: false }
+    }
+
+    /// Whether it can be tried when its time has come.
+    fn is_free(&self, has_room: bool) -> bool {
+        !self.busy && (has_room || !self.large)
+    }
 }
 
 /// A message of something held that is to be tried now.
@@ -51,6 +65,8 @@ pub(crate) struct Probe {
     /// The first place that comes into question.
     pub(crate) from: u64,
     pub(crate) alone: bool,
+    /// It goes to the object store.
+    pub(crate) large: bool,
 }
 
 /// Everything that is held.
@@ -59,6 +75,8 @@ pub(crate) struct Holds {
     held: BTreeMap<Held, Hold>,
     /// How often a message was in flight when the connection ended.
     ended_with: BTreeMap<u64, u32>,
+    /// No further large message can be sent on its way.
+    is_crowded: bool,
 }
 
 impl Holds {
@@ -128,19 +146,19 @@ impl Holds {
 
     /// Whether something held is to be tried now.
     pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.held.values().any(|hold| hold.next <= now && !hold.busy)
+        self.held.values().any(|hold| hold.next <= now && hold.is_free(!self.is_crowded))
     }
 
     /// What is to be tried now.
     pub(crate) fn due(&self, now: Instant) -> Vec<Probe> {
-        let due = self.held.iter().filter(|(_, hold)| hold.next <= now && !hold.busy);
+        let due = self.held.iter().filter(|(_, hold)| hold.next <= now && hold.is_free(!self.is_crowded));
         due.map(|(of, hold)| {
             // Of a stream another message each time: the one that was tried may be refused for its subject.
             let from = match of {
                 Held::Stream(_) => hold.tried.map_or(hold.first, |tried| tried.saturating_add(1)),
                 Held::Subject(_) | Held::Message(_) => hold.first,
             };
-            Probe { of: of.clone(), from, alone: hold.alone }
+            Probe { of: of.clone(), from, alone: hold.alone, large: hold.large }
         })
         .collect()
     }
@@ -159,13 +177,18 @@ impl Holds {
     pub(crate) fn begins(&mut self, place: u64, now: Instant) {
         self.hold(Held::Message(place), place, now);
         if let Some(hold) = self.held.get_mut(&Held::Message(place)) {
-            hold.busy = true;
+            (hold.busy, hold.large) = (true, true);
         }
     }
 
-    /// A message has to wait until it can be tried beside all others.
+    /// A large message has to wait for room, and for nothing else.
     pub(crate) fn waits(&mut self, place: u64, now: Instant) {
-        self.hold(Held::Message(place), place, now);
+        self.held.insert(Held::Message(place), Hold { next: now, large: true, ..Hold::new(place, now) });
+    }
+
+    /// Whether there is room for a further large message.
+    pub(crate) fn set_room(&mut self, has_room: bool) {
+        self.is_crowded = !has_room;
     }
 
     /// That attempt is over; if the message is still there, the next one comes after a pause. Returns whether it was
@@ -190,7 +213,7 @@ impl Holds {
 
     /// How long nothing held needs to be tried.
     pub(crate) fn pause(&self, now: Instant) -> Option<Duration> {
-        let waiting = self.held.values().filter(|hold| !hold.busy);
+        let waiting = self.held.values().filter(|hold| hold.is_free(!self.is_crowded));
         waiting.map(|hold| hold.next.saturating_duration_since(now)).min()
     }
 
@@ -225,11 +248,7 @@ impl Holds {
             hold.first = hold.first.min(place);
             return false;
         }
-        let tried = Some(place);
-        self.held.insert(
-            held,
-            Hold { first: place, tried, next: now + MIN_PAUSE, pause: MIN_PAUSE, alone: false, busy: false },
-        );
+        self.held.insert(held, Hold::new(place, now));
         true
     }
 
@@ -312,6 +331,21 @@ mod tests {
         assert_eq!(holds.due(now), [], "the new connection is not its next victim");
         holds.taken(&message);
         assert_eq!(holds.due(now + SECOND), []);
+    }
+
+    #[test]
+    fn large_messages_wait_for_room_and_for_nothing_else() {
+        let (mut holds, now) = (Holds::default(), Instant::now());
+        holds.begins(1, now);
+        holds.waits(2, now);
+        holds.set_room(false);
+        assert!(holds.passes_over(&spooled(1, "A", "a.x")) && holds.passes_over(&spooled(2, "A", "a.y")));
+        assert!(!holds.is_due(now + SECOND) && holds.pause(now).is_none());
+        holds.set_room(true);
+        let [probe] = &holds.due(now)[..] else { panic!("one") };
+        assert_eq!((&probe.of, probe.large), (&Held::Message(2), true), "the other is on its way");
+        assert!(holds.ended(1, now), "the first time");
+        assert!(!holds.ended(1, now));
     }
 
     #[test]
