@@ -77,14 +77,14 @@ struct Quarantine {
 /// `None` when there is no such stream.
 async fn open(config: &Config, settings: &Settings) -> io::Result<Option<Quarantine>> {
     let client = connect(&settings.publisher.connection, |_| {}).await?;
-    let jetstream = &config.jetstream;
-    let context = match (jetstream.api_prefix.as_str(), jetstream.domain.as_str()) {
-        ("", "") => jetstream::new(client),
-        ("", domain) => jetstream::with_domain(client, domain),
-        (prefix, _) => jetstream::with_prefix(client, prefix),
-    };
-    let domain = jetstream.domain.clone();
     let name = &config.jetstream.quarantine.stream;
+    // Where `serve` asks JetStream's API: a prefix, a domain's, or the usual one.
+    let of_quarantine = settings.publisher.streams.iter().find(|stream| stream.name == *name);
+    let context = match of_quarantine {
+        Some(stream) => jetstream::with_prefix(client, &stream.api_prefix),
+        None => jetstream::new(client),
+    };
+    let domain = config.jetstream.domain.clone();
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(Quarantine { context, stream, domain })),
         Err(error) => match error.kind() {

@@ -209,22 +209,14 @@ fn classify(error: &ApiError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nats::reply_with;
 
     fn expected(domain: Option<&str>) -> Expected {
         Expected { stream: "CI".into(), domain: domain.map(Into::into) }
     }
 
     fn reply(payload: &'static str, domain: Option<&str>) -> Reply {
-        let message = async_nats::Message {
-            subject: "_INBOX.x.1".into(),
-            reply: None,
-            payload: payload.into(),
-            headers: None,
-            status: None,
-            description: None,
-            length: payload.len(),
-        };
-        read(&message, &expected(domain))
+        read(&reply_with(payload), &expected(domain))
     }
 
     #[test]

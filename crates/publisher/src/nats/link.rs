@@ -190,8 +190,12 @@ impl Link {
 
     /// Whether a message is larger than is taken, as far as is known.
     pub(crate) fn too_large(&self, message: &Message) -> Option<Failure> {
+        self.exceeded_by(message.encoded_bytes())
+    }
+
+    fn exceeded_by(&self, bytes: usize) -> Option<Failure> {
         let limit = self.max_payload();
-        (message.encoded_bytes() > limit).then(|| {
+        (bytes > limit).then(|| {
             let whose =
                 if limit < self.client.max_payload() { "the account or the user" } else { "the server" };
             Failure::TooLarge(format!("{whose} takes {limit} bytes"))
@@ -200,13 +204,14 @@ impl Link {
 
     /// Publishes to JetStream and waits for the acknowledgement of the message's stream.
     pub(crate) async fn publish(&self, message: &Message, within: Duration) -> Result<Stored, Failure> {
-        if let Some(failure) = self.too_large(message) {
+        let bytes = message.encoded_bytes();
+        if let Some(failure) = self.exceeded_by(bytes) {
             return Err(failure);
         }
         let stream = self.names_stream.load(Ordering::Relaxed).then_some(&message.stream);
         let headers = self.header_maps.of(message, stream);
         let expected = Expected { stream: Arc::clone(&message.stream), domain: self.settings.domain.clone() };
-        let sent = Sent { bytes: message.encoded_bytes(), ..self.carried(message.subject.as_str()) };
+        let sent = Sent { bytes, ..self.carried(message.subject.as_str()) };
         let mut waiter = self.wire.pending.wait(Wanted::Acknowledgement(expected), sent);
         // Where it stands: a timeout would move it.
         let answered = timeout(

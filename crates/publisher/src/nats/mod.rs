@@ -40,3 +40,17 @@ pub use streams::{Missing, StreamSpec, covers};
 pub(crate) use streams::{QUESTION_TIMEOUT, StreamOrigin, StreamState, StreamTrouble};
 pub use tls::Tls;
 pub use write_check::WriteCheck;
+
+/// What comes on a reply subject, for tests.
+#[cfg(test)]
+fn reply_with(payload: &'static str) -> async_nats::Message {
+    async_nats::Message {
+        subject: "_INBOX.x.1".into(),
+        reply: None,
+        payload: payload.into(),
+        headers: None,
+        status: None,
+        description: None,
+        length: payload.len(),
+    }
+}

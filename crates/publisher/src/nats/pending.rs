@@ -226,18 +226,7 @@ impl Hasher for NumberHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn message(payload: &'static str) -> async_nats::Message {
-        async_nats::Message {
-            subject: "_INBOX.x.1".into(),
-            reply: None,
-            payload: payload.into(),
-            headers: None,
-            status: None,
-            description: None,
-            length: payload.len(),
-        }
-    }
+    use crate::nats::reply_with as message;
 
     fn publish<'a>(pending: &'a Pending, connection: u64, subject: &str, bytes: usize) -> Waiter<'a> {
         let expected = Expected { stream: "CI".into(), domain: None };
