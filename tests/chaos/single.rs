@@ -8,7 +8,7 @@ use crate::bridge::{Bridge, Disk, has_small_disks};
 use crate::broker::SMALL_PAYLOAD;
 use crate::callback::Callback;
 use crate::load::{Load, send};
-use crate::process::eventually;
+use crate::process::{eventually, within};
 use crate::proxy::Mode;
 use crate::stage::{Accounts, Stage};
 
@@ -117,8 +117,23 @@ fn a_full_disk_is_said_and_survived() {
     let filler = stage.bridge.on_disk("filler");
     fill(&filler);
     until("503");
+    let bridge = &stage.bridge;
+    let is_said = || bridge.get("/readyz").contains(r#""name":"spool","ok":false"#);
+    eventually("the full disk is said", || is_said().then_some(()));
+    // It opens the spool again every second, which frees a little: what fits then says nothing of what comes next.
+    let mut client = stage.client();
+    let unsaid = within(Duration::from_secs(3), || {
+        send(&mut client, &stage.ledger, &stage.ledger.draw());
+        (!is_said()).then_some(())
+    });
+    assert_eq!(unsaid, None, "a full disk is said for as long as it is full");
     fs::remove_file(filler).expect("the disk is emptied");
-    until("200 spooled");
+    eventually("that there is room is said", || (!is_said()).then_some(()));
+    let spooled = stage.ledger.answers("200 spooled");
+    eventually("200 spooled", || {
+        send(&mut client, &stage.ledger, &stage.ledger.draw());
+        (stage.ledger.answers("200 spooled") > spooled).then_some(())
+    });
     stage.broker.restart("");
     settled(&mut stage);
 }

@@ -32,6 +32,7 @@ mod outage;
 mod refusals;
 mod schemas;
 mod service_manager;
+mod spool;
 mod streams_of_others;
 mod support;
 mod tls;

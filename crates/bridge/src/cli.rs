@@ -192,7 +192,10 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let loaded = load(&args.config)?;
             quarantine::run(args.action, &loaded.config, &loaded.settings)
         }
-        Command::Spool(args) => spool::run(args.action, load(&args.config)?.settings),
+        Command::Spool(args) => {
+            let loaded = load(&args.config)?;
+            spool::run(args.action, &loaded.config, loaded.settings)
+        }
         Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), args.ready),
         Command::Demo(args) => demo::run(&args),
     }

@@ -1,11 +1,11 @@
-//! The operator's side: `/livez`, `/readyz`, `/metrics`.
+//! The operator's side: `/livez`, `/readyz`, `/metrics`, which are open; and `/api/v1`, which is not.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use ci_bridge_publisher::Readiness;
+use ci_bridge_publisher::{Publisher, Readiness};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::answer::json;
+use crate::api::{self, Access, Api};
 use crate::exposition::Form;
 
 /// Answers health checks and scrapes.
@@ -23,6 +24,7 @@ pub struct Admin {
     readiness: watch::Receiver<Readiness>,
     registry: Mutex<Registry>,
     draining: AtomicBool,
+    api: Api,
 }
 
 #[derive(Serialize)]
@@ -31,10 +33,16 @@ struct Status {
 }
 
 impl Admin {
-    /// Reports what the publisher says of itself, and what `registry` counts.
+    /// Reports what the publisher says of itself and what `registry` counts, and lets those that `access` knows look at
+    /// what the publisher holds.
     #[must_use]
-    pub fn new(readiness: watch::Receiver<Readiness>, registry: Registry) -> Self {
-        Self { readiness, registry: Mutex::new(registry), draining: AtomicBool::new(false) }
+    pub fn new(publisher: Publisher, registry: Registry, access: Arc<Access>) -> Self {
+        Self {
+            readiness: publisher.readiness(),
+            registry: Mutex::new(registry),
+            draining: AtomicBool::new(false),
+            api: Api::new(publisher, access),
+        }
     }
 
     /// From now on `/readyz` says no: the bridge finishes what it has and takes nothing new.
@@ -42,7 +50,8 @@ impl Admin {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    /// Answers a request that came to this address of ours.
+    pub(crate) async fn answer(&self, request: &Request<Incoming>, local: IpAddr) -> Response<Full<Bytes>> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/livez" | "/readyz" | "/metrics" if !is_read => {
@@ -53,7 +62,8 @@ impl Admin {
             "/livez" => json(StatusCode::OK, "application/json", &Status { status: "alive" }),
             "/readyz" => self.readiness(),
             "/metrics" => self.metrics(Form::asked_for(request.headers())),
-            _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz and /metrics\n"),
+            path if path.starts_with(api::PREFIX) => self.api.answer(request, local).await,
+            _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /api/v1/\n"),
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod admin;
 mod answer;
+mod api;
 mod auth;
 mod authority;
 mod body;
@@ -29,6 +30,7 @@ mod trace;
 mod when_woken;
 
 pub use admin::Admin;
+pub use api::Access;
 pub use auth::{AllowFrom, Secret, Secrets};
 pub use callback::Ingress;
 pub use endpoint::Endpoint;

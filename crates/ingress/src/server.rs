@@ -122,14 +122,15 @@ fn tell_no_room(stream: TcpStream, turning_away: &Arc<Semaphore>) {
 /// Answers health checks and scrapes until `shutdown`.
 pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
-    let mut on_connection = |stream, _| {
-        let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+    let mut on_connection = |stream: TcpStream, _| {
+        let (Ok(permit), Ok(local)) = (Arc::clone(&connections).try_acquire_owned(), stream.local_addr())
+        else {
             return;
         };
         let admin = Arc::clone(&admin);
         let service = service_fn(move |request| {
-            let answer = admin.answer(&request);
-            async move { Ok::<_, std::convert::Infallible>(answer) }
+            let admin = Arc::clone(&admin);
+            async move { Ok::<_, std::convert::Infallible>(admin.answer(&request, local.ip()).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -3,6 +3,8 @@
 //! A message that is not taken stays, and so do those that share its fate; all others go on. What is held back, and
 //! when it is tried again, is [`Holds`]' to say.
 
+mod attempt;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,10 +16,10 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::delivery::{Missed, Shared};
-use crate::health::Attempt;
 use crate::hold::{Held, Holds, Probe};
 use crate::nats::Scope;
 use crate::spool::{Spool, Spooled};
+use attempt::{Outcome, publish};
 
 /// Messages in flight at a time, and read at a time. JetStream's throughput rises up to about 256 in flight; an eighth
 /// of that drains more than 20,000 messages a second, and leaves the rest to live callbacks.
@@ -28,6 +30,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 const UPLOADS: usize = 2;
 /// How often the age of the oldest message is asked for: that reads it.
 const AGE_INTERVAL: Duration = Duration::from_secs(1);
+/// While messages are refused, the log says so again this often.
+const REMINDER_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// Without news from the spool, a look this often.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -43,6 +47,7 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
         uploads: JoinSet::new(),
         finished: None,
         aged_at: Instant::now(),
+        reminded_at: Instant::now(),
     };
     loop {
         let Drain { shared, spool, .. } = &drain;
@@ -54,6 +59,7 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
             let _ = filled.await;
             drain.holds.clear();
             drain.after = None;
+            drain.tell_what_is_held();
         } else if shared.may_probe() {
             if !std::mem::replace(&mut at_work, true) {
                 let oldest = spool.oldest_age();
@@ -88,13 +94,8 @@ struct Drain {
     finished: Option<Outcome>,
     /// When the age of the oldest message was last asked for.
     aged_at: Instant,
-}
-
-/// What became of a message that was tried.
-enum Outcome {
-    /// The spool can forget it.
-    Done(Spooled),
-    Missed(Spooled, Missed),
+    /// When the log was last told of refused messages.
+    reminded_at: Instant,
 }
 
 impl Drain {
@@ -116,6 +117,7 @@ impl Drain {
 
     /// Until a message comes, or something held back is due.
     async fn rest(&mut self) {
+        self.tell_what_is_held();
         if self.holds.is_empty() || self.spool.trouble().is_some() {
             // What is left was passed over by mistake: the disk did not give it, or did not forget it.
             self.after = None;
@@ -137,6 +139,41 @@ impl Drain {
         self.take_uploads().await;
     }
 
+    /// Says which messages are held back and why, to whoever asks; to the log again and again.
+    fn tell_what_is_held(&mut self) {
+        let level = self.spool.level();
+        let given_up = level.take_given_up();
+        if !given_up.is_empty() {
+            self.holds.forget(&given_up);
+        }
+        if let Some(news) = self.holds.take_news() {
+            self.shared.metrics.refused_messages.set(i64::try_from(news.refused()).unwrap_or(i64::MAX));
+            level.set_held(news);
+            // `/readyz` says it as well.
+            self.shared.health.changed.notify_one();
+        }
+        let Some(refused) = level.held().summary() else {
+            // The first time is said where it happens.
+            self.reminded_at = Instant::now();
+            return;
+        };
+        if self.reminded_at.elapsed() >= REMINDER_INTERVAL {
+            self.reminded_at = Instant::now();
+            for refusal in &refused.oldest {
+                warn!(
+                    id = refusal.id,
+                    subject = refusal.subject,
+                    stream = refusal.stream,
+                    since = refusal.since_text(),
+                    tries = refusal.tries,
+                    failure = refusal.reason,
+                    messages = refused.messages,
+                    "still refused: the message waits in the spool"
+                );
+            }
+        }
+    }
+
     /// What has become of large messages.
     async fn take_uploads(&mut self) {
         let mut finished: Vec<_> = self.finished.take().into_iter().collect();
@@ -149,7 +186,7 @@ impl Drain {
                     self.done(spooled).await;
                 }
                 Outcome::Missed(spooled, missed) => {
-                    if self.holds.ended(spooled.place, Instant::now()) {
+                    if self.holds.missed_aside(&spooled, &missed.failure, Instant::now()) {
                         warn!(id = %spooled.message.id, subject = %spooled.message.subject, failure = %missed.failure,
                             "the message is not taken: it waits in the spool, and holds up no other");
                     }
@@ -337,8 +374,10 @@ impl Drain {
             match scope {
                 Scope::Stream => warn!(stream = %message.stream, %failure,
                     "the stream takes no messages: those for it wait in the spool"),
-                Scope::Subject => warn!(subject = %message.subject, stream = %message.stream, %failure,
-                    "the subject is refused: its messages wait in the spool"),
+                Scope::Subject => {
+                    warn!(id = %message.id, subject = %message.subject, stream = %message.stream, %failure,
+                    "the subject is refused: its messages wait in the spool");
+                }
                 Scope::Message if failure.is_permanent() => {
                     error!(id = %message.id, subject = %message.subject, %failure,
                         "neither its stream nor quarantine takes it: it waits in the spool");
@@ -349,35 +388,5 @@ impl Drain {
             }
         }
         *scope != Scope::Connection
-    }
-}
-
-/// Publishes one message. What no stream will ever take goes to quarantine.
-async fn publish(shared: &Shared, spooled: Spooled) -> Outcome {
-    let message = &spooled.message;
-    match shared.attempt(message, Attempt::Probe, shared.ack_timeout).await {
-        Ok(receipt) => {
-            shared.drained(message, &receipt);
-            Outcome::Done(spooled)
-        }
-        Err(missed) if missed.failure.is_permanent() => set_aside(shared, spooled, missed).await,
-        Err(missed) => Outcome::Missed(spooled, missed),
-    }
-}
-
-/// What is wrong with the message itself goes to quarantine with the reason, instead of round and round. What is too
-/// large for the server is too large for quarantine as well: it waits until the server takes it.
-async fn set_aside(shared: &Shared, spooled: Spooled, missed: Missed) -> Outcome {
-    let message = &spooled.message;
-    let refused = shared.quarantine().refused(message, &missed.failure.to_string());
-    match shared.attempt(&refused, Attempt::Probe, shared.ack_timeout).await {
-        Ok(_) => {
-            error!(subject = %message.subject, id = %message.id, failure = %missed.failure, "refused for good: kept in quarantine");
-            Outcome::Done(spooled)
-        }
-        Err(Missed { scope: Scope::Connection, failure }) => {
-            Outcome::Missed(spooled, Missed { scope: Scope::Connection, failure })
-        }
-        Err(_) => Outcome::Missed(spooled, missed),
     }
 }

@@ -1,11 +1,12 @@
 //! What of the spool is not tried for the moment, so that it stops nothing else: a stream that refuses, a subject that
 //! is forbidden, a message that nobody takes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::health::{MAX_PAUSE, MAX_REFUSED_SUBJECTS};
+use crate::held_back::{HeldBack, Refusal};
 use crate::nats::{Failure, Scope};
 use crate::spool::Spooled;
 
@@ -17,7 +18,7 @@ const MAX_MESSAGE_PAUSE: Duration = Duration::from_secs(60);
 const SUSPECT_AFTER: u32 = 2;
 /// What is held one by one; of more, the stream is held.
 const MAX_HELD: usize = 10_000;
-/// Messages whose attempts are counted; those that have waited longest come first.
+/// Messages whose attempts are counted, and messages of a refused subject; those that have waited longest come first.
 const MAX_COUNTED: usize = 4096;
 
 /// Whose messages are held.
@@ -44,12 +45,31 @@ struct Hold {
     busy: bool,
     /// It goes to the object store, and waits for room there: it need not be read before.
     large: bool,
+    /// What came of the last attempt; `None` while it only waits for room.
+    refusal: Option<Arc<Refusal>>,
+    /// Of a subject, its messages.
+    places: BTreeSet<u64>,
 }
 
 impl Hold {
     fn new(place: u64, now: Instant) -> Self {
         let (pause, next) = (MIN_PAUSE, now + MIN_PAUSE);
-        Self { first: place, tried: Some(place), next, pause, alone: false, busy: false, large: false }
+        Self {
+            first: place,
+            tried: Some(place),
+            next,
+            pause,
+            alone: false,
+            busy: false,
+            large: false,
+            refusal: None,
+            places: BTreeSet::new(),
+        }
+    }
+
+    /// One of its messages waits; returns whether that is news.
+    fn counts(&mut self, place: u64) -> bool {
+        self.places.len() < MAX_COUNTED && self.places.insert(place)
     }
 
     /// Whether it can be tried when its time has come.
@@ -77,6 +97,8 @@ pub(crate) struct Holds {
     ended_with: BTreeMap<u64, u32>,
     /// No further large message can be sent on its way.
     is_crowded: bool,
+    /// Since [`Holds::take_news`].
+    has_news: bool,
 }
 
 impl Holds {
@@ -100,6 +122,7 @@ impl Holds {
         match self.held.get_mut(&key) {
             Some(hold) => {
                 hold.first = hold.first.min(spooled.place);
+                self.has_news |= matches!(key, Held::Subject(_)) && hold.counts(spooled.place);
                 true
             }
             None => false,
@@ -115,16 +138,66 @@ impl Holds {
         now: Instant,
     ) -> bool {
         let place = spooled.place;
-        match scope {
-            Scope::Connection => failure == &Failure::Disconnected && self.connection_ended_with(place, now),
-            Scope::Stream => self.hold(Held::Stream(Arc::clone(&spooled.message.stream)), place, now),
-            Scope::Subject => self.hold(self.subject_of(spooled), place, now),
-            Scope::Message => {
-                let is_new = self.hold(Held::Message(place), place, now);
-                // A copy on its way is not the message's fault, and soon over.
-                is_new && failure != &Failure::InFlight
+        let held = match scope {
+            Scope::Connection => {
+                return failure == &Failure::Disconnected && self.connection_ended_with(place, now);
+            }
+            Scope::Stream => Held::Stream(Arc::clone(&spooled.message.stream)),
+            Scope::Subject => self.subject_of(spooled),
+            Scope::Message => Held::Message(place),
+        };
+        let is_new = self.hold(held.clone(), place, now);
+        // A copy on its way is not the message's fault, and soon over.
+        if scope == Scope::Message && failure == &Failure::InFlight {
+            return false;
+        }
+        self.explain(&held, spooled, failure);
+        is_new
+    }
+
+    /// Remembers why something is held back.
+    fn explain(&mut self, held: &Held, spooled: &Spooled, failure: &Failure) {
+        if let Some(hold) = self.held.get_mut(held) {
+            let before = hold.refusal.as_deref();
+            hold.refusal = Some(Arc::new(Refusal::after(before, spooled, failure.to_string())));
+            if matches!(held, Held::Subject(_)) {
+                hold.counts(spooled.place);
+            }
+            self.has_news = true;
+        }
+    }
+
+    /// These messages were given up.
+    pub(crate) fn forget(&mut self, places: &[u64]) {
+        for place in places {
+            self.has_news |= self.held.remove(&Held::Message(*place)).is_some();
+            self.ended_with.remove(place);
+        }
+        for hold in self.held.values_mut() {
+            for place in places {
+                self.has_news |= hold.places.remove(place);
             }
         }
+        self.held.retain(|held, hold| !matches!(held, Held::Subject(_)) || !hold.places.is_empty());
+    }
+
+    /// What is held back and why, if that has changed.
+    pub(crate) fn take_news(&mut self) -> Option<HeldBack> {
+        if !std::mem::take(&mut self.has_news) {
+            return None;
+        }
+        let explained =
+            self.held.iter().filter_map(|(held, hold)| Some((held, hold, hold.refusal.as_ref()?)));
+        let mut news = HeldBack::default();
+        for (held, hold, refusal) in explained {
+            news.refused += match held {
+                Held::Stream(_) => 0,
+                Held::Subject(_) => hold.places.len() as u64,
+                Held::Message(_) => 1,
+            };
+            news.why.insert(held.clone(), Arc::clone(refusal));
+        }
+        Some(news)
     }
 
     /// The message was taken: what it was held for is over. Returns where to go on from, if messages were passed over.
@@ -133,6 +206,7 @@ impl Holds {
         if self.held.is_empty() {
             return None;
         }
+        self.has_news = true;
         self.held.remove(&Held::Message(spooled.place));
         let stream = self.held.remove(&Held::Stream(Arc::clone(&spooled.message.stream)));
         let subject = self.held.remove(&Held::Subject(spooled.message.subject.as_str().to_owned()));
@@ -141,7 +215,7 @@ impl Holds {
 
     /// No message of it is in the spool any more.
     pub(crate) fn release(&mut self, held: &Held) {
-        self.held.remove(held);
+        self.has_news |= self.held.remove(held).is_some();
     }
 
     /// Whether something held is to be tried now.
@@ -191,6 +265,13 @@ impl Holds {
         self.is_crowded = !has_room;
     }
 
+    /// The message that was tried beside all others was not taken. Returns whether that is said for the first time.
+    pub(crate) fn missed_aside(&mut self, spooled: &Spooled, failure: &Failure, now: Instant) -> bool {
+        let is_first = self.ended(spooled.place, now);
+        self.explain(&Held::Message(spooled.place), spooled, failure);
+        is_first
+    }
+
     /// That attempt is over; if the message is still there, the next one comes after a pause. Returns whether it was
     /// the first.
     pub(crate) fn ended(&mut self, place: u64, now: Instant) -> bool {
@@ -226,7 +307,7 @@ impl Holds {
 
     /// The spool is empty.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { has_news: self.has_news || !self.held.is_empty(), ..Self::default() };
     }
 
     fn subject_of(&self, spooled: &Spooled) -> Held {
@@ -270,99 +351,4 @@ impl Holds {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::MessageId;
-    use crate::message::{Headers, Message, MessageKind};
-    use crate::subject::Subject;
-
-    fn spooled(place: u64, stream: &str, subject: &str) -> Spooled {
-        let message = Message {
-            subject: Subject::parse(subject).unwrap(),
-            id: MessageId::of_quarantine(subject.as_bytes()),
-            stream: stream.into(),
-            headers: Headers::default(),
-            payload: bytes::Bytes::new(),
-            kind: MessageKind::Task,
-        };
-        Spooled { place, bytes: 100, message }
-    }
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn a_stream_that_refuses_is_passed_over_and_found_again_from_its_first_message() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        let full = Failure::Busy("full".to_owned());
-        assert!(holds.missed(&spooled(5, "A", "a.x"), &full, Scope::Stream, now));
-        assert!(!holds.missed(&spooled(3, "A", "a.y"), &full, Scope::Stream, now), "said once");
-        assert!(holds.passes_over(&spooled(9, "A", "a.z")));
-        assert!(!holds.passes_over(&spooled(10, "B", "b.x")));
-        assert_eq!(holds.due(now), []);
-        let [probe] = &holds.due(now + SECOND)[..] else { panic!("one") };
-        assert_eq!((&probe.of, probe.from, probe.alone), (&Held::Stream("A".into()), 6, false));
-        assert_eq!(holds.taken(&spooled(6, "A", "a.y")), Some(3));
-        assert!(!holds.passes_over(&spooled(9, "A", "a.z")));
-    }
-
-    #[test]
-    fn a_subject_that_is_refused_holds_back_itself_alone() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        holds.missed(&spooled(1, "A", "a.x"), &Failure::NoStream, Scope::Subject, now);
-        assert!(holds.passes_over(&spooled(2, "A", "a.x")));
-        assert!(!holds.passes_over(&spooled(3, "A", "a.y")));
-        assert_eq!(holds.taken(&spooled(3, "A", "a.y")), None);
-        assert!(holds.passes_over(&spooled(2, "A", "a.x")));
-        assert_eq!(holds.taken(&spooled(1, "A", "a.x")), Some(1));
-    }
-
-    #[test]
-    fn the_message_that_twice_went_down_with_the_connection_is_tried_alone() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        let message = spooled(1, "A", "a.x");
-        assert!(!holds.missed(&message, &Failure::Disconnected, Scope::Connection, now));
-        assert!(!holds.passes_over(&message));
-        assert!(holds.missed(&message, &Failure::Disconnected, Scope::Connection, now));
-        assert!(holds.passes_over(&message));
-        assert!(!holds.passes_over(&spooled(2, "A", "a.x")));
-        let [probe] = &holds.due(now + SECOND)[..] else { panic!("one") };
-        assert!(probe.alone);
-        holds.try_all(now);
-        assert_eq!(holds.due(now), [], "the new connection is not its next victim");
-        holds.taken(&message);
-        assert_eq!(holds.due(now + SECOND), []);
-    }
-
-    #[test]
-    fn large_messages_wait_for_room_and_for_nothing_else() {
-        let (mut holds, now) = (Holds::default(), Instant::now());
-        holds.begins(1, now);
-        holds.waits(2, now);
-        holds.set_room(false);
-        assert!(holds.passes_over(&spooled(1, "A", "a.x")) && holds.passes_over(&spooled(2, "A", "a.y")));
-        assert!(!holds.is_due(now + SECOND) && holds.pause(now).is_none());
-        holds.set_room(true);
-        let [probe] = &holds.due(now)[..] else { panic!("one") };
-        assert_eq!((&probe.of, probe.large), (&Held::Message(2), true), "the other is on its way");
-        assert!(holds.ended(1, now), "the first time");
-        assert!(!holds.ended(1, now));
-    }
-
-    #[test]
-    fn what_is_held_is_tried_less_and_less_often_but_never_forgotten() {
-        let (mut holds, mut now) = (Holds::default(), Instant::now());
-        let message = spooled(1, "A", "a.x");
-        let mut pauses = Vec::new();
-        for _ in 0..6 {
-            holds.missed(&message, &Failure::NoStream, Scope::Subject, now);
-            let pause = holds.pause(now).unwrap();
-            pauses.push(pause.as_millis());
-            now += pause;
-            let [probe] = &holds.due(now)[..] else { panic!("one") };
-            // Also when what comes of it blames somebody else.
-            holds.tries(&probe.of, 1, now);
-            assert_eq!(holds.due(now), []);
-        }
-        assert_eq!(pauses, [250, 500, 1000, 1500, 1500, 1500]);
-    }
-}
+mod tests;

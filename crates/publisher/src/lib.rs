@@ -15,6 +15,7 @@ mod drain;
 mod excerpt;
 mod glob;
 mod health;
+mod held_back;
 mod hold;
 mod id;
 mod message;
@@ -32,6 +33,7 @@ mod watch;
 
 pub use cloudevents::Format;
 pub use glob::Glob;
+pub use held_back::{HeldBack, Refusal, Refused, timestamp};
 pub use id::MessageId;
 pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
@@ -39,6 +41,8 @@ pub use publisher::{Config, Delivery, Large, Publisher, Receipt, Tasks, Unavaila
 pub use readiness::{Check, Readiness};
 pub use route::{Destinations, Dropped, Origin, Quarantined, REFUSED, Routed, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};
-pub use spool::{Settings as SpoolSettings, Spool, SpoolError};
+pub use spool::{
+    Entry as SpoolEntry, Settings as SpoolSettings, Spool, SpoolError, Status as SpoolStatus, Waiting,
+};
 pub use subject::{MAX_SUBJECT_BYTES, Subject};
 pub use template::{Field, Template, TemplateError, Values};

@@ -73,6 +73,10 @@ pub(crate) struct Metrics {
     pub(crate) drained: Counter,
     pub(crate) duplicate_window_shortfall: Gauge,
     pub(crate) refused_subjects: Gauge,
+    pub(crate) refused_messages: Gauge,
+    pub(crate) quarantine_refused: Counter,
+    quarantine_messages: Gauge,
+    quarantine_bytes: Gauge,
     pub(crate) objects: Counter,
     ready: Family<CheckLabel, Gauge>,
     findings: Family<FindingLabels, Gauge>,
@@ -96,6 +100,10 @@ impl Metrics {
             drained: Counter::default(),
             duplicate_window_shortfall: Gauge::default(),
             refused_subjects: Gauge::default(),
+            refused_messages: Gauge::default(),
+            quarantine_refused: Counter::default(),
+            quarantine_messages: Gauge::default(),
+            quarantine_bytes: Gauge::default(),
             objects: Counter::default(),
             ready: Family::default(),
             findings: Family::default(),
@@ -131,6 +139,27 @@ impl Metrics {
             metrics.refused_subjects.clone(),
         );
         registry.register(
+            "spool_refused_messages",
+            "Messages of the spool that NATS refuses, themselves or for their subject, while it takes others",
+            metrics.refused_messages.clone(),
+        );
+        registry.register(
+            "quarantine_refused",
+            "Messages that NATS refused for good after their callback was answered, and that quarantine keeps",
+            metrics.quarantine_refused.clone(),
+        );
+        registry.register(
+            "quarantine_messages",
+            "Entries in the stream of quarantine, when it was last looked at",
+            metrics.quarantine_messages.clone(),
+        );
+        registry.register_with_unit(
+            "quarantine",
+            "Bytes of the stream of quarantine, when it was last looked at",
+            Unit::Bytes,
+            metrics.quarantine_bytes.clone(),
+        );
+        registry.register(
             "large_messages",
             "Messages larger than NATS takes that were stored in the object store",
             metrics.objects.clone(),
@@ -159,6 +188,12 @@ impl Metrics {
                 self.ready.get_or_create(&CheckLabel { check }).set(i64::from(holds));
             }
         }
+    }
+
+    /// How much quarantine holds.
+    pub(crate) fn set_quarantine(&self, messages: u64, bytes: u64) {
+        self.quarantine_messages.set(i64::try_from(messages).unwrap_or(i64::MAX));
+        self.quarantine_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     /// What was found of a stream, in the place of what was found before.

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT};
+use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT, covers};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
 use crate::watch::StreamWatch;
@@ -28,6 +28,8 @@ pub(crate) struct Monitor {
     /// Where NATS should be, without credentials.
     pub(crate) servers: String,
     pub(crate) watched: Watched,
+    /// The stream whose depth is counted.
+    pub(crate) quarantine: Arc<str>,
     pub(crate) spool: Option<Spool>,
     pub(crate) large: Option<LargeWatch>,
 }
@@ -68,7 +70,8 @@ impl Monitor {
                 let _ = timeout(QUESTION_TIMEOUT, spool.probe()).await;
             }
             self.link.refresh();
-            let readiness = self.look().await;
+            let mut readiness = self.look().await;
+            readiness.refused = self.spool.as_ref().and_then(|spool| spool.held().summary());
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);
             // Either is a reason to look again.
@@ -105,6 +108,10 @@ impl Monitor {
                 let shortfall = watches.iter().map(StreamWatch::duplicate_window_shortfall).max();
                 let shortfall = shortfall.unwrap_or_default().as_secs();
                 metrics.duplicate_window_shortfall.set(i64::try_from(shortfall).unwrap_or(i64::MAX));
+                let quarantine = watches.iter().find(|watch| watch.name() == &*self.quarantine);
+                if let Some(state) = quarantine.and_then(StreamWatch::state) {
+                    metrics.set_quarantine(state.messages, state.bytes);
+                }
                 Some(streams_check(watches, &health.patterns()))
             }
             Watched::Nothing => {
@@ -164,7 +171,11 @@ impl Monitor {
 
     fn writes(&self) -> Check {
         let silence = self.health.silent_for();
-        let refusing = self.health.refusing_streams();
+        let patterns = self.health.patterns();
+        // What only spooled messages name, from before a reload or a restart, concerns no new callback.
+        let concerns_new = |name: &str| patterns.iter().any(|(_, stream)| stream == name);
+        let mut refusing = self.health.refusing_streams();
+        refusing.retain(|(stream, _)| concerns_new(stream));
         let refusing = refusing.iter().map(|(stream, failure)| format!("stream {stream}: {failure}"));
         let silence =
             silence.map(|silence| format!("no publish acknowledged for {:.1} s", silence.as_secs_f64()));
@@ -178,8 +189,10 @@ impl Monitor {
     fn subjects(&self) -> Check {
         /// So many are named; the number says how many more there are.
         const NAMED: usize = 3;
-        let refused = self.health.refused_subjects();
+        let mut refused = self.health.refused_subjects();
         self.metrics.refused_subjects.set(i64::try_from(refused.len()).unwrap_or(i64::MAX));
+        let patterns = self.health.patterns();
+        refused.retain(|(subject, _)| patterns.iter().any(|(pattern, _)| covers(pattern, subject)));
         if refused.is_empty() {
             return Check::passed("subjects", "none is refused");
         }
@@ -196,7 +209,11 @@ impl Monitor {
         let spool = self.spool.as_ref()?;
         Some(match spool.trouble() {
             Some(trouble) => Check::failed("spool", trouble),
-            None => Check::passed("spool", format!("{} messages, {} bytes", spool.len(), spool.bytes())),
+            None => {
+                let refused = spool.held().summary().map(|refused| format!("; {}", refused.sentence()));
+                let detail = format!("{} messages, {} bytes", spool.len(), spool.bytes());
+                Check::passed("spool", detail + &refused.unwrap_or_default())
+            }
         })
     }
 

@@ -171,6 +171,7 @@ impl Publisher {
                     Watched::Streams(config.streams.into_iter().map(StreamWatch::new).collect())
                 }
             },
+            quarantine: Arc::clone(config.quarantine.quarantine_stream()),
             spool: spool.clone(),
             large: large.as_ref().map(|store| LargeWatch::new(store, config.look_at_streams)),
         };
@@ -246,6 +247,12 @@ impl Publisher {
     #[must_use]
     pub fn spooled(&self) -> u64 {
         self.shared.spool.as_ref().map_or(0, Spool::len)
+    }
+
+    /// The spool, where there is one.
+    #[must_use]
+    pub fn spool(&self) -> Option<&Spool> {
+        self.shared.spool.as_ref()
     }
 
     /// The largest message that NATS takes, in bytes, headers included.

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::held_back::Refused;
+
 /// Whether callbacks can be taken, and if not, why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
@@ -9,6 +11,10 @@ pub struct Readiness {
     pub ready: bool,
     /// Each check by its name.
     pub checks: Vec<Check>,
+    /// Messages of the spool that NATS refuses while it takes others. They need somebody's attention, and keep no new
+    /// callback from being answered 200.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Refused>,
 }
 
 /// One reason to be ready or not.
@@ -24,7 +30,7 @@ pub struct Check {
 
 impl Readiness {
     pub(crate) fn of(checks: Vec<Check>) -> Self {
-        Self { ready: checks.iter().all(|check| check.ok), checks }
+        Self { ready: checks.iter().all(|check| check.ok), checks, refused: None }
     }
 
     /// What is said once shutdown has begun.

@@ -124,6 +124,11 @@ impl Router {
             || self.rules.iter().any(rule_differs)
     }
 
+    /// The stream that keeps what gives no event.
+    pub(crate) fn quarantine_stream(&self) -> &Arc<str> {
+        &self.destinations.quarantine_stream
+    }
+
     fn templates(&self) -> [&Template; 4] {
         [&self.task, &self.workflow, &self.moderation, &self.quarantine]
     }

@@ -87,6 +87,14 @@ impl Bridge {
         self.kill_and_restart()
     }
 
+    /// Ends it (SIGKILL), and starts it again with the same spool and another configuration.
+    pub(crate) fn kill_and_restart_with(self, configuration: &str) -> Self {
+        let file = self.folder().join("ci-bridge.toml");
+        self.kill_and_restart_after(|| {
+            std::fs::write(file, configuration).expect("the configuration is written");
+        })
+    }
+
     /// Asks it to stop; what it leaves in its folder stays until the folder is dropped.
     pub(crate) fn stop_and_keep_folder(mut self) -> TempDir {
         signal("TERM", self.child.id());

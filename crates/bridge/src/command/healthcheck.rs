@@ -31,7 +31,7 @@ pub(crate) fn run(file: Option<&Path>, ready: bool) -> Result<ExitCode, Failure>
 }
 
 /// A listener on every address is asked on loopback.
-fn reachable(listen: SocketAddr) -> Result<SocketAddr, String> {
+pub(super) fn reachable(listen: SocketAddr) -> Result<SocketAddr, String> {
     if listen.port() == 0 {
         return Err("admin.listen has port 0: which port was taken is not known here".to_owned());
     }

@@ -1,11 +1,14 @@
 //! One file a command.
 
+mod admin_api;
 pub(crate) mod check;
 pub(crate) mod demo;
 mod file_limit;
 pub(crate) mod healthcheck;
 mod post;
 mod printer;
+mod private_files;
+mod progress;
 pub(crate) mod quarantine;
 pub(crate) mod reload;
 pub(crate) mod render;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use ci_bridge_ingress::{Ingress, Tls};
+use ci_bridge_ingress::{Access, Ingress, Tls};
 use ci_bridge_publisher::Publisher;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -46,6 +46,8 @@ pub(crate) struct Replaces {
     pub(crate) ingress: Arc<Ingress>,
     pub(crate) publisher: Publisher,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Who may use the admin listener's API.
+    pub(crate) access: Arc<Access>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,7 +106,7 @@ impl Reloader {
             );
         }
         let settings = loaded.settings;
-        let Replaces { ingress, publisher, tls } = &self.replaces;
+        let Replaces { ingress, publisher, tls, access } = &self.replaces;
         match (tls, settings.tls) {
             (Some(tls), Some(identity)) => tls.replace(identity),
             (None, None) => {}
@@ -117,6 +119,7 @@ impl Reloader {
         }
         publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
         ingress.replace_endpoints(settings.endpoints);
+        access.replace_tokens(settings.admin_tokens);
         self.source.config = loaded.config;
         Ok(())
     }
@@ -125,6 +128,7 @@ impl Reloader {
         let ingress = &self.source.config.ingress;
         let tokens = ingress.endpoints.iter().map(|endpoint| &endpoint.tokens_file);
         let tls = [&ingress.tls.cert, &ingress.tls.key, &ingress.tls.client_ca];
+        let tokens = tokens.chain([&self.source.config.admin.token_file]);
         let named = tokens.chain(tls).filter(|path| !path.as_os_str().is_empty());
         let files = named.chain(&self.source.nats_files).chain(&self.source.file);
         let version = |path: &PathBuf| {

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Admin, Ingress, Tls, serve_admin, serve_callbacks};
+use ci_bridge_ingress::{Access, Admin, Ingress, Tls, serve_admin, serve_callbacks};
 use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::StopSignals;
-use super::file_limit;
 use super::reload::{Reloader, Replaces, Source};
+use super::{file_limit, private_files};
 use crate::cli::Failure;
 use crate::config::Settings;
 use crate::{service_manager, telemetry};
@@ -29,6 +29,7 @@ const CLOSE_TIME: Duration = Duration::from_secs(1);
 pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failure> {
     telemetry::start(&settings)?;
     file_limit::raise(settings.limits.max_connections);
+    private_files::from_now_on();
     super::runtime()?.block_on(async {
         let bridge = Bridge::start(settings, Some(source)).await?;
         announce(&bridge)?;
@@ -83,12 +84,15 @@ impl Bridge {
         let ingress =
             Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
         let tls = settings.tls.map(|identity| Arc::new(Tls::new(identity)));
+        let access = Access::new(settings.admin_listen, settings.admin_hosts, settings.admin_tokens);
+        let access = Arc::new(access);
         let reloading = match source {
             Some(source) => {
                 let replaces = Replaces {
                     ingress: Arc::clone(&ingress),
                     publisher: publisher.clone(),
                     tls: tls.clone(),
+                    access: Arc::clone(&access),
                 };
                 let reloader = Reloader::new(source, replaces, &mut registry)?;
                 Some(AbortOnDrop(tokio::spawn(reloader.run())))
@@ -102,7 +106,7 @@ impl Bridge {
             health,
             ingress,
             tls,
-            admin: Arc::new(Admin::new(publisher.readiness(), registry)),
+            admin: Arc::new(Admin::new(publisher.clone(), registry, access)),
             publisher,
             drain_timeout: settings.drain_timeout,
             tasks,

@@ -57,7 +57,7 @@ impl Default for Endpoint {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: loopback(9090) }
+        Self { listen: loopback(9090), hosts: Vec::new(), token_file: PathBuf::new() }
     }
 }
 

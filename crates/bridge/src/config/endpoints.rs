@@ -1,6 +1,7 @@
 //! Endpoints and rules: paths, who may use them, and where their callbacks go.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use ci_bridge_ingress::{AllowFrom, Endpoint, Secret, Secrets};
@@ -120,29 +121,32 @@ impl Problems {
         if texts.iter().any(|text| text.trim().is_empty()) {
             self.add(format!("{key}.tokens"), "an empty token would let everybody in: take it out");
         }
-        if let Some(path) = super::layers::given(&endpoint.tokens_file) {
-            match std::fs::read_to_string(&path) {
-                Ok(lines) => {
-                    let before = texts.len();
-                    texts.extend(
-                        lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned),
-                    );
-                    if texts.len() == before {
-                        self.add(
-                            format!("{key}.tokens_file"),
-                            format!("{} holds no token: write one a line", path.display()),
-                        );
-                    }
-                }
-                Err(e) => {
-                    self.add(
-                        format!("{key}.tokens_file"),
-                        format!("cannot read {}: {e}; name a file that the bridge may read", path.display()),
-                    );
-                }
+        texts.extend(self.tokens_in(&endpoint.tokens_file, &format!("{key}.tokens_file")));
+        texts.iter().map(|text| Secret::new(text)).collect()
+    }
+
+    /// Who may use the admin listener's API, and under which names.
+    pub(super) fn admin(&mut self, admin: &super::Admin) -> Secrets {
+        for host in &admin.hosts {
+            if host.is_empty() || host.contains([':', '/', '@', ' ', '*']) {
+                self.add(
+                    "admin.hosts",
+                    format!("{host:?} is no host name: write it without scheme, port and wildcard"),
+                );
             }
         }
-        texts.iter().map(|text| Secret::new(text)).collect()
+        self.tokens_in(&admin.token_file, "admin.token_file").iter().map(|text| Secret::new(text)).collect()
+    }
+
+    /// The secrets in a file, one a line; none when no file is named.
+    fn tokens_in(&mut self, file: &Path, key: &str) -> Vec<String> {
+        match tokens_in(file) {
+            Ok(tokens) => tokens,
+            Err(what) => {
+                self.add(key, what);
+                Vec::new()
+            }
+        }
     }
 
     fn router(
@@ -175,5 +179,18 @@ impl Problems {
                 None
             }
         }
+    }
+}
+
+/// The secrets in a file, one a line; none when no file is named.
+pub(crate) fn tokens_in(file: &Path) -> Result<Vec<String>, String> {
+    let Some(path) = super::layers::given(file) else { return Ok(Vec::new()) };
+    let lines = std::fs::read_to_string(&path)
+        .map_err(|e| format!("cannot read {}: {e}; name a file that the bridge may read", path.display()))?;
+    let tokens: Vec<_> =
+        lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+    match tokens.is_empty() {
+        true => Err(format!("{} holds no token: write one a line", path.display())),
+        false => Ok(tokens),
     }
 }

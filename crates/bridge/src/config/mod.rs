@@ -22,6 +22,7 @@ use ci_bridge_publisher::{Delivery, Format, Match};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use endpoints::tokens_in;
 pub use explain::ConfigError;
 pub(crate) use layers::admin_listen;
 pub use layers::{Loaded, Overrides, load};
@@ -138,6 +139,8 @@ pub enum SubjectKey {
 #[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct Admin {
     pub listen: SocketAddr,
+    pub hosts: Vec<String>,
+    pub token_file: PathBuf,
 }
 
 /// `[nats]`

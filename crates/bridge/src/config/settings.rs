@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Endpoint, Limits, TlsIdentity};
+use ci_bridge_ingress::{Endpoint, Limits, Secrets, TlsIdentity};
 use ci_bridge_publisher::nats::{Connection, Instance, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 
@@ -20,6 +20,10 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where health checks and scrapes come in.
     pub admin_listen: SocketAddr,
+    /// Further names by which the admin listener may be called.
+    pub admin_hosts: Vec<String>,
+    /// Who may use its API; none lets everybody read and nobody write.
+    pub admin_tokens: Secrets,
     /// How long shutdown may take.
     pub drain_timeout: Duration,
     /// What senders may take of the bridge.
@@ -49,6 +53,7 @@ impl Settings {
         });
         problems.ranges(config);
         let tls = problems.tls(&config.ingress.tls);
+        let admin_tokens = problems.admin(&config.admin);
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
@@ -57,6 +62,8 @@ impl Settings {
         let settings = Self {
             listen: config.ingress.listen,
             admin_listen: config.admin.listen,
+            admin_hosts: config.admin.hosts.clone(),
+            admin_tokens,
             drain_timeout: config.ingress.drain_timeout.get(),
             limits: limits(config),
             tls,

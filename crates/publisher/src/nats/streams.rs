@@ -61,6 +61,8 @@ pub(crate) struct StreamState {
     pub(crate) created: String,
     /// It holds all that it may, and drops nothing for what is new.
     pub(crate) full: bool,
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
     /// How it came to be there.
     pub(crate) origin: StreamOrigin,
     /// What of its settings concerns the promise.
@@ -209,6 +211,8 @@ impl StreamSpec {
     fn state(&self, info: StreamInfo, origin: StreamOrigin) -> StreamState {
         StreamState {
             full: info.is_full(),
+            messages: info.state.messages,
+            bytes: info.state.bytes,
             findings: fitness::judge(&info, self),
             created: info.created,
             config: info.config,

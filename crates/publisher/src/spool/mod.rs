@@ -3,21 +3,30 @@
 //! One thread owns the store. It takes all requests that wait, writes them with one fsync, and answers them: the
 //! more callbacks arrive at once, the fewer fsyncs each costs.
 
+mod entry;
+mod journal;
+mod look;
 mod record;
 mod salvage;
 mod store;
 mod writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::warn;
 
+use crate::held_back::HeldBack;
 use crate::message::Message;
+use store::Store;
 use writer::Request;
+
+pub use entry::Entry;
+pub use look::{Status, Waiting};
 
 /// Where the spool is and how much it may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +46,31 @@ pub enum SpoolError {
     /// It would not take them even if it were empty.
     #[error("{0} bytes are larger than the whole spool: raise spool.max_bytes")]
     TooLarge(u64),
-    /// The disk does not take it: full, read-only, broken.
+    /// The disk does not take it: read-only, broken.
     #[error("the spool cannot write: {0}")]
     Disk(String),
+    /// The disk, or what its user may have of it, is full.
+    #[error("the spool cannot write: {0}")]
+    NoRoom(String),
+    /// Files that another user made in it could not be opened by its owner again.
+    #[error(
+        "the spool at {dir} belongs to user {uid}: run this as that user, as in `sudo -u '#{uid}' ci-bridge …`"
+    )]
+    NotYours {
+        /// The folder.
+        dir: String,
+        /// Its owner.
+        uid: u32,
+    },
+    /// Whoever looks may not.
+    #[error("the spool cannot be read: {0}")]
+    Unreadable(String),
+    /// There is none at that place.
+    #[error("no spool at {0}")]
+    Missing(String),
+    /// The files are damaged, and whoever only looks leaves them as they are.
+    #[error("the spool at {0} is damaged: `ci-bridge serve` keeps the files aside and saves what it can")]
+    Damaged(String),
     /// Another process has the folder.
     #[error("{0} is in use by another ci-bridge")]
     InUse(String),
@@ -50,7 +81,7 @@ pub enum SpoolError {
 pub struct Spool {
     requests: mpsc::Sender<Request>,
     level: Arc<Level>,
-    max_bytes: u64,
+    settings: Arc<Settings>,
 }
 
 /// A message in the spool.
@@ -60,6 +91,8 @@ pub(crate) struct Spooled {
     pub(crate) place: u64,
     /// Bytes that it takes of `max_bytes`.
     pub(crate) bytes: u64,
+    /// When it came.
+    pub(crate) since: Option<SystemTime>,
     pub(crate) message: Message,
 }
 
@@ -77,6 +110,10 @@ pub(crate) struct Level {
     pub(crate) damaged: Counter,
     /// Woken when a message came.
     pub(crate) filled: Notify,
+    /// What of it is held back, as the drain last said.
+    held: std::sync::Mutex<Arc<HeldBack>>,
+    /// Places that were given up, and that the drain has not heard of.
+    given_up: std::sync::Mutex<Vec<u64>>,
 }
 
 /// Requests that may wait for the writer; each waits for one fsync.
@@ -91,9 +128,36 @@ impl Spool {
     /// of them goes on.
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let level = Arc::new(Level::default());
+        let store = Store::open(&settings.dir, || {
+            level.damaged.inc();
+        })?;
+        warn_of_readers(&settings.dir);
+        Self::over(store, settings, level)
+    }
+
+    /// Opens a spool that is there, and changes nothing when there is none or when it is damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Missing`], [`SpoolError::InUse`] while a bridge has it, [`SpoolError::Damaged`], or the disk's.
+    pub fn open_existing(settings: &Settings) -> Result<Self, SpoolError> {
+        Self::look_for(settings)?;
+        Self::over(Store::open_sound(&settings.dir)?, settings, Arc::default())
+    }
+
+    /// Whether there is a spool that [`Spool::open_existing`] may open; opens nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Missing`], [`SpoolError::InUse`] while a bridge has it, [`SpoolError::NotYours`], or the disk's.
+    pub fn look_for(settings: &Settings) -> Result<(), SpoolError> {
+        store::look_for(&settings.dir)
+    }
+
+    fn over(store: Store, settings: &Settings, level: Arc<Level>) -> Result<Self, SpoolError> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        writer::start(settings.dir.clone(), Arc::clone(&level), waiting)?;
-        Ok(Self { requests, level, max_bytes: settings.max_bytes })
+        writer::start(store, settings.dir.clone(), Arc::clone(&level), waiting)?;
+        Ok(Self { requests, level, settings: Arc::new(settings.clone()) })
     }
 
     /// Returns when all of these messages are on disk, fsynced.
@@ -106,13 +170,13 @@ impl Spool {
         let records: Vec<_> = messages.iter().map(|message| record::encode(message, now)).collect();
         let bytes: u64 = records.iter().map(|record| record.len() as u64).sum();
         // It says nothing of the messages that come after it, so it must not make the spool count as full.
-        if bytes > self.max_bytes {
+        if bytes > self.settings.max_bytes {
             return Err(SpoolError::TooLarge(bytes));
         }
-        let full = self.level.bytes.load(Ordering::Relaxed) + bytes > self.max_bytes;
+        let full = self.level.bytes.load(Ordering::Relaxed) + bytes > self.settings.max_bytes;
         self.level.refused.store(if full { bytes } else { 0 }, Ordering::Relaxed);
         if full {
-            return Err(SpoolError::Full(self.max_bytes));
+            return Err(SpoolError::Full(self.settings.max_bytes));
         }
         let (done, result) = oneshot::channel();
         let gone = || SpoolError::Disk("its writer has ended".to_owned());
@@ -200,8 +264,8 @@ impl Spool {
     pub(crate) fn trouble(&self) -> Option<String> {
         // What was refused may be tried again once there is room for all of it; one byte is the least that can come.
         let next = self.level.refused.load(Ordering::Relaxed).max(1);
-        if self.bytes() + next > self.max_bytes {
-            return Some(SpoolError::Full(self.max_bytes).to_string());
+        if self.bytes() + next > self.settings.max_bytes {
+            return Some(SpoolError::Full(self.settings.max_bytes).to_string());
         }
         self.level.trouble()
     }
@@ -233,64 +297,41 @@ impl Level {
         self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// What of the spool is held back.
+    pub(crate) fn held(&self) -> Arc<HeldBack> {
+        Arc::clone(&self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) fn set_held(&self, held: HeldBack) {
+        *self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(held);
+    }
+
+    fn gave_up(&self, places: &[u64]) {
+        let mut given_up = self.given_up.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        given_up.extend_from_slice(places);
+        drop(given_up);
+        self.filled.notify_one();
+    }
+
+    /// The places that were given up since it was last asked.
+    pub(crate) fn take_given_up(&self) -> Vec<u64> {
+        std::mem::take(&mut self.given_up.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
     fn set_trouble(&self, trouble: Option<String>) {
         *self.trouble.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::MessageId;
-    use crate::message::{Headers, MessageKind};
-    use crate::subject::Subject;
-
-    const MAX_BYTES: u64 = 1000;
-
-    fn message(payload_bytes: usize) -> Message {
-        Message {
-            subject: Subject::parse("ci.x").unwrap(),
-            id: MessageId::of_quarantine(b"body"),
-            stream: "CI".into(),
-            headers: Headers::default(),
-            payload: vec![b'x'; payload_bytes].into(),
-            kind: MessageKind::Task,
-        }
-    }
-
-    fn spool() -> (tempfile::TempDir, Spool) {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = Settings { dir: folder.path().join("spool"), max_bytes: MAX_BYTES };
-        (folder, Spool::open(&settings).unwrap())
-    }
-
-    #[tokio::test]
-    async fn what_is_larger_than_all_of_it_does_not_fill_it() {
-        let (_folder, spool) = spool();
-        let (large, small) = (message(1000), message(400));
-        let refused = spool.append(&[&large]).await.unwrap_err();
-        assert!(matches!(refused, SpoolError::TooLarge(bytes) if bytes > MAX_BYTES), "{refused}");
-        assert!(refused.to_string().ends_with("larger than the whole spool: raise spool.max_bytes"));
-        assert_eq!(spool.trouble(), None, "an empty spool has room");
-        // The messages of one callback are kept together or not at all.
-        let together = spool.append(&[&small, &small, &small]).await.unwrap_err();
-        assert!(matches!(together, SpoolError::TooLarge(_)), "{together}");
-        assert_eq!((spool.trouble(), spool.len()), (None, 0));
-        spool.append(&[&small]).await.unwrap();
-        assert_eq!(spool.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_spool_that_refused_for_want_of_room_is_full_until_there_is_room() {
-        let (_folder, spool) = spool();
-        let overhead = record::encode(&message(0), SystemTime::now()).len();
-        let whole = message(usize::try_from(MAX_BYTES).unwrap() - overhead);
-        spool.append(&[&message(1)]).await.unwrap();
-        assert_eq!(spool.append(&[&whole]).await, Err(SpoolError::Full(MAX_BYTES)));
-        assert!(spool.trouble().is_some_and(|trouble| trouble.contains("the spool is full")));
-        spool.remove(&spool.read(None, 1).await).await;
-        assert_eq!(spool.trouble(), None, "it is empty");
-        spool.append(&[&whole]).await.unwrap();
-        assert!(spool.trouble().is_some(), "not a byte is left");
+/// A folder that somebody else made is theirs to open or close; a group may be meant, as a volume in Kubernetes has one.
+fn warn_of_readers(dir: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(dir).map(|metadata| metadata.permissions().mode()).unwrap_or_default();
+    if mode & 0o007 != 0 {
+        let mode = format!("{:o}", mode & 0o7777);
+        warn!(dir = %dir.display(), mode, "every user of this machine may look into the spool's folder: chmod 700 it");
     }
 }
+
+#[cfg(test)]
+mod tests;

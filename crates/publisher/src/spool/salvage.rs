@@ -8,42 +8,99 @@ use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::journal::{self, Tail};
 use super::store::Store;
 
-/// What the journals held before the store was opened: fjall cuts a journal at the first entry that makes no sense,
-/// which is right for a torn tail, and silent loss for damage in front of sound messages.
-pub(super) struct Before(Vec<(PathBuf, Vec<u8>)>);
+/// What of the journals will be cut when the store is opened: fjall cuts a journal at the first entry that makes no sense,
+/// which is right for a torn tail, and silent loss for damage in front of sound messages. Only that part is copied.
+pub(super) struct Before {
+    aside: PathBuf,
+    copies: Vec<Cut>,
+}
 
-/// What ends a batch in fjall's journal, version 3.
-const END_OF_BATCH: &[u8] = b"FJL\x03";
-/// fjall allocates a journal ahead; behind so many zeros nothing was ever written.
-const ZEROS: usize = 1 << 20;
+/// A part of a journal that was written whole, and is about to be cut.
+struct Cut {
+    journal: PathBuf,
+    copy: PathBuf,
+    /// Where its last batch ends.
+    last_end: u64,
+}
 
 impl Before {
     pub(super) fn look(dir: &Path) -> io::Result<Self> {
-        let journals = journals(dir)?.into_iter().map(|path| Ok((path.clone(), written(&path)?)));
-        journals.collect::<io::Result<_>>().map(Self)
-    }
-
-    /// Keeps aside what was cut although it had been written whole; gives where it is.
-    pub(super) fn keep_what_was_cut(&self, dir: &Path) -> io::Result<Option<PathBuf>> {
-        let mut aside = None;
-        for (path, bytes) in &self.0 {
-            let end = bytes.windows(END_OF_BATCH.len()).rposition(|window| window == END_OF_BATCH);
-            let Some(end) = end else { continue };
-            let mut now = [0; END_OF_BATCH.len()];
-            let still_there = match fs::File::open(path) {
-                Ok(file) => read_at(file, end as u64, &mut now).is_ok() && now == END_OF_BATCH,
-                // Written out into a table, and gone in order.
-                Err(error) => error.kind() == io::ErrorKind::NotFound,
-            };
-            if !still_there {
-                let folder = aside.get_or_insert_with(|| beside(dir, "damaged"));
-                fs::create_dir_all(&*folder)?;
-                fs::write(folder.join(path.file_name().unwrap_or_default()), bytes)?;
+        let mut before = Self { aside: beside(dir, "damaged"), copies: Vec::new() };
+        for journal in journals(dir)? {
+            if let Err(error) = before.copy_tail(journal) {
+                before.forget();
+                return Err(error);
             }
         }
-        Ok(aside)
+        Ok(before)
+    }
+
+    fn copy_tail(&mut self, journal: PathBuf) -> io::Result<()> {
+        let from = journal::sound_end(&journal)?;
+        let Tail { last_end: Some(last_end), written_end } = journal::tail(&journal, from)? else {
+            return Ok(());
+        };
+        private_folder(&self.aside)?;
+        let mut name = journal.file_name().unwrap_or_default().to_os_string();
+        // Where in the journal it stood.
+        name.push(format!(".from-{from}"));
+        let copy = self.aside.join(name);
+        let (mut source, mut target) = (fs::File::open(&journal)?, fs::File::create_new(&copy)?);
+        // First, so that a copy that fails half-way is removed.
+        self.copies.push(Cut { journal, copy, last_end });
+        source.seek(io::SeekFrom::Start(from))?;
+        io::copy(&mut source.take(written_end - from), &mut target)?;
+        target.sync_all()
+    }
+
+    /// Keeps of the copies what the opened store has cut; gives where it is.
+    pub(super) fn keep_what_was_cut(mut self) -> io::Result<Option<PathBuf>> {
+        let mut kept = Vec::new();
+        for cut in std::mem::take(&mut self.copies) {
+            match still_ends_at(&cut) {
+                true => fs::remove_file(&cut.copy)?,
+                false => kept.push(cut),
+            }
+        }
+        if kept.is_empty() {
+            self.forget();
+            return Ok(None);
+        }
+        sync_folder(Some(&self.aside))?;
+        sync_folder(self.aside.parent())?;
+        Ok(Some(self.aside))
+    }
+
+    /// Removes the copies: the store did not open, and nothing was cut.
+    pub(super) fn forget(self) {
+        for cut in &self.copies {
+            let _ = fs::remove_file(&cut.copy);
+        }
+        let _ = fs::remove_dir(&self.aside);
+    }
+}
+
+/// Whether opening the store would cut what was written whole.
+pub(super) fn would_be_cut(dir: &Path) -> io::Result<bool> {
+    for journal in journals(dir)? {
+        let tail = journal::tail(&journal, journal::sound_end(&journal)?)?;
+        if tail.last_end.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the journal still has the batch that ended there; one that was written out into a table is gone in order.
+fn still_ends_at(cut: &Cut) -> bool {
+    let mut now = [0; journal::END_OF_BATCH.len()];
+    let at = cut.last_end - now.len() as u64;
+    match fs::File::open(&cut.journal) {
+        Ok(file) => read_at(file, at, &mut now).is_ok() && now == *journal::END_OF_BATCH,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 
@@ -52,23 +109,10 @@ fn read_at(mut file: fs::File, at: u64, buffer: &mut [u8]) -> io::Result<()> {
     file.read_exact(buffer)
 }
 
-/// The bytes of a journal in front of its zeros.
-fn written(journal: &Path) -> io::Result<Vec<u8>> {
-    let mut file = fs::File::open(journal)?;
-    let (mut bytes, mut zeros) = (Vec::new(), 0);
-    let mut chunk = vec![0; 64 * 1024];
-    while zeros < ZEROS {
-        let count = file.read(&mut chunk)?;
-        if count == 0 {
-            break;
-        }
-        let chunk = &chunk[..count];
-        zeros = if chunk.iter().all(|&byte| byte == 0) { zeros + count } else { 0 };
-        bytes.extend_from_slice(chunk);
-    }
-    let length = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    bytes.truncate(length);
-    Ok(bytes)
+/// A folder for messages: its owner's alone. One that is there stays as it is.
+pub(super) fn private_folder(dir: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 /// Moves the folder aside and puts in its place what can be read of it. Gives where the damaged files are.
@@ -78,7 +122,7 @@ pub(super) fn replace(dir: &Path) -> io::Result<PathBuf> {
     fs::rename(dir, &aside)?;
     let saved = quietly(|| sound_length(&aside, &scratch)).and_then(|sound| match sound {
         Some(length) => copy_cut(&aside, dir, length),
-        None => fs::create_dir_all(dir),
+        None => private_folder(dir),
     });
     if let Err(error) = saved {
         // As it was, so that the next attempt finds everything.
@@ -108,7 +152,7 @@ fn sound_length(aside: &Path, scratch: &Path) -> io::Result<Option<u64>> {
         fs::remove_dir_all(scratch)?;
         Ok(opens)
     };
-    let (mut sound, mut damaged) = (0, written(&journal)?.len() as u64 + 1);
+    let (mut sound, mut damaged) = (0, journal::tail(&journal, 0)?.written_end + 1);
     if !opens(sound)? {
         return Ok(None);
     }
@@ -136,7 +180,7 @@ fn copy_cut(from: &Path, to: &Path, length: u64) -> io::Result<()> {
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir_all(to)?;
+    private_folder(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
         let target = to.join(entry.file_name());

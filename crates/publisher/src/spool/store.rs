@@ -6,8 +6,8 @@
 //! decided is what damage does: fjall appends to a journal, so a torn or cut tail costs the messages in it and no
 //! others, while a cut redb file cannot be opened at all.
 
-use std::io;
 use std::path::Path;
+use std::{fs, io};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
@@ -24,6 +24,11 @@ const MEMTABLE_BYTES: u64 = 8 << 20;
 /// The smallest that fjall allows.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
+/// The file that makes a folder a store: fjall writes it last.
+const MARKER: &str = "version";
+/// The file that whoever has the store open has locked.
+const LOCK: &str = "lock";
+
 /// A place that no message will ever have.
 const PROBE: u64 = u64::MAX;
 /// About three messages.
@@ -38,26 +43,41 @@ impl Store {
     /// Opens the store. One that is damaged is moved aside, and what stands before the damage is taken over;
     /// `on_damage` learns of that.
     pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Self, SpoolError> {
-        let explain = |e: io::Error| SpoolError::Disk(format!("{}: {e}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(explain)?;
+        let explain = |e: io::Error| explain(dir, &e);
+        salvage::private_folder(dir).map_err(explain)?;
         salvage::sync_folder(dir.parent()).map_err(explain)?;
         let before = salvage::Before::look(dir).map_err(explain)?;
         match Self::open_as_it_is(dir) {
             Ok(store) => {
-                if let Some(aside) = before.keep_what_was_cut(dir).map_err(explain)? {
+                if let Some(aside) = before.keep_what_was_cut().map_err(explain)? {
                     on_damage();
                     error!(kept = %aside.display(), "the spool's journal is damaged: what stood behind is kept aside");
                 }
                 Ok(store)
             }
             Err(OpenError::Damaged(what)) => {
+                before.forget();
                 on_damage();
                 let aside = salvage::replace(dir).map_err(explain)?;
                 error!(what, kept = %aside.display(), "the spool is damaged: kept aside, what could be read goes on");
                 Ok(Self::open_as_it_is(dir)?)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                before.forget();
+                Err(error.into())
+            }
         }
+    }
+
+    /// Opens a store that is there and sound, and changes nothing of one that is not.
+    pub(super) fn open_sound(dir: &Path) -> Result<Self, SpoolError> {
+        if salvage::would_be_cut(dir).map_err(|e| explain(dir, &e))? {
+            return Err(SpoolError::Damaged(dir.display().to_string()));
+        }
+        Self::open_as_it_is(dir).map_err(|error| match error {
+            OpenError::Damaged(_) => SpoolError::Damaged(dir.display().to_string()),
+            other => other.into(),
+        })
     }
 
     pub(super) fn open_as_it_is(dir: &Path) -> Result<Self, OpenError> {
@@ -98,10 +118,15 @@ impl Store {
         batch.commit().map_err(|e| disk(&e))
     }
 
-    /// Writes something and forgets it: whether the disk takes writes.
-    pub(super) fn probe(&self) -> Result<(), SpoolError> {
-        self.write(&[(PROBE, vec![0; PROBE_BYTES])], &[], true)?;
+    /// Writes so many bytes and forgets them: whether the disk takes them.
+    pub(super) fn probe(&self, bytes: usize) -> Result<(), SpoolError> {
+        self.write(&[(PROBE, vec![0; bytes.max(PROBE_BYTES)])], &[], true)?;
         self.write(&[], &[PROBE], false)
+    }
+
+    /// Whether there is a record at the place.
+    pub(super) fn holds(&self, place: u64) -> Result<bool, SpoolError> {
+        self.records.contains_key(place.to_be_bytes()).map_err(|e| disk(&e))
     }
 
     /// The records from a place on, oldest first.
@@ -125,6 +150,29 @@ impl Store {
     pub(super) fn sync(&self) {
         // Only removals can be unwritten, and those may be lost.
         let _ = self.database.persist(PersistMode::SyncAll);
+    }
+}
+
+/// Whether there is a store, and whether it may be opened by this process.
+pub(super) fn look_for(dir: &Path) -> Result<(), SpoolError> {
+    use std::os::unix::fs::MetadataExt;
+    let name = || dir.display().to_string();
+    match fs::metadata(dir.join(MARKER)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SpoolError::Missing(name())),
+        Err(error) => return Err(SpoolError::Unreadable(format!("{}: {error}", dir.display()))),
+    }
+    // Before its owner: a bridge that has it can be asked by anybody.
+    if let Ok(lock) = fs::File::open(dir.join(LOCK))
+        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
+    {
+        return Err(SpoolError::InUse(name()));
+    }
+    let uid = fs::metadata(dir).map_err(|e| explain(dir, &e))?.uid();
+    if uid == rustix::process::geteuid().as_raw() {
+        Ok(())
+    } else {
+        Err(SpoolError::NotYours { dir: name(), uid })
     }
 }
 
@@ -158,9 +206,20 @@ fn is_transient(error: &fjall::Error) -> bool {
 }
 
 fn disk(error: &fjall::Error) -> SpoolError {
-    SpoolError::Disk(match error {
-        fjall::Error::Io(e) => e.to_string(),
-        fjall::Error::Poisoned => "an earlier write failed".to_owned(),
-        other => other.to_string(),
-    })
+    match error {
+        fjall::Error::Io(e) => of_io(e, e.to_string()),
+        fjall::Error::Poisoned => SpoolError::Disk("an earlier write failed".to_owned()),
+        other => SpoolError::Disk(other.to_string()),
+    }
+}
+
+fn explain(dir: &Path, error: &io::Error) -> SpoolError {
+    of_io(error, format!("{}: {error}", dir.display()))
+}
+
+fn of_io(error: &io::Error, what: String) -> SpoolError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SpoolError::NoRoom(what),
+        _ => SpoolError::Disk(what),
+    }
 }

@@ -19,13 +19,36 @@ const MAX_BATCH_BYTES: usize = 8 << 20;
 const MAX_READ_BYTES: usize = 8 << 20;
 /// After the disk failed, the store is opened again at most this often.
 const REOPEN_INTERVAL: Duration = Duration::from_secs(1);
+/// After the disk was full, it counts as full until so much is free beside what found no room: a batch. Each attempt
+/// frees a little, by cutting what it could not write whole, so that the next small write fits and says nothing.
+const ROOM_TO_GO_ON: u64 = MAX_BATCH_BYTES as u64;
 
 pub(super) enum Request {
-    Append { records: Vec<Vec<u8>>, done: oneshot::Sender<Result<(), SpoolError>> },
-    Remove { places: Vec<(u64, u64)>, done: oneshot::Sender<()> },
-    Read { after: Option<u64>, limit: usize, done: oneshot::Sender<Vec<Spooled>> },
-    Probe { done: oneshot::Sender<()> },
-    Close { done: oneshot::Sender<()> },
+    Append {
+        records: Vec<Vec<u8>>,
+        done: oneshot::Sender<Result<(), SpoolError>>,
+    },
+    /// These are in a stream.
+    Remove {
+        places: Vec<(u64, u64)>,
+        done: oneshot::Sender<()>,
+    },
+    /// These are given up; gives those that were still there.
+    GiveUp {
+        places: Vec<(u64, u64)>,
+        done: oneshot::Sender<Result<Vec<u64>, SpoolError>>,
+    },
+    Read {
+        after: Option<u64>,
+        limit: usize,
+        done: oneshot::Sender<Vec<Spooled>>,
+    },
+    Probe {
+        done: oneshot::Sender<()>,
+    },
+    Close {
+        done: oneshot::Sender<()>,
+    },
 }
 
 struct Writer {
@@ -35,7 +58,11 @@ struct Writer {
     store: Option<Store>,
     next_reopen: Instant,
     /// What the disk said when it failed.
-    cause: String,
+    cause: SpoolError,
+    /// Bytes of the largest write that has failed since the disk last took one.
+    wanted: usize,
+    /// Messages were given up, so the drain may ask for the removal of what is gone.
+    gave_up: bool,
     /// The place of the next message.
     next: u64,
     /// No message has a lower place: spares a look through what was removed.
@@ -53,21 +80,21 @@ struct Batch {
     removals: Vec<oneshot::Sender<()>>,
 }
 
-/// Opens the store and starts the thread, which ends when all senders are gone or with [`Request::Close`].
+/// Starts the thread over an open store; it ends when all senders are gone or with [`Request::Close`].
 pub(super) fn start(
+    store: Store,
     dir: PathBuf,
     level: Arc<Level>,
     waiting: mpsc::Receiver<Request>,
 ) -> Result<(), SpoolError> {
-    let store = Store::open(&dir, || {
-        level.damaged.inc();
-    })?;
     let mut writer = Writer {
         dir,
         level,
         store: None,
         next_reopen: Instant::now(),
-        cause: String::new(),
+        cause: SpoolError::Disk(String::new()),
+        wanted: 0,
+        gave_up: false,
         next: 0,
         floor: 0,
     };
@@ -95,7 +122,7 @@ impl Writer {
             // the end of its channel, and the store is opened again.
             let serving = AssertUnwindSafe(|| self.serve(request, &mut waiting));
             held = catch_unwind(serving).unwrap_or_else(|_| {
-                self.fail(&SpoolError::Disk("its files hold what nobody wrote".to_owned()));
+                self.fail(&SpoolError::Disk("its files hold what nobody wrote".to_owned()), 0);
                 None
             });
         }
@@ -108,14 +135,44 @@ impl Writer {
                 None
             }
             Request::Probe { done } => {
-                match self.reopened().and_then(Store::probe) {
-                    Ok(()) => self.level.set_trouble(None),
-                    Err(error) => self.fail(&error),
-                }
+                self.probe();
                 let _ = done.send(());
                 None
             }
+            Request::GiveUp { places, done } => {
+                let _ = done.send(self.give_up(&places));
+                None
+            }
             write => self.write(write, waiting),
+        }
+    }
+
+    /// Finds out whether the disk takes as much again as it last refused.
+    fn probe(&mut self) {
+        let is_full = matches!(self.cause, SpoolError::NoRoom(_)) && self.wanted > 0;
+        // What cannot be measured is tried.
+        if is_full && free_bytes(&self.dir).is_some_and(|free| free < self.wanted as u64 + ROOM_TO_GO_ON) {
+            return;
+        }
+        let bytes = self.wanted.min(MAX_BATCH_BYTES);
+        match self.reopened().and_then(|store| store.probe(bytes)) {
+            Ok(()) => self.works(),
+            Err(error) => self.fail(&error, 0),
+        }
+    }
+
+    /// Forgets messages for good: fsynced, or they would come back after a crash.
+    fn give_up(&mut self, places: &[(u64, u64)]) -> Result<Vec<u64>, SpoolError> {
+        self.gave_up = true;
+        match self.reopened().and_then(|store| remove_those_there(store, places)) {
+            Ok(batch) => {
+                self.committed(&batch);
+                Ok(batch.removed)
+            }
+            Err(error) => {
+                self.fail(&error, 0);
+                Err(error)
+            }
         }
     }
 
@@ -133,7 +190,11 @@ impl Writer {
                     }
                     batch.appends.push(done);
                 }
-                Request::Remove { places, done } => {
+                Request::Remove { mut places, done } => {
+                    if self.gave_up {
+                        // Nothing is counted twice.
+                        places.retain(|(place, _)| self.is_there(*place));
+                    }
                     batch.removed_bytes += places.iter().map(|(_, bytes)| bytes).sum::<u64>();
                     batch.removed.extend(places.iter().map(|(place, _)| place));
                     batch.removals.push(done);
@@ -157,7 +218,7 @@ impl Writer {
         let result = self.reopened().and_then(|store| store.write(&batch.added, &batch.removed, durable));
         match &result {
             Ok(()) => self.committed(&batch),
-            Err(error) => self.fail(error),
+            Err(error) => self.fail(error, batch.added_bytes),
         }
         for done in batch.appends {
             let _ = done.send(result.clone());
@@ -167,9 +228,12 @@ impl Writer {
         }
     }
 
-    fn committed(&self, batch: &Batch) {
+    fn committed(&mut self, batch: &Batch) {
+        // That something smaller fits says nothing of what did not.
+        if batch.added_bytes > 0 && batch.added_bytes >= self.wanted {
+            self.works();
+        }
         let level = &self.level;
-        level.set_trouble(None);
         level.removed(batch.removed.len() as u64, batch.removed_bytes);
         if let Some((_, first)) = batch.added.first() {
             if level.messages.load(Relaxed) == 0 {
@@ -181,6 +245,11 @@ impl Writer {
         } else if level.messages.load(Relaxed) == 0 {
             level.set_oldest(None);
         }
+    }
+
+    /// Where that cannot be found out, a removal does no harm.
+    fn is_there(&self, place: u64) -> bool {
+        self.store.as_ref().is_none_or(|store| store.holds(place).unwrap_or(true))
     }
 
     fn read(&mut self, after: Option<u64>, limit: usize) -> Vec<Spooled> {
@@ -205,9 +274,10 @@ impl Writer {
             };
             let bytes = record.len() as u64;
             read += record.len();
-            first = first.or_else(|| Some((place, record::since(&record))));
+            let since = record::since(&record);
+            first = first.or(Some((place, since)));
             match record::decode(record) {
-                Some(message) => messages.push(Spooled { place, bytes, message }),
+                Some(message) => messages.push(Spooled { place, bytes, since, message }),
                 None => {
                     unreadable.removed.push(place);
                     unreadable.removed_bytes += bytes;
@@ -230,28 +300,36 @@ impl Writer {
     fn reopened(&mut self) -> Result<&Store, SpoolError> {
         if self.store.is_none() {
             if Instant::now() < self.next_reopen {
-                return Err(SpoolError::Disk(self.cause.clone()));
+                return Err(self.cause.clone());
             }
             self.next_reopen = Instant::now() + REOPEN_INTERVAL;
             let store = Store::open(Path::new(&self.dir), || {
                 self.level.damaged.inc();
             })?;
             self.adopt(store);
-            info!("the spool takes messages again");
         }
         self.store.as_ref().ok_or_else(|| SpoolError::Disk("closed".to_owned()))
     }
 
-    fn fail(&mut self, error: &SpoolError) {
+    /// The disk has failed to take so many bytes.
+    fn fail(&mut self, error: &SpoolError, bytes: usize) {
         if self.store.take().is_some() {
-            warn!(%error, "the spool takes no messages");
             self.next_reopen = Instant::now() + REOPEN_INTERVAL;
-            self.cause = match error {
-                SpoolError::Disk(cause) => cause.clone(),
-                other => other.to_string(),
-            };
+            self.cause = error.clone();
+        }
+        self.wanted = self.wanted.max(bytes).max(1);
+        if self.level.trouble().is_none() {
+            warn!(%error, "the spool takes no messages");
         }
         self.level.set_trouble(Some(error.to_string()));
+    }
+
+    fn works(&mut self) {
+        self.wanted = 0;
+        if self.level.trouble().is_some() {
+            info!("the spool takes messages again");
+            self.level.set_trouble(None);
+        }
     }
 
     /// Takes a store into use: counts what is in it.
@@ -270,4 +348,23 @@ impl Writer {
         self.level.set_oldest(first.and_then(|(_, since)| since));
         self.store = Some(store);
     }
+}
+
+/// Bytes that the disk of a folder has left for whoever is not root.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let disk = rustix::fs::statvfs(dir).ok()?;
+    Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Removes those of these places, with the bytes of each, where there is a record.
+fn remove_those_there(store: &Store, places: &[(u64, u64)]) -> Result<Batch, SpoolError> {
+    let mut batch = Batch::default();
+    for (place, bytes) in places {
+        if store.holds(*place)? {
+            batch.removed.push(*place);
+            batch.removed_bytes += bytes;
+        }
+    }
+    store.write(&[], &batch.removed, true)?;
+    Ok(batch)
 }

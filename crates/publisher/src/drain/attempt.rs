@@ -1,0 +1,46 @@
+//! One attempt at a message of the spool, and what becomes of one that no stream will ever take.
+
+use tracing::error;
+
+use crate::delivery::{Missed, Shared};
+use crate::health::Attempt;
+use crate::nats::Scope;
+use crate::spool::Spooled;
+
+/// What became of a message that was tried.
+pub(super) enum Outcome {
+    /// The spool can forget it.
+    Done(Spooled),
+    Missed(Spooled, Missed),
+}
+
+/// Publishes one message. What no stream will ever take goes to quarantine.
+pub(super) async fn publish(shared: &Shared, spooled: Spooled) -> Outcome {
+    let message = &spooled.message;
+    match shared.attempt(message, Attempt::Probe, shared.ack_timeout).await {
+        Ok(receipt) => {
+            shared.drained(message, &receipt);
+            Outcome::Done(spooled)
+        }
+        Err(missed) if missed.failure.is_permanent() => set_aside(shared, spooled, missed).await,
+        Err(missed) => Outcome::Missed(spooled, missed),
+    }
+}
+
+/// What is wrong with the message itself goes to quarantine with the reason, instead of round and round. What is too
+/// large for the server is too large for quarantine as well: it waits until the server takes it.
+async fn set_aside(shared: &Shared, spooled: Spooled, missed: Missed) -> Outcome {
+    let message = &spooled.message;
+    let refused = shared.quarantine().refused(message, &missed.failure.to_string());
+    match shared.attempt(&refused, Attempt::Probe, shared.ack_timeout).await {
+        Ok(_) => {
+            shared.metrics.quarantine_refused.inc();
+            error!(subject = %message.subject, id = %message.id, failure = %missed.failure, "refused for good: kept in quarantine");
+            Outcome::Done(spooled)
+        }
+        Err(Missed { scope: Scope::Connection, failure }) => {
+            Outcome::Missed(spooled, Missed { scope: Scope::Connection, failure })
+        }
+        Err(_) => Outcome::Missed(spooled, missed),
+    }
+}
