@@ -29,6 +29,7 @@ mod limits;
 mod logs;
 mod operations;
 mod outage;
+mod quarantine;
 mod refusals;
 mod schemas;
 mod service_manager;

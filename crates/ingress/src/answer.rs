@@ -23,8 +23,10 @@ pub(crate) enum Answer {
     /// These rules drop every event of it.
     Dropped(BTreeSet<usize>),
     Probe,
-    Unreadable(ParseError),
-    MessageTooLarge(String),
+    /// Kept in quarantine under this id.
+    Unreadable(ParseError, MessageId),
+    /// The same.
+    MessageTooLarge(String, MessageId),
     BodyTooLarge {
         limit: usize,
     },
@@ -59,6 +61,9 @@ struct Problem<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
+    /// Under which quarantine keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +105,7 @@ impl Answer {
             Self::Published(_) => Outcome::Published,
             Self::Dropped(_) => Outcome::Dropped,
             Self::Probe => Outcome::Probe,
-            Self::Unreadable(_) | Self::MessageTooLarge(_) => Outcome::Quarantined,
+            Self::Unreadable(..) | Self::MessageTooLarge(..) => Outcome::Quarantined,
             Self::Overloaded(_) | Self::TooManyBytes { .. } | Self::Unavailable(_) => Outcome::Unavailable,
             _ => Outcome::Rejected,
         }
@@ -124,8 +129,8 @@ impl Answer {
             Self::Published(_)
             | Self::Dropped(_)
             | Self::Probe
-            | Self::Unreadable(_)
-            | Self::MessageTooLarge(_)
+            | Self::Unreadable(..)
+            | Self::MessageTooLarge(..)
             | Self::Unavailable(_) => None,
         }
     }
@@ -146,12 +151,12 @@ impl Answer {
     fn status(&self) -> StatusCode {
         match self {
             Self::Published(_) | Self::Dropped(_) | Self::Probe => StatusCode::OK,
-            Self::Unreadable(error) => match error.reason() {
+            Self::Unreadable(error, _) => match error.reason() {
                 Reason::Syntax => StatusCode::BAD_REQUEST,
                 Reason::Shape => StatusCode::UNPROCESSABLE_ENTITY,
                 Reason::Oversize => StatusCode::PAYLOAD_TOO_LARGE,
             },
-            Self::MessageTooLarge(_) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MessageTooLarge(..) | Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyBroken => StatusCode::BAD_REQUEST,
             Self::Malformed(fault) if fault.is_excess() => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -171,8 +176,8 @@ impl Answer {
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::Published(_) | Self::Dropped(_) | Self::Probe => String::new(),
-            Self::Unreadable(error) => error.to_string(),
-            Self::MessageTooLarge(failure) => failure.clone(),
+            Self::Unreadable(error, _) => error.to_string(),
+            Self::MessageTooLarge(failure, _) => failure.clone(),
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
             Self::BodyTooSlow => "the body did not arrive within body_timeout".to_owned(),
             Self::BodyBroken => "the body ended early, or its chunks cannot be read".to_owned(),
@@ -222,15 +227,17 @@ impl Answer {
     }
 
     fn problem(&self, status: StatusCode) -> Response<Full<bytes::Bytes>> {
-        let position = match self {
-            Self::Unreadable(error) => error.position(),
-            _ => None,
+        let (position, id) = match self {
+            Self::Unreadable(error, id) => (error.position(), Some(id)),
+            Self::MessageTooLarge(_, id) => (None, Some(id)),
+            _ => (None, None),
         };
         let problem = Problem {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: &self.detail(),
+            id: id.map(MessageId::as_str),
             line: position.map(|position| position.line),
             column: position.map(|position| position.column),
         };

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ci_bridge_publisher::{Message, Origin, Publisher, Quarantined, Routed, Unavailable};
+use ci_bridge_publisher::{Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable};
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
 use tracing::{debug, warn};
@@ -165,7 +165,7 @@ impl Ingress {
         match self.publisher.publish(std::slice::from_ref(&message)).await {
             Ok(_) => {
                 warn!(endpoint = endpoint.name, reason = rejection.reason(), detail, id = %message.id, "kept in quarantine");
-                rejection.answer()
+                rejection.answer(message.id)
             }
             Err(unavailable) => Answer::Unavailable(unavailable.to_string()),
         }
@@ -214,10 +214,11 @@ impl Rejection {
         }
     }
 
-    fn answer(self) -> Answer {
+    /// The answer to a body that quarantine keeps under this id.
+    fn answer(self, id: MessageId) -> Answer {
         match self {
-            Self::Unreadable(error) => Answer::Unreadable(error),
-            Self::TooLarge(failure) => Answer::MessageTooLarge(failure),
+            Self::Unreadable(error) => Answer::Unreadable(error, id),
+            Self::TooLarge(failure) => Answer::MessageTooLarge(failure, id),
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::trust;
+use super::trust::{self, Trust};
 
 /// The bridge answers within its deadline, 3 s unless configured otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -36,6 +36,9 @@ pub(crate) struct Target {
     /// The key of the client certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// For https: the one certificate that is trusted.
+    #[arg(skip)]
+    only: Option<PathBuf>,
 }
 
 /// An answer of the bridge.
@@ -47,6 +50,21 @@ pub(super) struct Answered {
 impl Target {
     pub(super) fn at(url: String) -> Self {
         Self { url, ..Self::default() }
+    }
+
+    pub(super) fn new(
+        url: String,
+        token: Option<String>,
+        ca: Option<PathBuf>,
+        client: Option<(PathBuf, PathBuf)>,
+    ) -> Self {
+        let (cert, key) = client.unzip();
+        Self { url, token, ca, cert, key, only: None }
+    }
+
+    /// A bridge that shows this certificate is the right one, whatever names it has and whoever signed it.
+    pub(super) fn trusting(self, certificate: PathBuf) -> Self {
+        Self { only: Some(certificate), ..self }
     }
 
     /// Posts a body as the vendor does, with the content type that it sends over XML and JSON alike.
@@ -77,7 +95,12 @@ impl Target {
             return self.over(stream, &uri, authority.as_str(), body).await;
         }
         let client = self.cert.as_deref().zip(self.key.as_deref());
-        let stream = trust::connect(stream, host, self.ca.as_deref(), client).await?;
+        let trust = match (&self.only, &self.ca) {
+            (Some(only), _) => Trust::Only(only),
+            (None, Some(ca)) => Trust::Authority(ca),
+            (None, None) => Trust::System,
+        };
+        let stream = trust::connect(stream, host, trust, client).await?;
         self.over(stream, &uri, authority.as_str(), body).await
     }
 

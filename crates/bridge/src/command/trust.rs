@@ -7,23 +7,45 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    self, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 
-/// Shakes hands with `host`. It is trusted if `ca`, or the system's authorities, signed its certificate; `client` is
-/// the certificate and the key to show.
+/// Whom to take for the bridge.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust<'a> {
+    /// Whoever has a certificate of the system's authorities for the host.
+    System,
+    /// Whoever has one of this authority (PEM) for the host.
+    Authority(&'a Path),
+    /// Whoever has the first certificate of this file (PEM), for any host: the file is the bridge's own.
+    Only(&'a Path),
+}
+
+/// Shakes hands with `host`, if it is trusted; `client` is the certificate and the key to show.
 pub(super) async fn connect(
     stream: TcpStream,
     host: &str,
-    ca: Option<&Path>,
+    trust: Trust<'_>,
     client: Option<(&Path, &Path)>,
 ) -> io::Result<TlsStream<TcpStream>> {
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots(ca)?);
+        .map_err(io::Error::other)?;
+    let builder = match trust {
+        Trust::System => builder.with_root_certificates(roots(None)?),
+        Trust::Authority(ca) => builder.with_root_certificates(roots(Some(ca))?),
+        Trust::Only(file) => {
+            let certificate = certificates(file)?.swap_remove(0);
+            let only = Arc::new(OnlyThis { certificate, provider });
+            builder.dangerous().with_custom_certificate_verifier(only)
+        }
+    };
     let config = match client {
         Some((cert, key)) => {
             let private = PrivateKeyDer::from_pem_file(key).map_err(|e| explain(key, e))?;
@@ -38,6 +60,55 @@ pub(super) async fn connect(
         io::Error::new(e.kind(), format!("TLS with {host}: {e}{advice}"))
     };
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(explain)
+}
+
+/// Takes one certificate and no other. What the handshake proves is as always: that the peer has its key.
+#[derive(Debug)]
+struct OnlyThis {
+    certificate: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for OnlyThis {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match *shown == self.certificate {
+            true => Ok(ServerCertVerified::assertion()),
+            false => {
+                Err(rustls::Error::General("it shows another certificate than ingress.tls.cert".to_owned()))
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// The server's certificate is of an authority that is not among the trusted; a bad signature is that of another

@@ -1,0 +1,88 @@
+//! An entry of quarantine, in the words that operators read.
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::message::StreamMessage;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ci_bridge_publisher::{HeaderName, REFUSED, timestamp};
+use serde_json::{Map, Value, json};
+
+pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// What was kept.
+pub(super) struct Entry(pub(super) StreamMessage);
+
+impl Entry {
+    pub(super) fn number(&self) -> u64 {
+        self.0.sequence
+    }
+
+    /// The id that the answer and the log name.
+    pub(super) fn id(&self) -> &str {
+        self.text(MESSAGE_ID).unwrap_or("-")
+    }
+
+    /// RFC 3339.
+    pub(super) fn time(&self) -> String {
+        timestamp(self.0.time.into())
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.payload.len()
+    }
+
+    /// A message that was routed, and that JetStream refused.
+    pub(super) fn is_refused(&self) -> bool {
+        self.header(HeaderName::CiReason) == Some(REFUSED)
+    }
+
+    pub(super) fn header(&self, name: HeaderName) -> Option<&str> {
+        self.text(name.as_str())
+    }
+
+    fn text(&self, name: &'static str) -> Option<&str> {
+        header(&self.0.headers, name)
+    }
+
+    /// Without headers and body.
+    pub(super) fn described(&self) -> Map<String, Value> {
+        let mut members = Map::new();
+        let mut add = |name: &str, value: Value| {
+            if !value.is_null() {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        add("number", json!(self.number()));
+        add("id", json!(self.text(MESSAGE_ID)));
+        add("time", json!(self.time()));
+        add("reason", json!(self.header(HeaderName::CiReason)));
+        add("endpoint", json!(self.header(HeaderName::CiEndpoint)));
+        add("detail", json!(self.header(HeaderName::CiDetail)));
+        add("content_type", json!(self.header(HeaderName::ContentType)));
+        add("bytes", json!(self.bytes()));
+        if self.is_refused() {
+            add("subject", json!(self.header(HeaderName::CiSubject)));
+            add("stream", json!(self.header(HeaderName::CiStream)));
+        }
+        members
+    }
+
+    /// With headers and body.
+    pub(super) fn whole(&self, body: &[u8]) -> Map<String, Value> {
+        let mut members = self.described();
+        let headers = self.0.headers.iter().filter_map(|(name, values)| {
+            let name: &str = name.as_ref();
+            Some((name.to_owned(), Value::from(values.first()?.as_str())))
+        });
+        members.insert("headers".to_owned(), Value::Object(headers.collect()));
+        match std::str::from_utf8(body) {
+            Ok(text) => members.insert("body".to_owned(), text.into()),
+            Err(_) => members.insert("body_base64".to_owned(), STANDARD.encode(body).into()),
+        };
+        members
+    }
+}
+
+pub(super) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Option<&'h str> {
+    headers.get(name).map(async_nats::HeaderValue::as_str)
+}

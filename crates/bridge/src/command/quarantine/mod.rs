@@ -1,0 +1,138 @@
+//! `ci-bridge quarantine`: what was kept because nobody could read it or JetStream refused it, and another try after a
+//! fix. A body goes to the endpoint again that it came to; a refused message, which was routed already, straight to its
+//! stream.
+
+mod entry;
+mod export;
+mod list;
+mod refused;
+mod replay;
+mod store;
+mod target;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::cli::{Failure, say};
+use crate::config::{Config, Settings};
+use replay::Replay;
+use store::Store;
+use target::TargetArgs;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Print what was kept, oldest first: number, time, reason, endpoint, size, message id, detail
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a body as it came
+    Show {
+        /// Its number in the list
+        number: u64,
+    },
+    /// Post bodies again to the endpoint that they came to, and publish refused messages again; those that are taken leave
+    /// quarantine
+    Replay {
+        /// Their numbers in the list; none means all
+        numbers: Vec<u64>,
+        #[command(flatten)]
+        target: TargetArgs,
+        /// Keep them in quarantine as well
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Delete entries for good
+    Delete {
+        /// Their numbers in the list
+        #[arg(required_unless_present = "all")]
+        numbers: Vec<u64>,
+        /// Everything that is there now
+        #[arg(long, conflicts_with = "numbers", requires = "yes")]
+        all: bool,
+        /// Do it without a question
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Write entries with their headers and their bodies, one JSON object a line; all of them stay
+    Export {
+        /// Their numbers in the list; none means all
+        numbers: Vec<u64>,
+        /// To this file, which must not exist; else to standard output
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Result<ExitCode, Failure> {
+    super::runtime()?.block_on(async {
+        match Store::open(config, settings).await? {
+            Some(mut store) => act(action, &mut store, config, settings).await,
+            // Until the first bridge makes the stream, nothing has been kept.
+            None => nothing(&action),
+        }
+    })
+}
+
+async fn act(
+    action: Action,
+    store: &mut Store,
+    config: &Config,
+    settings: &Settings,
+) -> Result<ExitCode, Failure> {
+    match action {
+        Action::List { json } => list::run(store, json).await,
+        Action::Show { number } => {
+            let entry = store.find(number).await?.ok_or_else(|| missing(number))?;
+            io::stdout().lock().write_all(&store.body(&entry).await?)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Replay { numbers, target, keep } => {
+            let replay = Replay { config, limits: &settings.limits.parse, target: &target, keep };
+            replay.run(store, numbers).await
+        }
+        Action::Delete { all: true, .. } => delete_all(store).await,
+        Action::Delete { numbers, .. } => delete(store, &numbers).await,
+        Action::Export { numbers, output } => export::run(store, &numbers, output.as_deref()).await,
+    }
+}
+
+fn nothing(action: &Action) -> Result<ExitCode, Failure> {
+    let number = match action {
+        Action::List { .. } => None,
+        Action::Show { number } => Some(number),
+        Action::Replay { numbers, .. } | Action::Delete { numbers, .. } | Action::Export { numbers, .. } => {
+            numbers.first()
+        }
+    };
+    number.map_or(Ok(ExitCode::SUCCESS), |number| Err(missing(*number).into()))
+}
+
+async fn delete(store: &mut Store, numbers: &[u64]) -> Result<ExitCode, Failure> {
+    let mut code = ExitCode::SUCCESS;
+    for number in numbers {
+        if store.find(*number).await?.is_some() {
+            store.delete(*number).await?;
+            writeln!(io::stdout().lock(), "deleted {number}")?;
+        } else {
+            say(&missing(*number).to_string());
+            code = ExitCode::FAILURE;
+        }
+    }
+    Ok(code)
+}
+
+async fn delete_all(store: &mut Store) -> Result<ExitCode, Failure> {
+    let deleted = store.purge().await?;
+    let entries = if deleted == 1 { "entry" } else { "entries" };
+    writeln!(io::stdout().lock(), "deleted {deleted} {entries}")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn missing(number: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("quarantine has no number {number}"))
+}
