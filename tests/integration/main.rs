@@ -30,6 +30,7 @@ mod logs;
 mod operations;
 mod outage;
 mod quarantine;
+mod probes;
 mod refusals;
 mod schemas;
 mod service_manager;

@@ -130,9 +130,8 @@ struct SpoolArgs {
 
 #[derive(Debug, Args)]
 struct HealthcheckArgs {
-    /// Ask /readyz instead of /livez: whether callbacks can be published as well
-    #[arg(long)]
-    ready: bool,
+    #[command(flatten)]
+    question: healthcheck::Question,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -176,8 +175,10 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Serve(args) => {
             let overrides = args.overrides();
             let loaded = config::load(args.config.config.as_deref(), &overrides)?;
-            let nats_files = loaded.settings.publisher.connection.credential_files();
-            let source = Source { file: args.config.config, overrides, config: loaded.config, nats_files };
+            let connection = &loaded.settings.publisher.connection;
+            let (nats_files, nats_tls) = (connection.credential_files(), connection.tls.clone());
+            let file = args.config.config;
+            let source = Source { file, overrides, config: loaded.config, nats_files, nats_tls };
             serve::run(loaded.settings, source)
         }
         Command::Check(args) => check::run(&load(&args.config)?, args.connect),
@@ -196,7 +197,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let loaded = load(&args.config)?;
             spool::run(args.action, &loaded.config, loaded.settings)
         }
-        Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), args.ready),
+        Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), &args.question),
         Command::Demo(args) => demo::run(&args),
     }
 }

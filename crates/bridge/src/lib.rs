@@ -1,8 +1,10 @@
 //! The ci-bridge command: configuration, commands, telemetry, and nothing of the other crates' business.
 
+mod certificates;
 pub mod cli;
 mod command;
 pub mod config;
 pub mod local_nats;
+mod process_metrics;
 mod service_manager;
 mod telemetry;

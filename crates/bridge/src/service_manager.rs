@@ -16,6 +16,9 @@ use tracing::warn;
 /// systemd shows one line of status; longer ones only fill its journal.
 const MAX_STATUS_CHARS: usize = 300;
 
+/// What a busy machine may need beyond the time that the configuration allows.
+const STOP_MARGIN: Duration = Duration::from_secs(2);
+
 /// What the process was started with; it does not change.
 static MANAGER: LazyLock<Option<Manager>> = LazyLock::new(Manager::of_the_environment);
 
@@ -29,9 +32,10 @@ pub(crate) fn reloading() {
     say("RELOADING=1");
 }
 
-/// Shutdown has begun, and may take `drain_timeout`.
-pub(crate) fn stopping() {
-    say("STOPPING=1\nSTATUS=finishing what is in flight");
+/// Shutdown has begun, and may take so long: the manager is to wait, whatever its unit says.
+pub(crate) fn stopping(at_most: Duration) {
+    let microseconds = (at_most + STOP_MARGIN).as_micros();
+    say(&format!("STOPPING=1\nSTATUS=finishing what is in flight\nEXTEND_TIMEOUT_USEC={microseconds}"));
 }
 
 /// Says how the bridge is, at each change, and that it is alive, as often as the manager asks for. Runs until it is

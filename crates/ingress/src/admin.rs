@@ -1,4 +1,4 @@
-//! The operator's side: `/livez`, `/readyz`, `/metrics`, which are open; and `/api/v1`, which is not.
+//! The operator's side: `/livez`, `/readyz` and each of its checks, `/metrics`, which are open; and `/api/v1`, which is not.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +18,9 @@ use tokio::sync::watch;
 use crate::answer::json;
 use crate::api::{self, Access, Api};
 use crate::exposition::Form;
+
+/// Each check of `/readyz` has a path of its own behind it, as those of Kubernetes' components have.
+const CHECKS: &str = "/readyz/";
 
 /// Answers health checks and scrapes.
 pub struct Admin {
@@ -53,8 +56,11 @@ impl Admin {
     /// Answers a request that came to this address of ours.
     pub(crate) async fn answer(&self, request: &Request<Incoming>, local: IpAddr) -> Response<Full<Bytes>> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        match request.uri().path() {
-            "/livez" | "/readyz" | "/metrics" if !is_read => {
+        let path = request.uri().path();
+        match path {
+            _ if !is_read
+                && (matches!(path, "/livez" | "/readyz" | "/metrics") || path.starts_with(CHECKS)) =>
+            {
                 let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET it\n");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
@@ -62,8 +68,12 @@ impl Admin {
             "/livez" => json(StatusCode::OK, "application/json", &Status { status: "alive" }),
             "/readyz" => self.readiness(),
             "/metrics" => self.metrics(Form::asked_for(request.headers())),
-            path if path.starts_with(api::PREFIX) => self.api.answer(request, local).await,
-            _ => plain(StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /api/v1/\n"),
+            _ if is_read && path.starts_with(CHECKS) => self.check(&path[CHECKS.len()..]),
+            _ if path.starts_with(api::PREFIX) => self.api.answer(request, local).await,
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "there are /livez, /readyz, /readyz/<check>, /metrics and /api/v1/\n",
+            ),
         }
     }
 
@@ -72,8 +82,21 @@ impl Admin {
             return json(StatusCode::SERVICE_UNAVAILABLE, "application/json", &Readiness::draining());
         }
         let readiness = self.readiness.borrow();
-        let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        json(status, "application/json", &*readiness)
+        json(status(readiness.ready), "application/json", &*readiness)
+    }
+
+    /// One check of `/readyz`. Shutdown has the last word on what it is about; the others stay as they are.
+    fn check(&self, name: &str) -> Response<Full<Bytes>> {
+        let draining = self.draining.load(Ordering::Relaxed).then(Readiness::draining);
+        let readiness = self.readiness.borrow();
+        let found = draining.and_then(|draining| draining.answer(name)).or_else(|| readiness.answer(name));
+        match found {
+            Some(check) => json(status(check.ok), "application/json", &check),
+            None => {
+                let there = readiness.checks.iter().map(|check| check.name).collect::<Vec<_>>().join(", ");
+                plain(StatusCode::NOT_FOUND, format!("at the moment the checks are {there}\n"))
+            }
+        }
     }
 
     fn metrics(&self, form: Form) -> Response<Full<Bytes>> {
@@ -91,8 +114,12 @@ impl Admin {
     }
 }
 
-fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(text));
+fn status(ok: bool) -> StatusCode {
+    if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(text.into()));
     *response.status_mut() = status;
     response
         .headers_mut()

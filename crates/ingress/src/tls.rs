@@ -25,7 +25,10 @@ pub(crate) type TlsStream = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// Certificate, key and, for mTLS, the authority of clients: read, and known to fit together.
 #[derive(Clone)]
-pub struct TlsIdentity(Arc<ServerConfig>);
+pub struct TlsIdentity {
+    config: Arc<ServerConfig>,
+    certificate: CertificateDer<'static>,
+}
 
 /// What is wrong with PEM files; the caller knows which file it was.
 #[derive(Debug, PartialEq, Eq)]
@@ -64,6 +67,7 @@ impl TlsIdentity {
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| {
             TlsProblem::Key("holds no private key that can be used: PEM without a password is needed".into())
         })?;
+        let certificate = chain.first().cloned().unwrap_or_else(|| Vec::new().into());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| TlsProblem::Certificate(e.to_string()))?;
@@ -80,7 +84,13 @@ impl TlsIdentity {
             error => TlsProblem::Key(format!("cannot be used: {error}")),
         })?;
         config.alpn_protocols = vec![H2.to_vec(), HTTP_1_1.to_vec()];
-        Ok(Self(Arc::new(config)))
+        Ok(Self { config: Arc::new(config), certificate })
+    }
+
+    /// The certificate that is shown, without those that signed it, in DER.
+    #[must_use]
+    pub fn certificate(&self) -> &[u8] {
+        &self.certificate
     }
 }
 
@@ -126,7 +136,7 @@ impl Tls {
         stream: TcpStream,
         within: Duration,
     ) -> Result<Box<TlsStream>, HandshakeFailure> {
-        let TlsIdentity(config) = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let TlsIdentity { config, .. } = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         let handshake = async {
             // Somebody who speaks HTTP here is told so, in HTTP, before TLS has answered with an alert.
             let mut first = [0];

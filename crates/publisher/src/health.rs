@@ -63,6 +63,8 @@ struct Known {
     subscription: Option<String>,
     /// The server has said that it is about to go.
     lame_duck: bool,
+    /// What others than the publisher have found, such as an expired certificate.
+    outside: Vec<Check>,
     streams: Vec<Stream>,
     subjects: BTreeMap<String, Refusal>,
     /// What may be published to, with the stream that must take it.
@@ -105,7 +107,7 @@ impl Refusal {
 
 impl Health {
     pub(crate) fn new(patterns: Vec<(String, String)>, ack_timeout: Duration) -> Self {
-        let starting = Readiness::of(vec![Check::failed("nats", "starting")]);
+        let starting = Readiness::starting();
         let known = Known {
             disconnected_since: Some(Instant::now()),
             silent_since: None,
@@ -114,6 +116,7 @@ impl Health {
             told_forbidden: BTreeSet::new(),
             subscription: None,
             lame_duck: false,
+            outside: Vec::new(),
             streams: Vec::new(),
             subjects: BTreeMap::new(),
             patterns: patterns.into(),
@@ -326,6 +329,22 @@ impl Health {
         let mut known = self.known();
         known.subjects.retain(|_, refusal| refusal.is_remembered(self.memory));
         known.subjects.iter().map(|(subject, refusal)| (subject.clone(), refusal.failure.clone())).collect()
+    }
+
+    /// Takes what somebody else has found, in the place of what was found before; `None` when it is of no concern any more.
+    pub(crate) fn set_outside(&self, name: &str, found: Option<Check>) {
+        let mut known = self.known();
+        let is_news = known.outside.iter().find(|check| check.name == name) != found.as_ref();
+        known.outside.retain(|check| check.name != name);
+        known.outside.extend(found);
+        drop(known);
+        if is_news {
+            self.changed.notify_one();
+        }
+    }
+
+    pub(crate) fn outside(&self) -> Vec<Check> {
+        self.known().outside.clone()
     }
 
     /// Streams that will be looked at; nothing is published to them before.

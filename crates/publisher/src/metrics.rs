@@ -263,6 +263,8 @@ impl Collector for SpoolLevel {
         };
         gauge("spool_messages", "Messages in the spool", None, self.0.len())?;
         gauge("spool", "Bytes of the messages in the spool", Some(&Unit::Bytes), self.0.bytes())?;
+        let help = "Bytes that the spool may hold (spool.max_bytes)";
+        gauge("spool_max", help, Some(&Unit::Bytes), self.0.max_bytes())?;
         let age = self.0.oldest_age().as_secs();
         gauge("spool_oldest_age", "How long the oldest message has waited", Some(&Unit::Seconds), age)
     }

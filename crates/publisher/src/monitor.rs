@@ -88,14 +88,21 @@ impl Monitor {
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let checks =
                 std::iter::once(Check::failed("nats", format!("not connected to NATS at {servers}{why}")));
-            return Readiness::of(checks.chain(self.spool()).collect());
+            return self.conclude(checks.chain(self.spool()).collect());
         }
         self.link.servers().warn_of_announced_addresses(&self.link.client().server_info());
         let streams = self.watched().await;
         let large = self.large().await;
         let checks = std::iter::once(self.connection()).chain(streams).chain(large);
         let checks = checks.chain([self.writes(), self.subjects()]).chain(self.spool());
-        Readiness::of(checks.collect())
+        self.conclude(checks.collect())
+    }
+
+    /// What others have found, and what all of it means for a callback.
+    fn conclude(&self, mut checks: Vec<Check>) -> Readiness {
+        checks.extend(self.health.outside());
+        checks.push(accepting(&checks));
+        Readiness::of(checks)
     }
 
     /// Looks at the streams, or finds out in another way whether the server answers.
@@ -228,6 +235,26 @@ impl Monitor {
             }
             _ => {}
         }
+    }
+}
+
+/// Whether a callback can be answered 200: the spool takes it, or NATS does. With a spool an outage is no reason to send
+/// callbacks elsewhere: they are what it is there for.
+fn accepting(checks: &[Check]) -> Check {
+    let holds = |name: &str| checks.iter().find(|check| check.name == name).map(|check| check.ok);
+    // Core delivery has no streams.
+    let nats_takes = ["nats", "streams", "writes"].iter().all(|name| holds(name).unwrap_or(*name != "nats"));
+    match (nats_takes, holds("spool")) {
+        (true, _) => Check::passed(Check::ACCEPTING, "callbacks are published"),
+        (false, Some(true)) => Check::passed(Check::ACCEPTING, "callbacks go to the spool"),
+        (false, Some(false)) => Check::failed(
+            Check::ACCEPTING,
+            "callbacks are answered 503: neither NATS nor the spool takes them",
+        ),
+        (false, None) => Check::failed(
+            Check::ACCEPTING,
+            "callbacks are answered 503: NATS does not take them, and there is no spool",
+        ),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::nats::{
     self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
     StreamSpec,
 };
-use crate::readiness::Readiness;
+use crate::readiness::{Check, Readiness};
 use crate::route::{Dropped, Router};
 use crate::spool::{self, Spool};
 use crate::watch::StreamWatch;
@@ -232,6 +232,11 @@ impl Publisher {
         self.shared.health.readiness.subscribe()
     }
 
+    /// Makes a check of somebody else part of readiness, under a name of [`Check::NAMES`], or takes it out again.
+    pub fn report(&self, name: &'static str, found: Option<Check>) {
+        self.shared.health.set_outside(name, found);
+    }
+
     /// Whether a stream really takes writes: writes a message that no consumer wants, and deletes it.
     pub async fn try_write(&self, stream: &StreamSpec) -> nats::WriteCheck {
         stream.try_write(&self.shared.link).await
@@ -298,7 +303,7 @@ fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
             health.connected();
         }
         LinkEvent::Disconnected => {
-            warn!("connection to NATS lost; reconnecting for ever");
+            warn!("not connected to NATS: the connection ended; reconnecting for ever");
             health.disconnected();
         }
         LinkEvent::LameDuck => {

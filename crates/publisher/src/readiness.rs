@@ -36,7 +36,31 @@ impl Readiness {
     /// What is said once shutdown has begun.
     #[must_use]
     pub fn draining() -> Self {
-        Self::of(vec![Check::failed("shutdown", "shutting down: finishing what is in flight")])
+        let shutdown = "shutting down: finishing what is in flight";
+        let accepting = "shutting down: send callbacks elsewhere";
+        Self::of(vec![Check::failed("shutdown", shutdown), Check::failed(Check::ACCEPTING, accepting)])
+    }
+
+    /// What is said before anything has been looked at.
+    pub(crate) fn starting() -> Self {
+        Self::of(vec![Check::failed("nats", "starting"), Check::failed(Check::ACCEPTING, "starting")])
+    }
+
+    /// The check of this name, if there is one at the moment.
+    #[must_use]
+    pub fn check(&self, name: &str) -> Option<&Check> {
+        self.checks.iter().find(|check| check.name == name)
+    }
+
+    /// The same for whoever asks for this check alone: what cannot be looked at without a connection does not hold.
+    #[must_use]
+    pub fn answer(&self, name: &str) -> Option<Check> {
+        let unseen = || {
+            let name = Check::NEED_CONNECTION.into_iter().find(|need| *need == name)?;
+            let is_connected = self.check("nats").is_none_or(|nats| nats.ok);
+            (!is_connected).then(|| Check::failed(name, "not looked at: see the check nats"))
+        };
+        self.check(name).cloned().or_else(unseen)
     }
 
     /// The details of the checks that do not hold, as one sentence.
@@ -57,16 +81,33 @@ impl Readiness {
 
 impl Check {
     /// The names of all checks: the connection, the streams' settings and subjects, the object store for large messages,
-    /// what publishes are answered, single subjects that are refused, the spool, and
-    /// the end.
-    pub const NAMES: [&'static str; 7] =
-        ["nats", "streams", "large", "writes", "subjects", "spool", "shutdown"];
+    /// what publishes are answered, single subjects that are refused, the spool, the certificates that the bridge shows,
+    /// whether a callback is answered 200 at all, and the end.
+    pub const NAMES: [&'static str; 9] = [
+        "nats",
+        "streams",
+        "large",
+        "writes",
+        "subjects",
+        "spool",
+        "certificates",
+        Self::ACCEPTING,
+        "shutdown",
+    ];
 
-    pub(crate) fn passed(name: &'static str, detail: impl Into<String>) -> Self {
+    /// Without a connection there is nothing to say of these.
+    const NEED_CONNECTION: [&'static str; 4] = ["streams", "large", "writes", "subjects"];
+
+    /// The check that says whether a callback can be answered 200, by NATS or by the spool.
+    pub const ACCEPTING: &'static str = "accepting";
+
+    /// One that holds, with what was seen.
+    pub fn passed(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, ok: true, detail: detail.into() }
     }
 
-    pub(crate) fn failed(name: &'static str, detail: impl Into<String>) -> Self {
+    /// One that does not hold, with the reason.
+    pub fn failed(name: &'static str, detail: impl Into<String>) -> Self {
         Self { name, ok: false, detail: detail.into() }
     }
 }

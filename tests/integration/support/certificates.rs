@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use tempfile::TempDir;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -30,8 +30,20 @@ impl Authority {
 
     /// Writes `NAME.pem` and `NAME.key` for 127.0.0.1; gives the certificate.
     pub(crate) fn sign(&self, name: &str) -> CertificateDer<'static> {
+        self.sign_between(name, (2020, 1, 1), (2099, 1, 1))
+    }
+
+    /// The same, valid from one day (year, month, day) to another.
+    pub(crate) fn sign_between(
+        &self,
+        name: &str,
+        from: (i32, u8, u8),
+        to: (i32, u8, u8),
+    ) -> CertificateDer<'static> {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from.0, from.1, from.2);
+        params.not_after = date_time_ymd(to.0, to.1, to.2);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         // The key first: a bridge that looks in between finds two that do not fit, and keeps what it has.
         std::fs::write(self.file(&format!("{name}.key")), key.serialize_pem()).unwrap();

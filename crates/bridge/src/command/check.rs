@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ci_bridge_publisher::nats::{Missing, WriteCheck};
-use ci_bridge_publisher::{Delivery, Publisher, Readiness};
+use ci_bridge_publisher::{Check, Delivery, Publisher, Readiness};
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
+use crate::certificates::{self, Certificate};
 use crate::cli::Failure;
 use crate::config::{Loaded, Settings};
 
@@ -17,14 +18,21 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(loaded: &Loaded, connect: bool) -> Result<ExitCode, Failure> {
     print(loaded)?;
+    let certificates = certificates::check(&Certificate::all(&loaded.settings), SystemTime::now());
+    if let Some(check) = &certificates {
+        tell(&mut io::stdout().lock(), check)?;
+    }
+    let are_valid = certificates.is_none_or(|check| check.ok);
     if !connect {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if are_valid { ExitCode::SUCCESS } else { ExitCode::from(78) });
     }
     let (readiness, writes) = super::runtime()?.block_on(ask_nats(&loaded.settings))?;
     let mut stdout = io::stdout().lock();
-    // Nothing was published to find out what writes are answered: the attempts below say more.
-    for check in readiness.checks.iter().filter(|check| check.name != "writes" || !check.ok) {
-        writeln!(stdout, "{} {}: {}", if check.ok { "ok    " } else { "FAILED" }, check.name, check.detail)?;
+    // Nothing was published to find out what writes are answered: the attempts below say more. Whether callbacks are
+    // taken is a question to a bridge with its spool.
+    let is_told = |check: &Check| (check.name != "writes" || !check.ok) && check.name != Check::ACCEPTING;
+    for check in readiness.checks.iter().filter(|check| is_told(check)) {
+        tell(&mut stdout, check)?;
     }
     for write in &writes {
         let (verdict, text) = match write {
@@ -36,7 +44,11 @@ pub(crate) fn run(loaded: &Loaded, connect: bool) -> Result<ExitCode, Failure> {
         writeln!(stdout, "{verdict} writes: {not_tried}{text}")?;
     }
     let failed = writes.iter().any(|write| matches!(write, WriteCheck::Failed(_)));
-    Ok(if readiness.ready && !failed { ExitCode::SUCCESS } else { ExitCode::from(78) })
+    Ok(if readiness.ready && are_valid && !failed { ExitCode::SUCCESS } else { ExitCode::from(78) })
+}
+
+fn tell(out: &mut impl Write, check: &Check) -> io::Result<()> {
+    writeln!(out, "{} {}: {}", if check.ok { "ok    " } else { "FAILED" }, check.name, check.detail)
 }
 
 fn print(loaded: &Loaded) -> io::Result<()> {
@@ -67,7 +79,9 @@ async fn ask_nats(settings: &Settings) -> io::Result<(Readiness, Vec<WriteCheck>
     }
     let (publisher, _tasks) = Publisher::start(config, &mut Registry::default()).await?;
     let mut readiness = publisher.readiness();
-    let settled = timeout(CONNECT_TIME, readiness.wait_for(|readiness| readiness.checks.len() > 1)).await;
+    // There is something to say of writes as soon as there is a connection.
+    let settled =
+        timeout(CONNECT_TIME, readiness.wait_for(|readiness| readiness.check("writes").is_some())).await;
     drop(settled);
     let readiness = readiness.borrow().clone();
     let mut writes = Vec::new();

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use ci_bridge_publisher::Check;
+use clap::Args;
 use serde_json::Value;
 
 use crate::cli::{Failure, say};
@@ -17,11 +19,32 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
 /// The answer is a few hundred bytes; whatever else listens there may send for ever.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
+/// What is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Question {
+    /// Ask /readyz instead of /livez: whether everything is as it should be
+    #[arg(long)]
+    ready: bool,
+    /// Ask /readyz/NAME instead: whether this one check holds; `accepting` says whether callbacks are answered 200
+    #[arg(long, value_name = "NAME", conflicts_with = "ready", value_parser = Check::NAMES)]
+    check: Option<String>,
+}
+
+impl Question {
+    fn path(&self) -> String {
+        match (&self.check, self.ready) {
+            (Some(check), _) => format!("/readyz/{check}"),
+            (None, true) => "/readyz".to_owned(),
+            (None, false) => "/livez".to_owned(),
+        }
+    }
+}
+
 /// Exit 0 when the answer is 200; else 1, with a sentence. Never another code: 2 is reserved by container engines.
-pub(crate) fn run(file: Option<&Path>, ready: bool) -> Result<ExitCode, Failure> {
-    let path = if ready { "/readyz" } else { "/livez" };
+pub(crate) fn run(file: Option<&Path>, question: &Question) -> Result<ExitCode, Failure> {
+    let path = question.path();
     let asked = config::admin_listen(file).map_err(|error| error.to_string());
-    match asked.and_then(|listen| ask(reachable(listen)?, path)) {
+    match asked.and_then(|listen| ask(reachable(listen)?, &path)) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(sentence) => {
             say(&sentence);
@@ -92,9 +115,12 @@ fn verdict(answer: &[u8], path: &str) -> Result<(), String> {
     }
 }
 
-/// What `/readyz` says of the checks that do not hold.
+/// What `/readyz` says of the checks that do not hold, or one of them of itself.
 fn reasons(body: &str) -> Option<String> {
     let readiness: Value = serde_json::from_str(body).ok()?;
+    if readiness.get("ok").is_some() {
+        return readiness["detail"].as_str().map(str::to_owned);
+    }
     let failed = readiness.get("checks")?.as_array()?.iter().filter(|check| check["ok"] == false);
     let details: Vec<_> = failed.filter_map(|check| check["detail"].as_str()).collect();
     (!details.is_empty()).then(|| details.join("; "))
@@ -125,6 +151,11 @@ mod tests {
         for (head, body, expect) in [
             ("HTTP/1.1 200 OK", "{}", Ok(())),
             ("HTTP/1.1 503 Service Unavailable", not_ready, Err("not ready: not connected; unknown")),
+            (
+                "HTTP/1.1 503 Service Unavailable",
+                r#"{"name":"accepting","ok":false,"detail":"no room"}"#,
+                Err("not ready: no room"),
+            ),
             ("HTTP/1.1 503 Service Unavailable", "", Err("/readyz answers 503")),
             ("HTTP/1.1 404 Not Found", "no", Err("/readyz answers 404")),
             ("SSH-2.0-OpenSSH_9.2", "", Err("what answers at admin.listen is no ci-bridge")),

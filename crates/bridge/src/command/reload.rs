@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ci_bridge_ingress::{Access, Ingress, Tls};
-use ci_bridge_publisher::Publisher;
+use ci_bridge_publisher::{Publisher, nats};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 use tracing::{error, info};
 
+use crate::certificates::{self, Certificate};
 use crate::config::{self, Config, Overrides};
 use crate::service_manager;
 
@@ -31,6 +33,8 @@ pub(crate) struct Source {
     pub(crate) config: Config,
     /// What the connection to NATS reads beside it.
     pub(crate) nats_files: Vec<PathBuf>,
+    /// Among them, what it shows of itself.
+    pub(crate) nats_tls: nats::Tls,
 }
 
 /// Reads the configuration again when told to (SIGHUP) or when a file of it has changed.
@@ -38,7 +42,16 @@ pub(crate) struct Reloader {
     source: Source,
     hangup: Signal,
     replaces: Replaces,
+    certificates: certificates::Watched,
+    metrics: Metrics,
+}
+
+/// What Prometheus counts of its own configuration, under the same names.
+struct Metrics {
     reloads: Family<Outcome, Counter>,
+    generation: Gauge,
+    was_successful: Gauge,
+    succeeded_at: Gauge,
 }
 
 /// Whom a reload tells.
@@ -59,16 +72,24 @@ struct Outcome {
 type Version = Option<(SystemTime, u64)>;
 
 impl Reloader {
-    pub(crate) fn new(source: Source, replaces: Replaces, registry: &mut Registry) -> std::io::Result<Self> {
-        let reloads = Family::default();
-        registry.register("reloads", "Times the configuration was read again", reloads.clone());
-        Ok(Self { source, hangup: signal(SignalKind::hangup())?, replaces, reloads })
+    /// The configuration that `source` names is in effect, and `shown` are its certificates.
+    pub(crate) fn new(
+        source: Source,
+        shown: Vec<Certificate>,
+        replaces: Replaces,
+        registry: &mut Registry,
+    ) -> std::io::Result<Self> {
+        let mut certificates = certificates::Watched::new(registry);
+        certificates.replace(shown);
+        let metrics = Metrics::register(registry);
+        Ok(Self { source, hangup: signal(SignalKind::hangup())?, replaces, certificates, metrics })
     }
 
     /// Runs until it is dropped.
     pub(crate) async fn run(mut self) {
         let mut seen = self.versions();
         loop {
+            self.look_at_certificates();
             let told = timeout(LOOK_INTERVAL, self.hangup.recv()).await.is_ok();
             let now = self.versions();
             if told || now != seen {
@@ -77,23 +98,24 @@ impl Reloader {
                 self.reload();
                 // Whatever became of the rest: credentials that were replaced are soon worth nothing.
                 self.replaces.publisher.renew_credentials().await;
+                self.certificates.renew_for_nats(Certificate::for_nats(&self.source.nats_tls));
                 service_manager::started();
             }
         }
     }
 
+    fn look_at_certificates(&mut self) {
+        let found = self.certificates.look(SystemTime::now());
+        self.replaces.publisher.report("certificates", found);
+    }
+
     fn reload(&mut self) {
-        let outcome = match self.try_reload() {
-            Ok(()) => {
-                info!("configuration reloaded: endpoints, rules, subjects, certificates");
-                "applied"
-            }
-            Err(why) => {
-                error!(why, "configuration not reloaded: the one before stays in effect");
-                "refused"
-            }
-        };
-        self.reloads.get_or_create(&Outcome { outcome }).inc();
+        let outcome = self.try_reload();
+        match &outcome {
+            Ok(()) => info!("configuration reloaded: endpoints, rules, subjects, certificates"),
+            Err(why) => error!(why, "configuration not reloaded: the one before stays in effect"),
+        }
+        self.metrics.reloaded(outcome.is_ok());
     }
 
     fn try_reload(&mut self) -> Result<(), String> {
@@ -106,6 +128,7 @@ impl Reloader {
             );
         }
         let settings = loaded.settings;
+        let shown = Certificate::all(&settings);
         let Replaces { ingress, publisher, tls, access } = &self.replaces;
         match (tls, settings.tls) {
             (Some(tls), Some(identity)) => tls.replace(identity),
@@ -121,6 +144,7 @@ impl Reloader {
         ingress.replace_endpoints(settings.endpoints);
         access.replace_tokens(settings.admin_tokens);
         self.source.config = loaded.config;
+        self.certificates.replace(shown);
         Ok(())
     }
 
@@ -136,5 +160,45 @@ impl Reloader {
             Some((metadata.modified().ok()?, metadata.len()))
         };
         files.map(|path| (path.clone(), version(path))).collect()
+    }
+}
+
+impl Metrics {
+    fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            reloads: Family::default(),
+            generation: Gauge::default(),
+            was_successful: Gauge::default(),
+            succeeded_at: Gauge::default(),
+        };
+        registry.register("reloads", "Times the configuration was read again", metrics.reloads.clone());
+        let text =
+            "Which configuration is in effect: 1 is that of the start, each reload that is applied adds 1";
+        registry.register("config_generation", text, metrics.generation.clone());
+        let text = "1 unless the last reload was refused, and the configuration before stays in effect";
+        registry.register("config_last_reload_successful", text, metrics.was_successful.clone());
+        let text = "When the configuration in effect was taken, in Unix time";
+        let name = "config_last_reload_success_timestamp";
+        registry.register_with_unit(name, text, Unit::Seconds, metrics.succeeded_at.clone());
+        metrics.is_in_effect();
+        metrics
+    }
+
+    fn reloaded(&self, is_applied: bool) {
+        let outcome = if is_applied { "applied" } else { "refused" };
+        self.reloads.get_or_create(&Outcome { outcome }).inc();
+        match is_applied {
+            true => self.is_in_effect(),
+            false => {
+                self.was_successful.set(0);
+            }
+        }
+    }
+
+    fn is_in_effect(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        self.generation.inc();
+        self.was_successful.set(1);
+        self.succeeded_at.set(i64::try_from(now).unwrap_or(i64::MAX));
     }
 }

@@ -19,8 +19,10 @@ use tracing::{info, warn};
 use super::StopSignals;
 use super::reload::{Reloader, Replaces, Source};
 use super::{file_limit, private_files};
+use crate::certificates::Certificate;
 use crate::cli::Failure;
 use crate::config::Settings;
+use crate::process_metrics::ProcessMetrics;
 use crate::{service_manager, telemetry};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
@@ -51,6 +53,7 @@ pub(crate) struct Bridge {
     tls: Option<Arc<Tls>>,
     admin: Arc<Admin>,
     publisher: Publisher,
+    shutdown_delay: Duration,
     drain_timeout: Duration,
     tasks: Tasks,
     _reloading: Option<AbortOnDrop>,
@@ -69,6 +72,7 @@ impl Bridge {
     /// Binds both listeners and starts towards NATS, which need not be there yet.
     /// With a `source`, it is reloaded when that changes.
     pub(crate) async fn start(mut settings: Settings, source: Option<Source>) -> io::Result<Self> {
+        let shown = Certificate::all(&settings);
         let callbacks = bind(settings.listen, "ingress.listen").await?;
         if let Some(found) = &mut settings.publisher.micro {
             found.instance = instance_name();
@@ -78,11 +82,13 @@ impl Bridge {
         if settings.publisher.delivery == Delivery::Core {
             warn!("delivery = \"core\": at most once; what no subscriber takes at this moment is gone");
         }
-        let mut registry = Registry::with_prefix("ci_bridge");
+        let mut everything = Registry::default();
+        everything.register_collector(Box::new(ProcessMetrics));
+        let registry = everything.sub_registry_with_prefix("ci_bridge");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
+        let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
         let ingress =
-            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
+            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), registry));
         let tls = settings.tls.map(|identity| Arc::new(Tls::new(identity)));
         let access = Access::new(settings.admin_listen, settings.admin_hosts, settings.admin_tokens);
         let access = Arc::new(access);
@@ -94,7 +100,7 @@ impl Bridge {
                     tls: tls.clone(),
                     access: Arc::clone(&access),
                 };
-                let reloader = Reloader::new(source, replaces, &mut registry)?;
+                let reloader = Reloader::new(source, shown, replaces, registry)?;
                 Some(AbortOnDrop(tokio::spawn(reloader.run())))
             }
             None => None,
@@ -106,8 +112,9 @@ impl Bridge {
             health,
             ingress,
             tls,
-            admin: Arc::new(Admin::new(publisher.clone(), registry, access)),
+            admin: Arc::new(Admin::new(publisher.clone(), everything, access)),
             publisher,
+            shutdown_delay: settings.shutdown_delay,
             drain_timeout: settings.drain_timeout,
             tasks,
             _reloading: reloading,
@@ -119,7 +126,7 @@ impl Bridge {
         self.publisher.readiness()
     }
 
-    /// Takes callbacks until `stop`, then finishes what is in flight, within `drain_timeout`.
+    /// Takes callbacks until `stop`, and for `shutdown_delay` more, then finishes what is in flight, within `drain_timeout`.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) {
         // Health checks are answered to the very end: they say that the bridge is going.
         let health = tokio::spawn(serve_admin(self.health, Arc::clone(&self.admin), std::future::pending()));
@@ -131,9 +138,14 @@ impl Bridge {
             serve_callbacks(self.callbacks, Arc::clone(&self.ingress), self.tls.clone(), until_stopped);
         let mut callbacks = tokio::spawn(callbacks);
         stop.await;
-        info!("stopping: finishing what is in flight");
-        service_manager::stopping();
+        service_manager::stopping(self.shutdown_delay + self.drain_timeout);
         self.admin.drain();
+        if !self.shutdown_delay.is_zero() {
+            let seconds = self.shutdown_delay.as_secs_f64();
+            info!(seconds, "stopping: not ready, and taking callbacks for ingress.shutdown_delay");
+            tokio::time::sleep(self.shutdown_delay).await;
+        }
+        info!("stopping: finishing what is in flight");
         let _ = stopping.send(());
         let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
         if timeout(for_answers, &mut callbacks).await.is_err() {

@@ -21,6 +21,7 @@ impl Default for Ingress {
             deadline: Duration::seconds(3),
             handshake_timeout: Duration::seconds(10),
             header_timeout: Duration::seconds(30),
+            shutdown_delay: Duration::seconds(0),
             drain_timeout: Duration::seconds(10),
             max_connections: 1024,
             max_in_flight: 1024,

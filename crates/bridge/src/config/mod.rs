@@ -79,6 +79,7 @@ pub struct Ingress {
     pub deadline: Duration,
     pub handshake_timeout: Duration,
     pub header_timeout: Duration,
+    pub shutdown_delay: Duration,
     pub drain_timeout: Duration,
     pub max_connections: usize,
     pub max_in_flight: usize,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits, Secrets, TlsIdentity};
@@ -24,12 +25,16 @@ pub struct Settings {
     pub admin_hosts: Vec<String>,
     /// Who may use its API; none lets everybody read and nobody write.
     pub admin_tokens: Secrets,
-    /// How long shutdown may take.
+    /// How long callbacks are still taken once the bridge is asked to stop.
+    pub shutdown_delay: Duration,
+    /// How long shutdown may take after that.
     pub drain_timeout: Duration,
     /// What senders may take of the bridge.
     pub limits: Limits,
     /// With what the listener speaks TLS, if it does.
     pub tls: Option<TlsIdentity>,
+    /// The file that its certificate came from.
+    pub tls_cert: PathBuf,
     /// Paths, and who may use them.
     pub endpoints: Vec<Endpoint>,
     /// How messages reach NATS.
@@ -64,9 +69,11 @@ impl Settings {
             admin_listen: config.admin.listen,
             admin_hosts: config.admin.hosts.clone(),
             admin_tokens,
+            shutdown_delay: config.ingress.shutdown_delay.get(),
             drain_timeout: config.ingress.drain_timeout.get(),
             limits: limits(config),
             tls,
+            tls_cert: config.ingress.tls.cert.clone(),
             endpoints,
             publisher: publisher::Config {
                 delivery: config.delivery,

@@ -19,8 +19,8 @@ pub(crate) struct Stored {
 /// another attempt under the same message id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// NATS is known to be away: not tried.
-    #[error("NATS is away")]
+    /// There is no connection, or nothing is heard over it: not tried.
+    #[error("not connected to NATS, or not answered by it")]
     Away,
     /// There is no connection, or it ended before the acknowledgement.
     #[error("not connected to NATS")]

@@ -184,6 +184,12 @@ impl Spool {
         result.await.map_err(|_| gone())?
     }
 
+    /// Bytes of messages that it may hold.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.settings.max_bytes
+    }
+
     /// The oldest messages after `place`.
     pub(crate) async fn read(&self, after: Option<u64>, limit: usize) -> Vec<Spooled> {
         let (done, result) = oneshot::channel();

@@ -20,7 +20,7 @@ try:
 except ImportError:  # No build of it for this platform.
     helm = None
 
-# The oldest that the chart takes, the first with preStop.sleep by default, one between and the newest known.
+# The oldest that the chart takes, the newest known, and two between.
 KUBERNETES = ["1.29", "1.30", "1.34", "1.37"]
 # They have no schema here; their parts are held to the pods and to promtool.
 CUSTOM = {"PodMonitor", "PrometheusRule"}
@@ -268,9 +268,13 @@ def bridge_rules(where, document, container, documents):
     readiness = container.get("readinessProbe", {}).get("httpGet", {})
     expect(("readinessProbe" in container) != sidecar, where, "a gateway has a readiness, a sidecar has none")
     expect(sidecar or readiness.get("port") == "ci-bridge-admin", where, f"readiness asks {readiness}")
-    sleep = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
+    if not sidecar:
+        expect(readiness.get("path", "").startswith("/readyz"), where, f"readiness asks {readiness}, which says nothing of callbacks")
+    delay = re.search(r'^shutdown_delay = "(\d+)s"', text, re.M)
+    delay = int(delay[1]) if delay else 0
     grace = pod.get("terminationGracePeriodSeconds", 30)
-    expect(grace > sleep + DRAIN_SECONDS, where, f"{grace} s of grace for {sleep} s of sleep and {DRAIN_SECONDS} s of drain")
+    expect(delay, where, "ends before proxies have heard of it: ingress.shutdown_delay is 0")
+    expect(grace > delay + DRAIN_SECONDS, where, f"{grace} s of grace for {delay} s of delay and {DRAIN_SECONDS} s of drain")
 
 
 # --- configurations and command lines --------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "ci-bridge.configuration" -}}
 [ingress]
 listen = "{{ .Values.listenAddress }}:{{ .Values.callbacks.port }}"
+shutdown_delay = "{{ .Values.shutdownDelaySeconds }}s"
 {{- with .Values.callbacks.tls }}
 {{- if .secretName }}
 
