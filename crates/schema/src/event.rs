@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
+use crate::timestamp;
+
 /// One finished job, workflow instance or moderation result, in canonical shape.
 #[derive(Debug)]
 pub struct Event<'a> {
@@ -53,6 +55,22 @@ pub struct Facts<'a> {
     pub run_id: Option<Cow<'a, str>>,
     /// When it ended, else when it began, RFC 3339.
     pub time: Option<Cow<'a, str>>,
+    /// Whether `time` is when it ended.
+    pub time_is_end: bool,
+}
+
+impl Facts<'_> {
+    /// When it ended, in seconds since 1970; `None` where the vendor does not say.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<i64> {
+        if self.time_is_end { self.began_or_ended_at() } else { None }
+    }
+
+    /// When it ended, else when it began, in seconds since 1970.
+    #[must_use]
+    pub fn began_or_ended_at(&self) -> Option<i64> {
+        timestamp::instant(self.time.as_deref()?).map(time::OffsetDateTime::unix_timestamp)
+    }
 }
 
 impl<'a> Event<'a> {

@@ -41,15 +41,16 @@ impl<'a> Found<'a> {
         facts.iter().find_map(|fact| self.facts[*fact as usize].take())
     }
 
-    /// The end of a workflow's last task, for it has none of its own; else the first of these that is a time.
-    fn take_time(&mut self, facts: &[Fact]) -> Option<Cow<'a, str>> {
+    /// The end of a workflow's last task, for it has none of its own; else the first of these that is a time. And whether
+    /// it is an end.
+    fn take_time(&mut self, facts: &[Fact]) -> Option<(Cow<'a, str>, bool)> {
         let ends = self.task_ends.iter().filter_map(|end| Some((timestamp::instant(end)?, end)));
         if let Some((_, end)) = ends.max_by_key(|(instant, _)| *instant) {
-            return Some(end.clone());
+            return Some((end.clone(), true));
         }
         let is_time = |fact: &&Fact| self.get(**fact).is_some_and(|time| timestamp::is_time(time));
-        let first = facts.iter().find(is_time)?;
-        self.take(&[*first])
+        let first = *facts.iter().find(is_time)?;
+        Some((self.take(&[first])?, first == Fact::EndTime))
     }
 
     /// WordsGeneralize has no State; its Code says whether it succeeded, as the typed events read it.
@@ -59,7 +60,8 @@ impl<'a> Found<'a> {
 
     /// Of a job or a workflow instance.
     pub(crate) fn into_facts(mut self) -> Facts<'a> {
-        let time = self.take_time(&[Fact::EndTime, Fact::StartTime, Fact::CreationTime]);
+        let (time, time_is_end) =
+            self.take_time(&[Fact::EndTime, Fact::StartTime, Fact::CreationTime]).unzip();
         Facts {
             id: self.take(&[Fact::Id]),
             state: self.state(),
@@ -73,6 +75,7 @@ impl<'a> Found<'a> {
             workflow_name: self.take(&[Fact::WorkflowName]),
             run_id: self.take(&[Fact::RunId]),
             time,
+            time_is_end: time_is_end.unwrap_or_default(),
             event: None,
             verdict: None,
         }

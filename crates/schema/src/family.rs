@@ -89,7 +89,7 @@ pub(crate) fn elements<'d, 'a>(document: &'d Document<'a>, family: Family) -> Ve
     document.root().map(|root| elements_of(root, family)).unwrap_or_default()
 }
 
-fn elements_of<'d, 'a>(root: Node<'d, 'a>, family: Family) -> Vec<Node<'d, 'a>> {
+pub(crate) fn elements_of<'d, 'a>(root: Node<'d, 'a>, family: Family) -> Vec<Node<'d, 'a>> {
     match root.only(family.element()) {
         Some(list) if list.is_array() => list.children().collect(),
         Some(element) => vec![element],
@@ -128,6 +128,11 @@ impl From<NoEvent> for ParseError {
             NoEvent::Nothing => "a JobsDetail without JobId, Tag and State: no job".to_owned(),
         })
     }
+}
+
+/// Whether an element is of something that has ended.
+pub(crate) fn has_ended(element: Node<'_, '_>) -> bool {
+    !element.named("State").any(|state| not_final(state).is_some())
 }
 
 /// What has not ended is no event, and neither is what says nothing of itself.

@@ -9,12 +9,14 @@
 //!
 //! * [`parse`] reads XML or JSON into one list of nodes and recognises the callback's family.
 //! * [`normalise`] is the one crossing from the wire shape to the domain shape.
+//! * [`parse_answer`] reads what CI's query API answers, into the same events.
 //! * [`TaskEvent`], [`WorkflowEvent`] and [`ModerationEvent`] are what a subscriber written in Rust deserialises
 //!   from a published message.
 //!
 //! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists,
 //! times and facts (`vocabulary/`, `facts.rs`) and, for subscribers, a typed event.
 
+mod api;
 mod canonical;
 mod document;
 mod encode;
@@ -33,6 +35,7 @@ mod typed;
 mod vocabulary;
 mod xml;
 
+pub use api::{ApiAnswer, ApiError, Described, Queue, parse_answer, parse_error};
 pub use error::{ParseError, Position, Reason};
 pub use event::{Event, Facts, Kind};
 pub use family::Family;

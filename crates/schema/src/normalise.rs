@@ -41,12 +41,12 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
     })
 }
 
-fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {
+pub(crate) fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {
     let (data, found) = encode(job, Place::JOB);
     Event { kind: Kind::Task, facts: found.into_facts(), data: data.into() }
 }
 
-fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
+pub(crate) fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
     let (data, found) = encode(run, Place::WORKFLOW);
     let facts = found.into_facts();
     // It is its own run.

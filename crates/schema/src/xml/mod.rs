@@ -30,16 +30,20 @@ const MIXED_TEXT: &str = "#text";
 pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
     match plain::read(text, limits) {
         Some(document) => Ok(document),
-        None => read_any(text, limits),
+        None => read_any(text, limits, ROOT),
     }
 }
 
-/// Reads whatever XML allows, and explains what it does not.
-fn read_any<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
+/// Reads whatever XML allows in an element called `root`, and explains what it does not.
+pub(crate) fn read_any<'a>(
+    text: &'a str,
+    limits: &Limits,
+    root: &'static str,
+) -> Result<Document<'a>, ParseError> {
     if let Some(at) = forbidden_character(text) {
         return Err(ParseError::syntax(text.as_bytes(), at, "a character that XML does not allow"));
     }
-    let mut reading = Reading { text, limits, open: Vec::with_capacity(8), document: Document::new() };
+    let mut reading = Reading { text, limits, root, open: Vec::with_capacity(8), document: Document::new() };
     let mut reader = Reader::from_str(text);
     loop {
         let at = position(reader.buffer_position());
@@ -57,6 +61,8 @@ fn read_any<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseErr
 struct Reading<'a, 'l> {
     text: &'a str,
     limits: &'l Limits,
+    /// The name that the root must have.
+    root: &'static str,
     /// The elements that are open, outermost first.
     open: Vec<Element<'a>>,
     document: Document<'a>,
@@ -235,10 +241,10 @@ impl<'a> Reading<'a, '_> {
             return Err(self.error(self.text.len(), message));
         }
         match self.document.root() {
-            Some(root) if *root.name() == ROOT => Ok(self.document),
+            Some(root) if *root.name() == self.root => Ok(self.document),
             Some(root) => {
                 let name = shorten(root.name());
-                Err(ParseError::shape(format!("the root element is <{name}>, not <{ROOT}>")))
+                Err(ParseError::shape(format!("the root element is <{name}>, not <{}>", self.root)))
             }
             None => Err(self.error(self.text.len(), "no root element: cut off?")),
         }

@@ -210,7 +210,7 @@ mod tests {
         let limits = Limits { max_depth: 6, max_nodes: 40, max_name_bytes: 8, ..Limits::default() };
         let plain = read(body, &limits);
         if let Some(plain) = &plain {
-            assert_eq!(read_any(body, &limits).as_ref(), Ok(plain), "{body:?}");
+            assert_eq!(read_any(body, &limits, ROOT).as_ref(), Ok(plain), "{body:?}");
         }
         plain.is_some()
     }
