@@ -112,6 +112,12 @@ pub(crate) fn content_hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes)[..16])
 }
 
+/// 128 bits of SHA-256 over an id: where many ids are kept only to be found again.
+pub(crate) fn hash_of_id(id: &str) -> u128 {
+    let digest: [u8; 32] = Sha256::digest(id).into();
+    digest.iter().take(16).fold(0, |hash, byte| hash << 8 | u128::from(*byte))
+}
+
 /// 64 bits of SHA-256, in hexadecimal: tells values apart that begin alike.
 pub(crate) fn short_hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes)[..8])

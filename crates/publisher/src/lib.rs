@@ -9,6 +9,7 @@
 //! * Rim: [`Publisher`] publishes, waits for JetStream's acknowledgement, and knows whether the broker is there.
 //!   The module `nats` is the only one that talks to a server.
 
+mod account;
 mod cloudevents;
 mod delivery;
 mod drain;

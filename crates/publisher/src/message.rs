@@ -65,6 +65,7 @@ pub enum HeaderName {
     CiObject,
     CiObjectBytes,
     CeDatacontenttype,
+    CiOrigin,
 }
 
 impl Message {
@@ -101,7 +102,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -118,6 +119,7 @@ impl HeaderName {
         Self::CiObject,
         Self::CiObjectBytes,
         Self::CeDatacontenttype,
+        Self::CiOrigin,
     ];
 
     /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
@@ -143,6 +145,7 @@ impl HeaderName {
             Self::CiObject => "Ci-Object",
             Self::CiObjectBytes => "Ci-Object-Bytes",
             Self::CeDatacontenttype => "ce-datacontenttype",
+            Self::CiOrigin => "Ci-Origin",
         }
     }
 }

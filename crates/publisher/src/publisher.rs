@@ -110,7 +110,7 @@ pub enum Unavailable {
 /// Publishes messages over one connection, many in flight. Clones share it.
 #[derive(Clone)]
 pub struct Publisher {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
 }
 
 /// The publisher's own tasks; they end when this is dropped.

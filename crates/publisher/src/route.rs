@@ -222,6 +222,18 @@ impl Router {
         }
     }
 
+    /// The pattern of subjects of jobs that no rule sends elsewhere.
+    #[must_use]
+    pub fn task_pattern(&self) -> String {
+        self.task.pattern()
+    }
+
+    /// The tag that stands in such a subject; `None` where the template does not hold it as it is, or it was missing.
+    #[must_use]
+    pub fn tag_in(&self, subject: &str) -> Option<String> {
+        self.task.value_in(Field::Tag, subject)
+    }
+
     /// Each pattern of subjects that can be published to, with the stream that must hold it.
     #[must_use]
     pub fn patterns(&self) -> Vec<(String, String)> {

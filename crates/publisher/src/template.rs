@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::percent_encode_byte;
+use percent_encoding::{percent_decode_str, percent_encode_byte};
 
 use crate::id::short_hash;
 use crate::subject::{MAX_SUBJECT_BYTES, Subject, check_tokens};
@@ -122,6 +122,20 @@ impl Template {
     pub fn pattern(&self) -> String {
         let tokens = self.text.split('.').map(|token| if token.contains('{') { "*" } else { token });
         tokens.collect::<Vec<_>>().join(".")
+    }
+
+    /// The value of `field` that a subject was rendered with. `None` where it cannot be told: the field is no token of its
+    /// own, its case was changed, it was missing or too long.
+    pub(crate) fn value_in(&self, field: Field, subject: &str) -> Option<String> {
+        let (name, _) = Field::ALL.iter().find(|(_, have)| *have == field)?;
+        let placeholder = format!("{{{name}}}");
+        let at = self.text.split('.').position(|token| token == placeholder)?;
+        let token = subject.split('.').nth(at)?;
+        let may_be_cut = token.len() >= self.value_bytes;
+        if token == MISSING || may_be_cut || !crate::nats::covers(&self.pattern(), subject) {
+            return None;
+        }
+        percent_decode_str(token).decode_utf8().ok().map(Cow::into_owned)
     }
 
     /// Whether a value of `field` stands in the subjects.

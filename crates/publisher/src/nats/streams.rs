@@ -148,6 +148,22 @@ impl StreamSpec {
         self.call(link, "INFO", Bytes::new()).await
     }
 
+    /// The subjects of the stream that a filter lets through; at most those of the server's first answer, 100,000.
+    pub(crate) async fn subjects_held(&self, link: &Link, filter: &str) -> Result<Vec<String>, String> {
+        #[derive(Deserialize)]
+        struct Held {
+            state: Subjects,
+        }
+        #[derive(Deserialize)]
+        struct Subjects {
+            #[serde(default)]
+            subjects: Option<std::collections::BTreeMap<String, u64>>,
+        }
+        let request = serde_json::json!({ "subjects_filter": filter }).to_string();
+        let held: Held = self.ask(link, &format!("STREAM.INFO.{}", self.name), request).await?;
+        Ok(held.state.subjects.unwrap_or_default().into_keys().collect())
+    }
+
     /// Asks JetStream's API; an error is a sentence.
     pub(super) async fn ask<T: serde::de::DeserializeOwned>(
         &self,

@@ -11,6 +11,7 @@ mod salvage;
 mod store;
 mod writer;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +22,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::warn;
 
 use crate::held_back::HeldBack;
+use crate::id::MessageId;
 use crate::message::Message;
 use store::Store;
 use writer::Request;
@@ -196,6 +198,19 @@ impl Spool {
         match self.requests.send(Request::Read { after, limit, done }).await {
             Ok(()) => result.await.unwrap_or_default(),
             Err(_) => Vec::new(),
+        }
+    }
+
+    /// The ids of all messages that wait.
+    pub async fn ids(&self) -> HashSet<MessageId> {
+        /// Messages at a time: they are read whole, and may be large.
+        const AT_A_TIME: usize = 32;
+        let (mut ids, mut after) = (HashSet::new(), None);
+        loop {
+            let batch = self.read(after, AT_A_TIME).await;
+            let Some(last) = batch.last() else { return ids };
+            after = Some(last.place);
+            ids.extend(batch.into_iter().map(|spooled| spooled.message.id));
         }
     }
 
