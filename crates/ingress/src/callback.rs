@@ -56,7 +56,9 @@ impl Ingress {
         *self.endpoints.write().unwrap_or_else(PoisonError::into_inner) = endpoints;
     }
 
-    pub(crate) fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
+    /// The endpoints in effect.
+    #[must_use]
+    pub fn endpoints(&self) -> Arc<[Arc<Endpoint>]> {
         Arc::clone(&self.endpoints.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -133,6 +135,7 @@ impl Ingress {
             Normalised::Probe => return Err(NoMessages::Answer(Answer::Probe)),
             Normalised::Events(events) => events,
         };
+        self.metrics.arrived(&events);
         if let Some(bucket) = endpoint.forbidden_bucket(&events) {
             return Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket)));
         }

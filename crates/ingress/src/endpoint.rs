@@ -23,6 +23,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// Whether a callback of this event would be taken, as far as its bucket goes.
+    #[must_use]
+    pub fn takes(&self, event: &Event<'_>) -> bool {
+        self.forbidden_bucket(std::slice::from_ref(event)).is_none()
+    }
+
     /// The first bucket of these events that is not on the allow-list.
     pub(crate) fn forbidden_bucket(&self, events: &[Event<'_>]) -> Option<String> {
         if self.allow_buckets.is_empty() {

@@ -1,8 +1,10 @@
 //! What the ingress counts: every callback has exactly one outcome.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use ci_bridge_publisher::LATENCY_BUCKETS;
+use ci_bridge_schema::Event;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -23,6 +25,9 @@ pub(crate) enum Outcome {
     Dropped,
 }
 
+/// In seconds: a callback comes within some, and after an outage of its way within hours; moderation repeats for a day.
+const AGE_BUCKETS: [f64; 10] = [1.0, 2.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 21_600.0, 86_400.0];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct OutcomeLabel {
     outcome: &'static str,
@@ -42,6 +47,7 @@ pub(crate) struct Metrics {
     failed_handshakes: Family<ReasonLabel, Counter>,
     closed: Family<ReasonLabel, Counter>,
     answer: Histogram,
+    age: Histogram,
     in_flight: Arc<Gauge>,
     pub(crate) connections: Arc<Gauge>,
     /// Counts what bodies hold, and is what they are held against.
@@ -69,6 +75,7 @@ impl Metrics {
             failed_handshakes: Family::default(),
             closed: Family::default(),
             answer: Histogram::new(LATENCY_BUCKETS),
+            age: Histogram::new(AGE_BUCKETS),
             in_flight: Arc::default(),
             connections: Arc::default(),
             bytes_in_flight: Gauge::default(),
@@ -101,6 +108,12 @@ impl Metrics {
             Unit::Seconds,
             metrics.answer.clone(),
         );
+        registry.register_with_unit(
+            "callback_age",
+            "From the end of a job or run to the arrival of its callback",
+            Unit::Seconds,
+            metrics.age.clone(),
+        );
         registry.register("in_flight", "Requests being answered", (*metrics.in_flight).clone());
         registry.register("connections", "Open connections of senders", (*metrics.connections).clone());
         metrics
@@ -122,6 +135,16 @@ impl Metrics {
 
     pub(crate) fn connection_closed(&self, reason: &'static str) {
         self.closed.get_or_create(&ReasonLabel { reason }).inc();
+    }
+
+    /// How late a callback comes; where it does not say when its job ended, nothing is known.
+    pub(crate) fn arrived(&self, events: &[Event<'_>]) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        for ended in events.iter().filter_map(|event| event.facts().ended_at()) {
+            // Whole seconds of another clock: one that is a little ahead of ours is no news of the future.
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+            self.age.observe((now - ended as f64).max(0.0));
+        }
     }
 
     fn count(&self, outcome: Outcome) {
