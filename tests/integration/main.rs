@@ -17,6 +17,8 @@ mod configuration;
 mod connection;
 mod delivery;
 mod examples;
+#[path = "../fake_ci/mod.rs"]
+mod fake_ci;
 mod fixtures;
 mod flood;
 mod framing;
@@ -31,6 +33,7 @@ mod operations;
 mod outage;
 mod quarantine;
 mod probes;
+mod reconcile;
 mod refusals;
 mod schemas;
 mod service_manager;

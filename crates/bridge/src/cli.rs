@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::reload::Source;
-use crate::command::{check, demo, healthcheck, quarantine, render, schema, send, serve, spool, tail};
+use crate::command::{
+    check, demo, healthcheck, quarantine, reconcile, render, schema, send, serve, spool, tail,
+};
 use crate::config::{self, Loaded, Overrides};
 
 /// The configuration cannot be used: EX_CONFIG of sysexits.
@@ -42,6 +44,8 @@ enum Command {
     Quarantine(QuarantineArgs),
     /// Look at the messages that wait on disk, or publish them
     Spool(SpoolArgs),
+    /// Find jobs and workflow runs that ended without a callback, by CI's query API, and publish them
+    Reconcile(ReconcileArgs),
     /// Ask a running bridge whether it is alive, for container health checks: exit 0 or 1
     Healthcheck(HealthcheckArgs),
     /// Watch it work: a throwaway nats-server and bridge, sample callbacks posted, their messages printed
@@ -129,6 +133,14 @@ struct SpoolArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReconcileArgs {
+    #[command(flatten)]
+    what: reconcile::Arguments,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
 struct HealthcheckArgs {
     #[command(flatten)]
     question: healthcheck::Question,
@@ -198,6 +210,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             spool::run(args.action, &loaded.config, loaded.settings)
         }
         Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), &args.question),
+        Command::Spool(args) => spool::run(args.action, load(&args.config)?.settings),
+        Command::Reconcile(args) => reconcile::run(&args.what, load(&args.config)?.settings),
+        Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), args.ready),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -6,5 +6,6 @@ mod command;
 pub mod config;
 pub mod local_nats;
 mod process_metrics;
+mod reconcile;
 mod service_manager;
 mod telemetry;

@@ -29,7 +29,7 @@ mod wire;
 pub use bucket::{Bucket, BucketError};
 pub use calls::{Found, JobQuery, QUEUE_FAMILIES, documented_tags};
 pub use client::{Client, Config};
-pub use credentials::{Credentials, Keys, Sources};
+pub use credentials::{Credentials, Keys, Sources, Variable};
 pub use error::{Ahead, Error, Refusal};
 pub use pages::Pages;
 pub use signature::{Signed, authorization};

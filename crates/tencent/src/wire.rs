@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::http::uri::PathAndQuery;
 use hyper::{Request, Uri, header::HeaderMap};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -79,7 +80,7 @@ impl Origin {
             Some("http") if is_loopback => false,
             _ => return Err(refused()),
         };
-        let has_path = !matches!(uri.path_and_query().map(|path| path.as_str()), None | Some("/"));
+        let has_path = !matches!(uri.path_and_query().map(PathAndQuery::as_str), None | Some("/"));
         if has_path || host.is_empty() || authority.as_str().contains('@') {
             return Err(refused());
         }

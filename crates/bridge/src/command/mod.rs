@@ -10,6 +10,7 @@ mod printer;
 mod private_files;
 mod progress;
 pub(crate) mod quarantine;
+pub(crate) mod reconcile;
 pub(crate) mod reload;
 pub(crate) mod render;
 mod samples;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ci_bridge_ingress::{Access, Admin, Ingress, Tls, serve_admin, serve_callbacks};
 use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
+use ci_bridge_tencent::Client;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -23,6 +24,7 @@ use crate::certificates::Certificate;
 use crate::cli::Failure;
 use crate::config::Settings;
 use crate::process_metrics::ProcessMetrics;
+use crate::reconcile::{Repeating, Repetition};
 use crate::{service_manager, telemetry};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
@@ -56,6 +58,7 @@ pub(crate) struct Bridge {
     shutdown_delay: Duration,
     drain_timeout: Duration,
     tasks: Tasks,
+    reconciling: Option<Repeating>,
     _reloading: Option<AbortOnDrop>,
 }
 
@@ -89,6 +92,26 @@ impl Bridge {
         let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
         let ingress =
             Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), registry));
+        let (streams, parse_limits) = (settings.publisher.streams.clone(), settings.limits.parse);
+        let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
+        let ingress =
+            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
+        let reconciling = match settings.reconcile.every {
+            Some(every) => {
+                let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
+                let repetition = Repetition {
+                    every,
+                    search: settings.reconcile,
+                    client,
+                    publisher: publisher.clone(),
+                    ingress: Arc::clone(&ingress),
+                    streams,
+                    instance: instance_name(),
+                };
+                repetition.start(&mut registry)
+            }
+            None => None,
+        };
         let tls = settings.tls.map(|identity| Arc::new(Tls::new(identity)));
         let access = Access::new(settings.admin_listen, settings.admin_hosts, settings.admin_tokens);
         let access = Arc::new(access);
@@ -117,6 +140,7 @@ impl Bridge {
             shutdown_delay: settings.shutdown_delay,
             drain_timeout: settings.drain_timeout,
             tasks,
+            reconciling,
             _reloading: reloading,
         })
     }
@@ -147,8 +171,14 @@ impl Bridge {
         }
         info!("stopping: finishing what is in flight");
         let _ = stopping.send(());
+        let stop_reconciling = async {
+            if let Some(reconciling) = self.reconciling {
+                reconciling.stop().await;
+            }
+        };
         let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
-        if timeout(for_answers, &mut callbacks).await.is_err() {
+        let (answered, ()) = tokio::join!(timeout(for_answers, &mut callbacks), stop_reconciling);
+        if answered.is_err() {
             warn!("some requests were not answered within ingress.drain_timeout");
         }
         self.publisher.close(self.tasks, CLOSE_TIME).await;

@@ -8,7 +8,7 @@ use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
     Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, LargeStore, Log, LogFormat, Nats,
-    NatsTls, Provision, QuarantineStream, SecretText, Spool, Storage, Subjects,
+    NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent,
 };
 
 impl Default for Ingress {
@@ -139,6 +139,31 @@ impl Default for Subjects {
 impl Default for Spool {
     fn default() -> Self {
         Self { enabled: true, dir: PathBuf::from("./spool"), max_bytes: ByteSize::mib(1024) }
+    }
+}
+
+impl Default for Tencent {
+    fn default() -> Self {
+        Self {
+            credentials_file: PathBuf::new(),
+            endpoint: String::new(),
+            requests_per_second: 2,
+            timeout: Duration::seconds(5),
+        }
+    }
+}
+
+impl Default for Reconcile {
+    fn default() -> Self {
+        Self {
+            every: Duration::seconds(0),
+            since: Duration::seconds(6 * 60 * 60),
+            grace: Duration::seconds(10 * 60),
+            buckets: Vec::new(),
+            tags: Vec::new(),
+            queues: Vec::new(),
+            lease_bucket: "CI_RECONCILE".to_owned(),
+        }
     }
 }
 

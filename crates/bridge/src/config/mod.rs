@@ -9,6 +9,7 @@ mod explain;
 mod layers;
 mod nats;
 mod ranges;
+mod reconcile;
 mod settings;
 mod tls;
 mod units;
@@ -26,6 +27,7 @@ pub(crate) use endpoints::tokens_in;
 pub use explain::ConfigError;
 pub(crate) use layers::admin_listen;
 pub use layers::{Loaded, Overrides, load};
+pub use reconcile::Search;
 pub use settings::Settings;
 pub use units::{ByteSize, Duration, SecretText};
 
@@ -51,6 +53,10 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Where messages wait while NATS is away.
     pub spool: Spool,
+    /// CI's query API.
+    pub tencent: Tencent,
+    /// The search for jobs whose callbacks never came.
+    pub reconcile: Reconcile,
     /// Logging.
     pub log: Log,
 }
@@ -296,6 +302,31 @@ pub struct Spool {
     pub enabled: bool,
     pub dir: PathBuf,
     pub max_bytes: ByteSize,
+}
+
+/// `[tencent]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
+pub struct Tencent {
+    pub credentials_file: PathBuf,
+    pub endpoint: String,
+    pub requests_per_second: u32,
+    pub timeout: Duration,
+}
+
+/// `[reconcile]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
+pub struct Reconcile {
+    pub every: Duration,
+    pub since: Duration,
+    pub grace: Duration,
+    pub buckets: Vec<String>,
+    pub tags: Vec<String>,
+    pub queues: Vec<String>,
+    pub lease_bucket: String,
 }
 
 /// `[log]`

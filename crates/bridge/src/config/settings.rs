@@ -12,6 +12,7 @@ use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
+use super::reconcile::Search;
 use super::{Config, LogFormat, Oversize, Provision, Storage, nats};
 
 /// A configuration that makes sense.
@@ -39,6 +40,10 @@ pub struct Settings {
     pub endpoints: Vec<Endpoint>,
     /// How messages reach NATS.
     pub publisher: publisher::Config,
+    /// How CI's query API is asked.
+    pub tencent: ci_bridge_tencent::Config,
+    /// Which jobs are looked for whose callbacks never came.
+    pub reconcile: Search,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing-subscriber` reads them.
@@ -59,6 +64,8 @@ impl Settings {
         problems.ranges(config);
         let tls = problems.tls(&config.ingress.tls);
         let admin_tokens = problems.admin(&config.admin);
+        let tencent = problems.tencent(&config.tencent);
+        let reconcile = problems.reconcile(config);
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
@@ -93,6 +100,8 @@ impl Settings {
                 quarantine,
                 micro: config.nats.micro.then(|| instance(config)),
             },
+            tencent,
+            reconcile,
             log_format: config.log.format,
             log_level: config.log.level.clone(),
         };

@@ -31,12 +31,15 @@ pub struct Keys {
     expires: Option<SystemTime>,
 }
 
+/// Gives a variable of the environment, unless it is empty.
+pub type Variable = dyn Fn(&str) -> Option<String> + Send + Sync;
+
 /// Where keys can come from.
 pub struct Sources {
     /// The first that is asked, if there is one: then no other is.
     pub file: Option<PathBuf>,
     /// The variables of the environment.
-    pub variable: Box<dyn Fn(&str) -> Option<String> + Send + Sync>,
+    pub variable: Box<Variable>,
     pub(crate) sts: Origin,
     pub(crate) metadata: Origin,
 }

@@ -9,7 +9,7 @@ use hyper::Request;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use serde::Deserialize;
 
-use super::Keys;
+use super::{Keys, Variable};
 use crate::error::Error;
 use crate::wire::{NoAnswer, Origin, Wire};
 
@@ -59,9 +59,7 @@ struct Refused {
 
 impl WebIdentity {
     /// `None` outside TKE.
-    pub(super) fn of_environment(
-        variable: &(dyn Fn(&str) -> Option<String> + Send + Sync),
-    ) -> Result<Option<Self>, Error> {
+    pub(super) fn of_environment(variable: &Variable) -> Result<Option<Self>, Error> {
         let Some(token_file) = variable("TKE_WEB_IDENTITY_TOKEN_FILE") else { return Ok(None) };
         let needed = |name: &str| {
             let missing =
