@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use ci_bridge_schema::{ModerationEvent, TaskEvent, WorkflowEvent};
+use ci_bridge_schema::{Limits, ModerationEvent, TaskEvent, WorkflowEvent, parse_answer};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -48,6 +48,7 @@ struct Message {
 /// A walk that finds fewer has lost some.
 const LEAST_CASES: usize = 125;
 const LEAST_MESSAGES: usize = 105;
+const LEAST_DESCRIBED: usize = 40;
 
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -67,6 +68,44 @@ fn cases() -> Vec<Case> {
     assert!(cases.len() >= LEAST_CASES, "only {} cases", cases.len());
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     cases
+}
+
+/// What CI's query API answers is read by the readers of callbacks: the same element is the same event.
+#[test]
+fn an_answer_of_the_query_api_gives_what_the_callback_gives() {
+    let limits = Limits::default();
+    let mut compared = 0;
+    for Case { name, bodies, expected } in cases() {
+        let Expected::Messages { messages } = expected else { continue };
+        let is_described = |message: &Message| {
+            let id = if message.r#type.contains(".task.") { "JobId" } else { "RunId" };
+            !message.r#type.contains("moderation") && message.data.get(id).is_some()
+        };
+        if !messages.iter().all(is_described) {
+            continue;
+        }
+        for body in bodies.iter().filter(|body| body.extension().is_some_and(|end| end == "xml")) {
+            let bytes = fs::read(body).unwrap();
+            let answer = parse_answer(&bytes, &limits).unwrap();
+            // One answer is of one kind.
+            let described = match messages[0].r#type.contains(".task.") {
+                true => answer.jobs(),
+                false => answer.runs("none-1300000001"),
+            };
+            assert_eq!(described.len(), messages.len(), "{name}");
+            for (job, message) in described.iter().zip(&messages) {
+                let mut data: Value = serde_json::from_slice(job.event.data()).unwrap();
+                // Of a run, the host says what the answer does not.
+                if message.data.get("BucketId").is_none() && data["BucketId"] == "none-1300000001" {
+                    data.as_object_mut().unwrap().remove("BucketId");
+                }
+                assert_eq!(data, message.data, "{name}");
+                assert!(job.has_ended, "{name}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= LEAST_DESCRIBED, "only {compared} elements");
 }
 
 #[test]

@@ -11,6 +11,7 @@ usage: cargo xtask <command>
   test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
   chaos [--faults N] [--seed S]
                   the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)
+  chaos --jobs N  the other one: callbacks of N jobs, of which many are lost, and the account that finds these
   flood [--connections N]
                   the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
   versions [ARGS] the tests against other people's servers, on several versions of nats-server, fetched once;
@@ -60,6 +61,8 @@ pub(crate) enum Command {
 pub(crate) struct Chaos {
     pub(crate) faults: Option<u64>,
     pub(crate) seed: Option<u64>,
+    /// Instead of faults: callbacks that are lost.
+    pub(crate) jobs: Option<u64>,
 }
 
 /// What `cargo xtask flood` is told.
@@ -114,7 +117,11 @@ impl Command {
 impl Chaos {
     fn parse(command: OsString, args: Vec<OsString>) -> Result<Self, UsageError> {
         let mut chaos = Self::default();
-        numbers(command, args, &mut [("--faults", &mut chaos.faults), ("--seed", &mut chaos.seed)])?;
+        numbers(
+            command,
+            args,
+            &mut [("--faults", &mut chaos.faults), ("--seed", &mut chaos.seed), ("--jobs", &mut chaos.jobs)],
+        )?;
         Ok(chaos)
     }
 }
@@ -241,7 +248,11 @@ mod tests {
             ("test", Command::Test { args: vec![] }),
             ("test -- --nocapture", Command::Test { args: words("-- --nocapture") }),
             ("chaos", Command::Chaos(Chaos::default())),
-            ("chaos --faults 50 --seed 7", Command::Chaos(Chaos { faults: Some(50), seed: Some(7) })),
+            (
+                "chaos --faults 50 --seed 7",
+                Command::Chaos(Chaos { faults: Some(50), seed: Some(7), jobs: None }),
+            ),
+            ("chaos --jobs 20000", Command::Chaos(Chaos { jobs: Some(20_000), ..Chaos::default() })),
             ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
             ("versions", Command::Versions { args: vec![] }),
             ("versions truths --nocapture", Command::Versions { args: words("truths --nocapture") }),

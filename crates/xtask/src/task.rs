@@ -67,6 +67,7 @@ const FAULTS: u64 = 200;
 fn run_chaos(chaos: &Chaos) -> Outcome {
     let server = nats_server::provision()?;
     let seed = chaos.seed.unwrap_or_else(seconds_since_1970);
+    let which = if chaos.jobs.is_some() { "each_job_is_on_the_bus_once" } else { "what_was_answered_200" };
     let mut test = cargo(&[
         "test",
         "--release",
@@ -75,11 +76,14 @@ fn run_chaos(chaos: &Chaos) -> Outcome {
         "--test",
         "chaos",
         "--",
-        "what_was_answered_200",
+        which,
         "--nocapture",
     ]);
     test.env(NATS_SERVER, server).env("CI_BRIDGE_CHAOS_SEED", seed.to_string());
     test.env("CI_BRIDGE_CHAOS_FAULTS", chaos.faults.unwrap_or(FAULTS).to_string());
+    if let Some(jobs) = chaos.jobs {
+        test.env("CI_BRIDGE_CHAOS_JOBS", jobs.to_string());
+    }
     Ok(test.status()?)
 }
 
