@@ -116,6 +116,18 @@ impl Job {
         matches!(self.state, "Success" | "Failed" | "Cancel")
     }
 
+    /// A result of moderation, which the fake keeps under `image`.
+    fn audited(&self) -> String {
+        format!(
+            "<Response><JobsDetail><Code>Success</Code><Message>Success</Message><JobId>{}</JobId><State>{}</State>\
+             <CreationTime>{}</CreationTime><Object>a.jpg</Object><Result>1</Result><PornInfo><HitFlag>1</HitFlag>\
+             <Score>93</Score></PornInfo></JobsDetail></Response>",
+            self.id,
+            self.state,
+            spelled(self.created)
+        )
+    }
+
     fn described_run(&self) -> String {
         format!(
             "<Response><RequestId>NjJmMjA5</RequestId><WorkflowExecution><WorkflowId>w1</WorkflowId>\
@@ -177,6 +189,12 @@ impl World {
                 Some(run) => (200, run.described_run()),
                 None => refused(404, "NoSuchWorkflowExecution", "The specified run does not exist."),
             },
+            Some((_, auditing)) if auditing.starts_with("auditing/") => {
+                match self.find(&auditing["auditing/".len()..]) {
+                    Some(job) => (200, job.audited()),
+                    None => refused(404, "NoSuchAuditingJob", "The specified job does not exist."),
+                }
+            }
             Some((_, ids)) => (200, format!("<Response><NonExistJobIds>{ids}</NonExistJobIds></Response>")),
         }
     }

@@ -42,3 +42,4 @@ mod streams_of_others;
 mod support;
 mod tls;
 mod truths;
+mod verify;

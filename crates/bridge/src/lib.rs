@@ -9,3 +9,4 @@ mod process_metrics;
 mod reconcile;
 mod service_manager;
 mod telemetry;
+mod verification;

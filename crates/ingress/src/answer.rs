@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     /// These rules drop every event of it.
     Dropped(BTreeSet<usize>),
     Probe,
+    /// A callback that CI was asked about: whatever became of it, the answer does not tell.
+    Silent(Outcome),
     /// Kept in quarantine under this id.
     Unreadable(ParseError, MessageId),
     /// The same.
@@ -105,9 +107,18 @@ impl Answer {
             Self::Published(_) => Outcome::Published,
             Self::Dropped(_) => Outcome::Dropped,
             Self::Probe => Outcome::Probe,
+            Self::Silent(outcome) => *outcome,
             Self::Unreadable(..) | Self::MessageTooLarge(..) => Outcome::Quarantined,
             Self::Overloaded(_) | Self::TooManyBytes { .. } | Self::Unavailable(_) => Outcome::Unavailable,
             _ => Outcome::Rejected,
+        }
+    }
+
+    /// The same for who asks what a callback came to, when what it came to must not show.
+    pub(crate) fn silenced(self) -> Self {
+        match self {
+            Self::Published(_) | Self::Dropped(_) => Self::Silent(self.outcome()),
+            other => other,
         }
     }
 
@@ -129,6 +140,7 @@ impl Answer {
             Self::Published(_)
             | Self::Dropped(_)
             | Self::Probe
+            | Self::Silent(_)
             | Self::Unreadable(..)
             | Self::MessageTooLarge(..)
             | Self::Unavailable(_) => None,
@@ -148,9 +160,9 @@ impl Answer {
         )
     }
 
-    fn status(&self) -> StatusCode {
+    pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::Published(_) | Self::Dropped(_) | Self::Probe => StatusCode::OK,
+            Self::Published(_) | Self::Dropped(_) | Self::Probe | Self::Silent(_) => StatusCode::OK,
             Self::Unreadable(error, _) => match error.reason() {
                 Reason::Syntax => StatusCode::BAD_REQUEST,
                 Reason::Shape => StatusCode::UNPROCESSABLE_ENTITY,
@@ -175,7 +187,7 @@ impl Answer {
     /// A sentence for whoever reads the answer. Nothing of a secret is in it.
     pub(crate) fn detail(&self) -> String {
         match self {
-            Self::Published(_) | Self::Dropped(_) | Self::Probe => String::new(),
+            Self::Published(_) | Self::Dropped(_) | Self::Probe | Self::Silent(_) => String::new(),
             Self::Unreadable(error, _) => error.to_string(),
             Self::MessageTooLarge(failure, _) => failure.clone(),
             Self::BodyTooLarge { limit } => format!("the body is larger than {limit} bytes (max_body)"),
@@ -222,6 +234,7 @@ impl Answer {
             Self::Published(messages) => report("published", messages),
             Self::Dropped(rules) => body(status, "application/json", report::write_dropped(rules)),
             Self::Probe => report("probe", &[]),
+            Self::Silent(_) => report("published", &[]),
             _ => self.problem(status),
         }
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ci_bridge_publisher::{Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable};
+use ci_bridge_publisher::{HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable};
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
 use tracing::{debug, warn};
@@ -13,10 +13,11 @@ use tracing::{debug, warn};
 use crate::answer::{Answer, Published};
 use crate::cost;
 use crate::endpoint::Endpoint;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Outcome};
 use crate::refusals::Refusals;
 use crate::server::Limits;
 use crate::trace::Traceparent;
+use crate::verify::{self, Verified, Verifier, WithoutAnswer};
 
 /// Takes callbacks and answers them.
 pub struct Ingress {
@@ -26,6 +27,8 @@ pub struct Ingress {
     pub(crate) metrics: Metrics,
     pub(crate) refusals: Refusals,
     publisher: Publisher,
+    /// Asks CI about callbacks, for endpoints that want it.
+    verifier: Option<Arc<dyn Verifier>>,
     /// Shutdown has begun: each answer is the last of its connection.
     closing: AtomicBool,
 }
@@ -37,6 +40,7 @@ impl Ingress {
         endpoints: Vec<Endpoint>,
         limits: Limits,
         publisher: Publisher,
+        verifier: Option<Arc<dyn Verifier>>,
         registry: &mut prometheus_client::registry::Registry,
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
@@ -46,6 +50,7 @@ impl Ingress {
             metrics: Metrics::register(registry),
             refusals: Refusals::default(),
             publisher,
+            verifier,
             closing: AtomicBool::new(false),
         }
     }
@@ -80,6 +85,10 @@ impl Ingress {
     ) -> Answer {
         let origin =
             Origin { endpoint: &endpoint.name, traceparent: trace.as_ref().map(Traceparent::as_str) };
+        if let Some(without_answer) = endpoint.verify {
+            // Boxed: it is larger than the story of others, which need not have room for it.
+            return Box::pin(self.receive_verified(endpoint, without_answer, &body, origin)).await.silenced();
+        }
         let routed = match cost::is_long(&body) {
             true => block_in_place(|| self.messages(endpoint, &body, origin)),
             false => self.messages(endpoint, &body, origin),
@@ -91,13 +100,77 @@ impl Ingress {
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
+        self.publish(endpoint, &body, origin, messages).await
+    }
+
+    async fn publish(
+        &self,
+        endpoint: &Endpoint,
+        body: &Bytes,
+        origin: Origin<'_>,
+        messages: Vec<Message>,
+    ) -> Answer {
         match self.publisher.publish(&messages).await {
             Ok(receipts) => published(messages, receipts),
             Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
-                self.quarantine(endpoint, &body, origin, Rejection::TooLarge(failure.to_string())).await
+                self.quarantine(endpoint, body, origin, Rejection::TooLarge(failure.to_string())).await
             }
         }
+    }
+
+    /// The same for an endpoint where a callback is a hint only: what is published is CI's own account of it.
+    async fn receive_verified(
+        &self,
+        endpoint: &Endpoint,
+        without_answer: WithoutAnswer,
+        body: &Bytes,
+        origin: Origin<'_>,
+    ) -> Answer {
+        let events = match self.events(endpoint, body) {
+            Ok(events) => events,
+            Err(NoMessages::Unreadable(error)) => {
+                return self.quarantine(endpoint, body, origin, Rejection::Unreadable(error)).await;
+            }
+            Err(NoMessages::Answer(answer)) => return answer,
+        };
+        let Verified { messages, rules, denied, unknown } = verify::ask(
+            self.verifier.as_deref(),
+            &events,
+            &self.limits.parse,
+            |event, is_verified| self.route_verified(endpoint, event, origin, is_verified),
+            without_answer,
+        )
+        .await;
+        if let Some(why) = unknown {
+            return Answer::Unavailable(why);
+        }
+        let published = match (messages.is_empty(), rules.is_empty()) {
+            (false, _) => self.publish(endpoint, body, origin, messages).await,
+            (true, false) => Answer::Dropped(rules),
+            // Nothing of it was confirmed: what is left to say is said below.
+            (true, true) => Answer::Silent(Outcome::Quarantined),
+        };
+        match denied {
+            Some(why) if published.status().is_success() => {
+                self.quarantine(endpoint, body, origin, Rejection::Unverified(why)).await
+            }
+            _ => published,
+        }
+    }
+
+    fn route_verified(
+        &self,
+        endpoint: &Endpoint,
+        event: &Event<'_>,
+        origin: Origin<'_>,
+        is_verified: bool,
+    ) -> (Vec<Message>, BTreeSet<usize>) {
+        let (mut messages, rules) = self.route(endpoint, std::slice::from_ref(event), origin);
+        for message in messages.iter_mut().filter(|_| !is_verified) {
+            message.headers.push(HeaderName::CiVerified, "false");
+        }
+        (messages, rules)
     }
 
     /// The messages of all events, and the rules that drop some of them.
@@ -130,18 +203,24 @@ impl Ingress {
         body: &[u8],
         origin: Origin<'_>,
     ) -> Result<Vec<Message>, NoMessages> {
+        let events = self.events(endpoint, body)?;
+        match self.route(endpoint, &events, origin) {
+            (messages, rules) if messages.is_empty() => Err(NoMessages::Answer(Answer::Dropped(rules))),
+            (messages, _) => Ok(messages),
+        }
+    }
+
+    /// Parse and normalise, and turn away what the endpoint does not take.
+    fn events<'b>(&self, endpoint: &Endpoint, body: &'b [u8]) -> Result<Vec<Event<'b>>, NoMessages> {
         let callback = parse(body, &self.limits.parse).map_err(NoMessages::Unreadable)?;
         let events = match normalise(callback) {
             Normalised::Probe => return Err(NoMessages::Answer(Answer::Probe)),
             Normalised::Events(events) => events,
         };
         self.metrics.arrived(&events);
-        if let Some(bucket) = endpoint.forbidden_bucket(&events) {
-            return Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket)));
-        }
-        match self.route(endpoint, &events, origin) {
-            (messages, rules) if messages.is_empty() => Err(NoMessages::Answer(Answer::Dropped(rules))),
-            (messages, _) => Ok(messages),
+        match endpoint.forbidden_bucket(&events) {
+            Some(bucket) => Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket))),
+            None => Ok(events),
         }
     }
 
@@ -187,6 +266,8 @@ enum NoMessages {
 enum Rejection {
     Unreadable(ParseError),
     TooLarge(String),
+    /// CI knows nothing of it, or says otherwise.
+    Unverified(String),
 }
 
 /// How much is kept, in bytes, of a body that NATS would not take whole.
@@ -207,13 +288,14 @@ impl Rejection {
         match self {
             Self::Unreadable(error) => error.reason().as_str(),
             Self::TooLarge(_) => "oversize",
+            Self::Unverified(_) => "unverified",
         }
     }
 
     fn detail(&self) -> String {
         match self {
             Self::Unreadable(error) => error.to_string(),
-            Self::TooLarge(failure) => failure.clone(),
+            Self::TooLarge(why) | Self::Unverified(why) => why.clone(),
         }
     }
 
@@ -222,6 +304,8 @@ impl Rejection {
         match self {
             Self::Unreadable(error) => Answer::Unreadable(error, id),
             Self::TooLarge(failure) => Answer::MessageTooLarge(failure, id),
+            // Answered as if it had been published: nobody shall learn from it which jobs there are.
+            Self::Unverified(_) => Answer::Silent(Outcome::Quarantined),
         }
     }
 }

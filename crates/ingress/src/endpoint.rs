@@ -4,6 +4,7 @@ use ci_bridge_publisher::{Glob, Router};
 use ci_bridge_schema::Event;
 
 use crate::auth::{AllowFrom, Secrets};
+use crate::verify::WithoutAnswer;
 
 /// One path that callbacks come to.
 #[derive(Debug, Clone)]
@@ -18,6 +19,9 @@ pub struct Endpoint {
     pub allow_from: AllowFrom,
     /// The buckets whose callbacks are taken; none means all.
     pub allow_buckets: Vec<Glob>,
+    /// Whether CI is asked about each callback before anything of it is published, and what is done when it does not
+    /// answer.
+    pub verify: Option<WithoutAnswer>,
     /// Where its callbacks go.
     pub router: Router,
 }

@@ -27,6 +27,7 @@ mod request;
 mod server;
 mod tls;
 mod trace;
+mod verify;
 mod when_woken;
 
 pub use admin::Admin;
@@ -36,3 +37,4 @@ pub use callback::Ingress;
 pub use endpoint::Endpoint;
 pub use server::{Limits, serve_admin, serve_callbacks};
 pub use tls::{Tls, TlsIdentity, TlsProblem};
+pub use verify::{Claim, Verdict, Verifier, WithoutAnswer};

@@ -66,6 +66,7 @@ pub enum HeaderName {
     CiObjectBytes,
     CeDatacontenttype,
     CiOrigin,
+    CiVerified,
 }
 
 impl Message {
@@ -102,7 +103,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -120,6 +121,7 @@ impl HeaderName {
         Self::CiObjectBytes,
         Self::CeDatacontenttype,
         Self::CiOrigin,
+        Self::CiVerified,
     ];
 
     /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
@@ -146,6 +148,7 @@ impl HeaderName {
             Self::CiObjectBytes => "Ci-Object-Bytes",
             Self::CeDatacontenttype => "ce-datacontenttype",
             Self::CiOrigin => "Ci-Origin",
+            Self::CiVerified => "Ci-Verified",
         }
     }
 }

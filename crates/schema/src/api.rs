@@ -9,7 +9,7 @@ use crate::document::{Document, Node, Value};
 use crate::error::ParseError;
 use crate::event::Event;
 use crate::family::{Family, elements_of, has_ended};
-use crate::normalise::{task, workflow};
+use crate::normalise::{moderation, task, workflow};
 use crate::parse::Limits;
 use crate::text::Text;
 use crate::xml;
@@ -96,6 +96,18 @@ impl<'a> ApiAnswer<'a> {
             Some(Described { has_ended: has_ended(run), event })
         };
         runs.filter_map(describe).filter(Described::is_known).collect()
+    }
+
+    /// Every result of moderation of the answer, which does not tell of which `event` it is: the path that was asked does.
+    #[must_use]
+    pub fn moderations(&self, event: &str) -> Vec<Described<'a>> {
+        let Some(root) = self.0.root() else { return Vec::new() };
+        let results = elements_of(root, Family::ModerationDetail).into_iter();
+        let describe = |result: Node<'_, 'a>| Described {
+            has_ended: has_ended(result),
+            event: moderation(result, Some(Cow::Owned(event.to_owned())), None),
+        };
+        results.map(describe).filter(Described::is_known).collect()
     }
 
     /// The ids of which CI knows no job.

@@ -53,7 +53,7 @@ pub(crate) fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
     Event { kind: Kind::Workflow, facts: Facts { run_id: facts.id.clone(), ..facts }, data: data.into() }
 }
 
-fn moderation<'a>(
+pub(crate) fn moderation<'a>(
     result: Node<'_, 'a>,
     event: Option<Cow<'a, str>>,
     state: Option<&'static str>,

@@ -204,8 +204,12 @@ fn not_found_is_unknown<T>(asked: Result<Option<T>, Error>) -> Result<Found<T>, 
     }
 }
 
-/// An id becomes part of the path: only what the vendor's ids are made of may.
-fn path_of(family: &str, id: &str) -> Result<String, Error> {
+/// The path of one job: an id becomes part of it, and only what the vendor's ids are made of may.
+///
+/// # Errors
+///
+/// [`Error::Question`] for what is no id.
+pub fn path_of(family: &str, id: &str) -> Result<String, Error> {
     const LONGEST: usize = 128;
     let is_id = id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     match is_id && (1..=LONGEST).contains(&id.len()) {

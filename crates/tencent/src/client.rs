@@ -1,6 +1,7 @@
 //! One question to CI: signed, at its turn, and asked again when CI is busy or the wire broke.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -34,11 +35,11 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-/// Asks CI. Clones are not needed: it is shared by reference.
+/// Asks CI, one question after another.
 pub struct Client {
     wire: Wire,
-    credentials: Credentials,
-    pace: Pace,
+    credentials: Arc<Credentials>,
+    pace: Arc<Pace>,
     endpoint: Option<Origin>,
     timeout: Duration,
     limits: Limits,
@@ -64,12 +65,26 @@ impl Client {
         let Config { credentials_file, endpoint, requests_per_second, timeout } = config;
         Ok(Self {
             wire: Wire::default(),
-            credentials: Credentials::new(Sources::of_this_machine(credentials_file), timeout),
-            pace: Pace::new(requests_per_second),
+            credentials: Arc::new(Credentials::new(Sources::of_this_machine(credentials_file), timeout)),
+            pace: Arc::new(Pace::new(requests_per_second)),
             endpoint: endpoint.as_deref().map(Origin::parse).transpose()?,
             timeout,
             limits,
         })
+    }
+
+    /// A client with a connection of its own: its questions do not wait for the answers of this one's, but both keep the
+    /// same pace.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self {
+            wire: Wire::default(),
+            credentials: Arc::clone(&self.credentials),
+            pace: Arc::clone(&self.pace),
+            endpoint: self.endpoint.clone(),
+            timeout: self.timeout,
+            limits: self.limits,
+        }
     }
 
     /// Whether an endpoint is one.
@@ -101,6 +116,15 @@ impl Client {
             error,
         })?;
         Ok(read(&answer))
+    }
+
+    /// The answer to a path as it came.
+    ///
+    /// # Errors
+    ///
+    /// As for every question.
+    pub async fn body(&self, bucket: &Bucket, path: &str) -> Result<Bytes, Error> {
+        self.get(&bucket.host(), path, &[]).await
     }
 
     async fn get(&self, host: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Bytes, Error> {

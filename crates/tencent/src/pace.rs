@@ -17,15 +17,12 @@ impl Pace {
         Self { interval: Duration::from_secs(1) / per_second.max(1), next: Mutex::new(Instant::now()) }
     }
 
-    /// Returns when the next request may go.
+    /// Returns when the next request may go. Whoever gives up waiting takes no turn.
     pub(crate) async fn turn(&self) {
-        let at = {
-            let mut next = self.next.lock().await;
-            let at = (*next).max(Instant::now());
-            *next = at + self.interval;
-            at
-        };
-        sleep_until(at).await;
+        // Held while waiting: the others wait for their turns behind it, in their order.
+        let mut next = self.next.lock().await;
+        sleep_until(*next).await;
+        *next = Instant::now() + self.interval;
     }
 }
 
@@ -46,5 +43,11 @@ mod tests {
         pace.turn().await;
         pace.turn().await;
         assert_eq!(resumed.elapsed(), Duration::from_millis(500), "what was not used is gone");
+        for _ in 0..100 {
+            let given_up = tokio::time::timeout(Duration::from_millis(1), pace.turn()).await;
+            assert!(given_up.is_err());
+        }
+        pace.turn().await;
+        assert_eq!(resumed.elapsed(), Duration::from_secs(1), "who gave up took no turn");
     }
 }

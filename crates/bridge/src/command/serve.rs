@@ -25,6 +25,7 @@ use crate::cli::Failure;
 use crate::config::Settings;
 use crate::process_metrics::ProcessMetrics;
 use crate::reconcile::{Repeating, Repetition};
+use crate::verification::Verification;
 use crate::{service_manager, telemetry};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
@@ -94,11 +95,24 @@ impl Bridge {
             Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), registry));
         let (streams, parse_limits) = (settings.publisher.streams.clone(), settings.limits.parse);
         let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
-        let ingress =
-            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), &mut registry));
+        let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
+        // Also where no endpoint verifies yet: a reload may change that.
+        let verifier = Verification::new(
+            client.beside(),
+            settings.reconcile.buckets.clone(),
+            settings.verify_time,
+            parse_limits,
+        );
+        let ingress = Ingress::new(
+            settings.endpoints,
+            settings.limits,
+            publisher.clone(),
+            Some(Arc::new(verifier)),
+            &mut registry,
+        );
+        let ingress = Arc::new(ingress);
         let reconciling = match settings.reconcile.every {
             Some(every) => {
-                let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
                 let repetition = Repetition {
                     every,
                     search: settings.reconcile,

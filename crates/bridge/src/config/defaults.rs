@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ci_bridge_ingress::WithoutAnswer;
 use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
     Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, LargeStore, Log, LogFormat, Nats,
-    NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent,
+    NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent, Verify,
 };
 
 impl Default for Ingress {
@@ -51,6 +52,8 @@ impl Default for Endpoint {
             trusted_proxies: 0,
             allow_buckets: Vec::new(),
             allow_unauthenticated: false,
+            verify: Verify::Off,
+            verify_on_error: WithoutAnswer::Refuse,
             subjects: BTreeMap::new(),
         }
     }

@@ -8,7 +8,7 @@ use ci_bridge_ingress::{AllowFrom, Endpoint, Secret, Secrets};
 use ci_bridge_publisher::{Destinations, Glob, Router, Rule, Then};
 
 use super::explain::Problem;
-use super::{Config, SubjectKey};
+use super::{Config, SubjectKey, Verify};
 
 /// What has been found wrong so far.
 #[derive(Default)]
@@ -109,6 +109,7 @@ impl Problems {
                         .iter()
                         .map(|glob| Glob::from(glob.as_str()))
                         .collect(),
+                    verify: (endpoint.verify == Verify::All).then_some(endpoint.verify_on_error),
                     router,
                 });
             }

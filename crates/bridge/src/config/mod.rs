@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ci_bridge_ingress::WithoutAnswer;
 use ci_bridge_publisher::nats::ExpectStream;
 use ci_bridge_publisher::{Delivery, Format, Match};
 use ipnet::IpNet;
@@ -125,8 +126,21 @@ pub struct Endpoint {
     pub trusted_proxies: usize,
     pub allow_buckets: Vec<String>,
     pub allow_unauthenticated: bool,
+    pub verify: Verify,
+    pub verify_on_error: WithoutAnswer,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub subjects: BTreeMap<SubjectKey, String>,
+}
+
+/// Of which callbacks CI is asked before they are published.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verify {
+    /// Of none: a callback is believed.
+    #[default]
+    Off,
+    /// Of all: what is published is CI's own account.
+    All,
 }
 
 /// A key of `[subjects]`.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use ci_bridge_publisher::Delivery;
 use ci_bridge_tencent::{Bucket, Client};
 
-use super::Config;
 use super::endpoints::Problems;
 use super::layers::given;
+use super::settings::ANSWER_TIME;
+use super::{Config, Verify};
 
 /// Which jobs are looked for whose callbacks never came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,15 @@ pub struct Search {
 const LONGEST_SINCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// More would be a flood at the vendor's API, whose own limit is not published.
 const MOST_REQUESTS: u32 = 100;
+
+/// A question to CI takes some tens of milliseconds.
+const LEAST_VERIFY_TIME: Duration = Duration::from_millis(500);
+
+/// How long CI may take to say whether a callback is true: what publishing and answering leave of the deadline.
+pub(super) fn verify_time(config: &Config) -> Duration {
+    let left = config.ingress.deadline.get().saturating_sub(config.nats.ack_timeout.get() + ANSWER_TIME);
+    left.min(config.tencent.timeout.get())
+}
 
 impl Problems {
     pub(super) fn tencent(&mut self, tencent: &super::Tencent) -> ci_bridge_tencent::Config {
@@ -73,6 +83,19 @@ impl Problems {
         }
         if grace >= since {
             self.add("reconcile.grace", "must be shorter than reconcile.since, or no job is looked for");
+        }
+        let verifies = config.ingress.endpoints.iter().any(|endpoint| endpoint.verify == Verify::All);
+        if verifies && reconcile.buckets.is_empty() {
+            self.add(
+                "reconcile.buckets",
+                "name the buckets that CI is asked for, with verify = \"all\" of an endpoint",
+            );
+        }
+        if verifies && verify_time(config) < LEAST_VERIFY_TIME {
+            self.add(
+                "ingress.deadline",
+                "leaves too little time for CI to answer (verify): make it nats.ack_timeout and 1s at least",
+            );
         }
         let name = &reconcile.lease_bucket;
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {

@@ -12,7 +12,7 @@ use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
-use super::reconcile::Search;
+use super::reconcile::{Search, verify_time};
 use super::{Config, LogFormat, Oversize, Provision, Storage, nats};
 
 /// A configuration that makes sense.
@@ -42,6 +42,8 @@ pub struct Settings {
     pub publisher: publisher::Config,
     /// How CI's query API is asked.
     pub tencent: ci_bridge_tencent::Config,
+    /// How long CI may take to say whether a callback is true.
+    pub verify_time: Duration,
     /// Which jobs are looked for whose callbacks never came.
     pub reconcile: Search,
     /// The form of log lines.
@@ -101,6 +103,7 @@ impl Settings {
                 micro: config.nats.micro.then(|| instance(config)),
             },
             tencent,
+            verify_time: verify_time(config),
             reconcile,
             log_format: config.log.format,
             log_level: config.log.level.clone(),

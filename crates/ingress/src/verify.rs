@@ -1,0 +1,149 @@
+//! Verification: a callback is a hint, and what is published is CI's own account of the job. Who asks CI is somebody else;
+//! what its answer means for a callback is decided here.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use ci_bridge_publisher::Message;
+use ci_bridge_schema::{Event, Kind, Limits, parse_answer};
+use futures_util::future::{BoxFuture, join_all};
+
+/// What a callback says of one job, before anybody believes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// What it is about.
+    pub kind: Kind,
+    /// The job's, the run's or the result's id.
+    pub id: Option<String>,
+    /// `Success`, …
+    pub state: Option<String>,
+    /// A job's tag.
+    pub tag: Option<String>,
+    /// A moderation's event.
+    pub event: Option<String>,
+    /// The bucket.
+    pub bucket: Option<String>,
+}
+
+/// What CI says to a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is such a job, in this state: CI's answer, and the bucket that was asked for it.
+    Confirmed {
+        /// The body of the answer.
+        answer: Bytes,
+        /// The bucket's name.
+        bucket: String,
+    },
+    /// There is none, or it is in another state.
+    Denied(String),
+    /// CI did not answer.
+    Unknown(String),
+}
+
+/// Asks CI.
+pub trait Verifier: Send + Sync {
+    /// What CI says to a claim, within the time that a callback has.
+    fn verify(&self, claim: Claim) -> BoxFuture<'_, Verdict>;
+}
+
+/// What becomes of a callback when CI does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WithoutAnswer {
+    /// 503: nothing of it is published.
+    #[default]
+    Refuse,
+    /// It is published as it came, with `Ci-Verified: false`.
+    Publish,
+}
+
+/// A callback, verified.
+#[derive(Debug, Default)]
+pub(crate) struct Verified {
+    pub(crate) messages: Vec<Message>,
+    /// The rules that drop what was confirmed.
+    pub(crate) rules: BTreeSet<usize>,
+    /// Why part of it is not believed.
+    pub(crate) denied: Option<String>,
+    /// Why nothing can be said of part of it, where that ends the callback.
+    pub(crate) unknown: Option<String>,
+}
+
+/// Asks about every event of a callback, and routes what is confirmed as CI describes it.
+pub(crate) async fn ask(
+    verifier: Option<&dyn Verifier>,
+    events: &[Event<'_>],
+    limits: &Limits,
+    route: impl Fn(&Event<'_>, bool) -> (Vec<Message>, BTreeSet<usize>),
+    without_answer: WithoutAnswer,
+) -> Verified {
+    let verdicts = join_all(events.iter().map(|event| async {
+        match verifier {
+            Some(verifier) => verifier.verify(Claim::of(event)).await,
+            None => Verdict::Unknown("nobody can ask CI".to_owned()),
+        }
+    }));
+    let mut verified = Verified::default();
+    for (event, verdict) in events.iter().zip(verdicts.await) {
+        let (messages, rules) = match verdict {
+            Verdict::Confirmed { answer, bucket } => {
+                match route_answer(event, &answer, &bucket, limits, &route) {
+                    Some(routed) => routed,
+                    None => {
+                        verified.denied = Some("CI's answer does not hold the job".to_owned());
+                        continue;
+                    }
+                }
+            }
+            Verdict::Denied(why) => {
+                verified.denied = Some(why);
+                continue;
+            }
+            Verdict::Unknown(why) if without_answer == WithoutAnswer::Refuse => {
+                verified.unknown =
+                    Some(format!("CI, which is asked about each callback here, does not answer: {why}"));
+                continue;
+            }
+            Verdict::Unknown(why) => {
+                tracing::warn!(why, "CI does not answer: a callback is published unverified");
+                route(event, false)
+            }
+        };
+        verified.messages.extend(messages);
+        verified.rules.extend(rules);
+    }
+    verified
+}
+
+fn route_answer(
+    claimed: &Event<'_>,
+    answer: &[u8],
+    bucket: &str,
+    limits: &Limits,
+    route: impl Fn(&Event<'_>, bool) -> (Vec<Message>, BTreeSet<usize>),
+) -> Option<(Vec<Message>, BTreeSet<usize>)> {
+    let answer = parse_answer(answer, limits).ok()?;
+    let described = match claimed.kind() {
+        Kind::Task => answer.jobs(),
+        Kind::Workflow => answer.runs(bucket),
+        Kind::Moderation => answer.moderations(claimed.facts().event.as_deref()?),
+    };
+    let described = described.into_iter().find(|job| job.event.facts().id == claimed.facts().id)?;
+    Some(route(&described.event, true))
+}
+
+impl Claim {
+    fn of(event: &Event<'_>) -> Self {
+        let facts = event.facts();
+        let owned = |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().map(str::to_owned);
+        Self {
+            kind: event.kind(),
+            id: owned(&facts.id),
+            state: owned(&facts.state),
+            tag: owned(&facts.tag),
+            event: owned(&facts.event),
+            bucket: owned(&facts.bucket),
+        }
+    }
+}
