@@ -110,6 +110,11 @@ impl FakeCi {
         self.lock().clock = ahead;
     }
 
+    /// A queue that is told to call this URL, or is not (`Off`), for these events.
+    pub(crate) fn add_queue(&self, url: &str, state: &'static str, events: &'static str) {
+        self.lock().queues.push((url.replace('&', "&amp;"), state, events));
+    }
+
     /// How many questions for paths that begin so have come.
     pub(crate) fn asked(&self, path: &str) -> usize {
         self.lock().asked.iter().filter(|asked| asked.starts_with(path)).count()

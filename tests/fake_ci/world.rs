@@ -28,6 +28,8 @@ pub(super) struct World {
     /// Seconds that its clock is ahead.
     pub(super) clock: i64,
     pub(super) asked: Vec<String>,
+    /// Of each queue its URL, whether it calls (`On`), and for what.
+    pub(super) queues: Vec<(String, &'static str, &'static str)>,
     /// Pages given so far, for tokens that never come again.
     pages: usize,
 }
@@ -181,7 +183,7 @@ impl World {
             None => match path {
                 "/jobs" | "/doc_jobs" => self.list(path, parameters),
                 "/workflowexecution" => self.list(path, parameters),
-                "/queue" => (200, queues()),
+                "/queue" => (200, self.queues()),
                 _ => (200, "<Response><TotalCount>0</TotalCount></Response>".to_owned()),
             },
             Some(("jobs", ids)) => (200, self.by_ids(ids)),
@@ -197,6 +199,24 @@ impl World {
             }
             Some((_, ids)) => (200, format!("<Response><NonExistJobIds>{ids}</NonExistJobIds></Response>")),
         }
+    }
+
+    /// As the vendor publishes them, in the order in which the test has them.
+    fn queues(&self) -> String {
+        let one = |(number, (url, state, events)): (usize, &(String, &str, &str))| {
+            format!(
+                "<QueueList><QueueId>p{number}</QueueId><Name>queue-{number}</Name><State>Active</State>\
+                 <NotifyConfig><State>{state}</State><Url>{url}</Url><Event>{events}</Event><Type>Url</Type>\
+                 <ResultFormat>XML</ResultFormat></NotifyConfig><MaxSize>10000</MaxSize><MaxConcurrent>10</MaxConcurrent>\
+                 <CreateTime>2022-06-27T15:23:12+0800</CreateTime><Category>Transcoding</Category></QueueList>"
+            )
+        };
+        let queues: String = self.queues.iter().enumerate().map(one).collect();
+        let count = self.queues.len();
+        format!(
+            "<Response><RequestId>NjJmMjA5</RequestId><TotalCount>{count}</TotalCount><PageNumber>1</PageNumber>\
+             <PageSize>100</PageSize>{queues}</Response>"
+        )
     }
 
     fn find(&self, id: &str) -> Option<&Job> {
@@ -257,10 +277,6 @@ pub(super) fn refused(status: u16, code: &str, message: &str) -> Answer {
             "<?xml version='1.0' encoding='utf-8' ?>\n<Error>\n<Code>{code}</Code>\n<Message>{message}</Message>\n</Error>"
         ),
     )
-}
-
-fn queues() -> String {
-    "<Response><RequestId>NjJmMjA5</RequestId><TotalCount>0</TotalCount></Response>".to_owned()
 }
 
 pub(crate) fn now() -> i64 {

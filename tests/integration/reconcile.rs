@@ -1,6 +1,7 @@
 //! No job unaccounted for: `ci-bridge reconcile` and `[reconcile]`, against a fake CI and a real nats-server.
 
 mod api;
+mod checked;
 mod repeated;
 
 use std::collections::BTreeSet;

@@ -84,6 +84,9 @@ struct CheckArgs {
     /// Also ask NATS whether the streams are there and take every subject
     #[arg(long)]
     connect: bool,
+    /// Also ask Tencent CI whether the credentials of [tencent] work, and whom the queues of reconcile.buckets call
+    #[arg(long)]
+    tencent: bool,
 }
 
 #[derive(Debug, Args)]
@@ -193,7 +196,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let source = Source { file, overrides, config: loaded.config, nats_files, nats_tls };
             serve::run(loaded.settings, source)
         }
-        Command::Check(args) => check::run(&load(&args.config)?, args.connect),
+        Command::Check(args) => check::run(&load(&args.config)?, args.connect, args.tencent),
         Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),
         Command::Send(args) => send::run(&args),
         Command::Tail(args) => tail::run(&load(&args.config)?.settings, args.subject, args.json),

@@ -2,8 +2,9 @@
 
 use ci_bridge_publisher::{Glob, Router};
 use ci_bridge_schema::Event;
+use hyper::{HeaderMap, Uri};
 
-use crate::auth::{AllowFrom, Secrets};
+use crate::auth::{self, AllowFrom, Secrets};
 use crate::verify::WithoutAnswer;
 
 /// One path that callbacks come to.
@@ -31,6 +32,26 @@ impl Endpoint {
     #[must_use]
     pub fn takes(&self, event: &Event<'_>) -> bool {
         self.forbidden_bucket(std::slice::from_ref(event)).is_none()
+    }
+
+    /// Whether its callbacks may be of this bucket.
+    #[must_use]
+    pub fn takes_bucket(&self, bucket: &str) -> bool {
+        self.allow_buckets.is_empty() || self.allow_buckets.iter().any(|glob| glob.matches(bucket))
+    }
+
+    /// Whether a callback to this URL would be let in, as far as the URL goes: `None` when it leads elsewhere. Whoever
+    /// reports it needs not repeat the URL, which may hold a secret.
+    #[must_use]
+    pub fn admits_url(&self, url: &Uri) -> Option<bool> {
+        let token = self.token_in(url.path())?;
+        let mut presented = auth::presented(token, url.query(), &HeaderMap::new());
+        // A client sends it as basic authentication.
+        let user_info = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
+        presented.extend(
+            user_info.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned()),
+        );
+        Some(self.secrets.is_empty() || self.secrets.accept(&presented))
     }
 
     /// The first bucket of these events that is not on the allow-list.

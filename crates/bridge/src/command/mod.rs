@@ -2,6 +2,7 @@
 
 mod admin_api;
 pub(crate) mod check;
+mod check_tencent;
 pub(crate) mod demo;
 mod file_limit;
 pub(crate) mod healthcheck;
