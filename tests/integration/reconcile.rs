@@ -187,6 +187,30 @@ fn what_waits_in_the_spool_of_a_bridge_that_ended_is_not_missing() {
 }
 
 #[test]
+fn the_spool_of_a_bridge_that_runs_is_spoken_of_unless_it_is_empty() {
+    let (mut nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, "");
+    let job = Job::ended("j1", EARLIER);
+    let configuration = format!(
+        "{}\n[spool]\ndir = {:?}\n[admin]\nlisten = \"{}\"\n",
+        ci.configuration("tags = [\"Transcode\"]"),
+        bridge.folder().join("spool"),
+        bridge.admin
+    );
+    let output = reconcile(&nats, &configuration, &["--json"]);
+    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""));
+    nats.kill().unwrap();
+    assert_eq!(bridge.post(job.callback()).json()["outcome"], "spooled");
+    let elsewhere = self::nats();
+    let output = reconcile(&elsewhere, &configuration, &["--json"]);
+    assert!(
+        said(&output).contains("1 messages wait in the spool of the bridge that runs here"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
 fn endpoints_rules_and_queues_decide_as_they_do_for_callbacks() {
     let (nats, ci) = (nats(), FakeCi::start());
     let endpoints = "[[ingress.endpoints]]\nname = \"a\"\npath = \"/a\"\nallow_buckets = [\"other-*\"]\n\

@@ -53,6 +53,13 @@ pub(crate) fn run(file: Option<&Path>, question: &Question) -> Result<ExitCode, 
     }
 }
 
+/// A metric of the bridge that answers there, if one does.
+pub(super) fn metric(listen: SocketAddr, name: &str) -> Option<u64> {
+    let answer = get(reachable(listen).ok()?, "/metrics").ok()?;
+    let text = String::from_utf8_lossy(&answer);
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
+
 /// A listener on every address is asked on loopback.
 pub(super) fn reachable(listen: SocketAddr) -> Result<SocketAddr, String> {
     if listen.port() == 0 {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, IsTerminal, Write};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
+use super::healthcheck;
 use crate::cli::{Failure, say};
 use crate::config::{Search, Settings};
 use crate::reconcile::{Account, Line, Outcome, Report, Totals, Wanted};
@@ -58,7 +60,7 @@ pub(crate) fn run(arguments: &Arguments, mut settings: Settings) -> Result<ExitC
     let spool = settings.publisher.spool.take();
     super::runtime()?.block_on(async {
         let spooled = match &spool {
-            Some(spool) => spooled_ids(spool).await?,
+            Some(spool) => spooled_ids(spool, settings.admin_listen).await?,
             None => HashSet::new(),
         };
         let streams = settings.publisher.streams.clone();
@@ -117,7 +119,7 @@ impl Arguments {
 }
 
 /// The ids in the spool of a bridge that does not run. One that runs publishes them itself, under the same ids.
-async fn spooled_ids(settings: &SpoolSettings) -> io::Result<HashSet<MessageId>> {
+async fn spooled_ids(settings: &SpoolSettings, admin: SocketAddr) -> io::Result<HashSet<MessageId>> {
     if !settings.dir.is_dir() {
         return Ok(HashSet::new());
     }
@@ -128,10 +130,15 @@ async fn spooled_ids(settings: &SpoolSettings) -> io::Result<HashSet<MessageId>>
             Ok(ids)
         }
         Err(SpoolError::InUse(_)) => {
-            say(
-                "a bridge is running here, and what waits in its spool cannot be seen: it is stored once, as long as the \
-                 spool is published within jetstream.duplicate_window; reconcile.every sees it",
-            );
+            let messages = healthcheck::metric(admin, "ci_bridge_spool_messages");
+            if messages != Some(0) {
+                let how_many =
+                    messages.map_or_else(|| "messages may wait".to_owned(), |n| format!("{n} messages wait"));
+                say(&format!(
+                    "{how_many} in the spool of the bridge that runs here, and cannot be seen: they are stored once, as long \
+                     as the spool is published within jetstream.duplicate_window; reconcile.every sees them"
+                ));
+            }
             Ok(HashSet::new())
         }
         Err(error) => Err(io::Error::other(error)),

@@ -17,12 +17,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::account::{Account, Wanted};
 use super::outcome::{Line, Outcome, Report, Totals};
 use crate::config::Search;
+
+/// How long NATS may take at the start before this says that it cannot do its work.
+const READY_TIME: Duration = Duration::from_secs(30);
 
 /// What a repetition needs.
 pub(crate) struct Repetition {
@@ -76,6 +79,9 @@ impl Repetition {
     }
 
     async fn run(self, lease: Lease, is_held: Arc<AtomicBool>, metrics: Metrics) {
+        // Until messages can be published there is nothing to make an account for; readiness says why they cannot.
+        let mut readiness = self.publisher.readiness();
+        let _ = timeout(READY_TIME, readiness.wait_for(|readiness| readiness.ready)).await;
         let mut next = Instant::now();
         let mut trouble = None;
         loop {
