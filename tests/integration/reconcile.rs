@@ -119,15 +119,15 @@ fn a_dry_run_publishes_nothing_and_says_what_is_missing() {
     for expected in [
         "missing    task:j1:Success",
         "missing    workflow:i1:Success",
-        "2 did not; --dry-run: nothing was published.",
+        "2 never called back. --dry-run: nothing was published.",
     ] {
         assert!(stdout.contains(expected), "{expected} is not in\n{stdout}");
     }
     assert!(Streams::of(&nats).messages("CI").is_empty());
     let output = reconcile(&nats, &ci.configuration(""), &[]);
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let sentence = "Of 2 jobs and runs that ended in the last 6h, 0 called back, 2 did not; these were fetched and are \
-                    stored under the ids that their callbacks would have had.";
+    let sentence = "Of 2 jobs and runs that ended in the last 6h, the bus had 0; 2 never called back, of which 2 were fetched \
+                    and are stored under the ids that their callbacks would have had.";
     assert!(stdout.ends_with(&format!("{sentence}\n")), "{stdout}{}", said(&output));
     let output = reconcile(&nats, &ci.configuration(""), &["--dry-run"]);
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));

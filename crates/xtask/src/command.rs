@@ -7,7 +7,8 @@ use std::fmt;
 pub(crate) const HELP: &str = "\
 usage: cargo xtask <command>
 
-  demo [ARGS]     see it work: fetch a nats-server if there is none, build ci-bridge, run `ci-bridge demo ARGS`
+  demo [ARGS]     see it work: fetch a nats-server if there is none, build ci-bridge, run `ci-bridge demo ARGS`;
+                  `demo --reconcile` shows how lost callbacks are made up for, with a fake CI
   test [ARGS]     every test, against a real nats-server; ARGS go to cargo test (`-p NAME`, a filter, `-- --nocapture`)
   chaos [--faults N] [--seed S]
                   the long form of the chaos test, in release: N faults (200) at random from seed S (the clock's)

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::{self, ExitStatus};
 use std::time::SystemTime;
 
@@ -38,8 +39,21 @@ pub(crate) fn run(command: Command) -> Outcome {
 
 fn demo(args: &[OsString]) -> Outcome {
     let server = nats_server::provision()?;
+    if args == ["--reconcile"] {
+        return demo_reconcile(&server);
+    }
     let mut run = cargo(&["run", "--package", "ci-bridge", "--bin", "ci-bridge", "--", "demo"]);
     become_child(run.args(args).env(NATS_SERVER, server))
+}
+
+/// With the fake CI of the tests, which is no part of the program.
+fn demo_reconcile(server: &Path) -> Outcome {
+    let built = cargo(&["build", "--package", "ci-bridge", "--bin", "ci-bridge"]).status()?;
+    if !built.success() {
+        return Ok(built);
+    }
+    let mut run = cargo(&["run", "--package", "ci-bridge", "--example", "reconcile"]);
+    become_child(run.env(NATS_SERVER, server))
 }
 
 fn test(args: &[OsString]) -> Outcome {

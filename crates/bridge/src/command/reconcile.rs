@@ -202,18 +202,18 @@ impl Printed {
         let missing = recovered + failed;
         let all = present + missing;
         let since = humantime::format_duration(search.since);
-        let mut text = format!(
-            "Of {all} jobs and runs that ended in the last {since}, {present} called back, {missing} did not"
-        );
-        text.push_str(match (recovered, self.is_dry) {
-            (0, _) => ".",
-            (_, true) => "; --dry-run: nothing was published.",
-            (_, false) => {
-                "; these were fetched and are stored under the ids that their callbacks would have had."
-            }
+        let mut text =
+            format!("Of {all} jobs and runs that ended in the last {since}, the bus had {present}");
+        text.push_str(&match (missing, self.is_dry) {
+            (0, _) => ".".to_owned(),
+            (_, true) => format!("; {missing} never called back. --dry-run: nothing was published."),
+            (_, false) => format!(
+                "; {missing} never called back, of which {recovered} were fetched and are stored under the ids that their \
+                 callbacks would have had."
+            ),
         });
         for (count, what) in [
-            (failed, "could not be published"),
+            (failed, "could not be fetched or published"),
             (young, "ended so shortly ago that their callbacks may be on their way"),
             (foreign, "belong to no endpoint, or are dropped by a rule"),
         ] {
