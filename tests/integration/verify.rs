@@ -101,6 +101,21 @@ fn a_forged_callback_reaches_quarantine_and_nothing_else() {
 }
 
 #[test]
+fn what_ci_describes_must_be_of_a_bucket_that_the_endpoint_takes() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    let endpoint = "[[ingress.endpoints]]\nallow_buckets = [\"media-*\"]\n";
+    let bridge =
+        Bridge::start(&nats, &configuration(&ci, "refuse").replace("[[ingress.endpoints]]\n", endpoint));
+    // Submitted in this bucket, and about another's object: as the callback names the first, it is let in.
+    let job = Job::ended("j1", AGO).with(|job| job.bucket = "other-1300000001".to_owned());
+    ci.add(job.clone());
+    assert_eq!(bridge.post(job.callback()).status, 403);
+    assert_silent(&bridge.post(job.callback().replace("other-1300000001", BUCKET)));
+    assert!(Streams::of(&nats).messages("CI").is_empty());
+    assert_eq!(Streams::of(&nats).subjects("CI_QUARANTINE"), ["ci-quarantine.unverified"]);
+}
+
+#[test]
 fn without_an_answer_of_ci_the_endpoint_decides() {
     for (on_error, status) in [("refuse", 503), ("publish", 200)] {
         let (nats, ci) = (nats(), FakeCi::start());

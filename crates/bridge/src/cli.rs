@@ -84,7 +84,7 @@ struct CheckArgs {
     /// Also ask NATS whether the streams are there and take every subject
     #[arg(long)]
     connect: bool,
-    /// Also ask Tencent CI whether the credentials of [tencent] work, and whom the queues of reconcile.buckets call
+    /// Also ask Tencent CI whether the credentials work, and whom the queues of reconcile.buckets call
     #[arg(long)]
     tencent: bool,
 }

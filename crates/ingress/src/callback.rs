@@ -17,7 +17,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::refusals::Refusals;
 use crate::server::Limits;
 use crate::trace::Traceparent;
-use crate::verify::{self, Verified, Verifier, WithoutAnswer};
+use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
 
 /// Takes callbacks and answers them.
 pub struct Ingress {
@@ -159,18 +159,22 @@ impl Ingress {
         }
     }
 
+    /// The messages of an event as CI describes it, which need not be of the bucket that the callback named.
     fn route_verified(
         &self,
         endpoint: &Endpoint,
         event: &Event<'_>,
         origin: Origin<'_>,
         is_verified: bool,
-    ) -> (Vec<Message>, BTreeSet<usize>) {
+    ) -> Option<Routes> {
+        if !endpoint.takes(event) {
+            return None;
+        }
         let (mut messages, rules) = self.route(endpoint, std::slice::from_ref(event), origin);
         for message in messages.iter_mut().filter(|_| !is_verified) {
             message.headers.push(HeaderName::CiVerified, "false");
         }
-        (messages, rules)
+        Some((messages, rules))
     }
 
     /// The messages of all events, and the rules that drop some of them.

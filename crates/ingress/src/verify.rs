@@ -58,6 +58,9 @@ pub enum WithoutAnswer {
     Publish,
 }
 
+/// The messages of an event, and the rules that drop it.
+pub(crate) type Routes = (Vec<Message>, BTreeSet<usize>);
+
 /// A callback, verified.
 #[derive(Debug, Default)]
 pub(crate) struct Verified {
@@ -70,12 +73,13 @@ pub(crate) struct Verified {
     pub(crate) unknown: Option<String>,
 }
 
-/// Asks about every event of a callback, and routes what is confirmed as CI describes it.
+/// Asks about every event of a callback, and routes what is confirmed as CI describes it; `route` gives `None` for what
+/// the endpoint does not take.
 pub(crate) async fn ask(
     verifier: Option<&dyn Verifier>,
     events: &[Event<'_>],
     limits: &Limits,
-    route: impl Fn(&Event<'_>, bool) -> (Vec<Message>, BTreeSet<usize>),
+    route: impl Fn(&Event<'_>, bool) -> Option<Routes>,
     without_answer: WithoutAnswer,
 ) -> Verified {
     let verdicts = join_all(events.iter().map(|event| async {
@@ -86,32 +90,27 @@ pub(crate) async fn ask(
     }));
     let mut verified = Verified::default();
     for (event, verdict) in events.iter().zip(verdicts.await) {
-        let (messages, rules) = match verdict {
-            Verdict::Confirmed { answer, bucket } => {
-                match route_answer(event, &answer, &bucket, limits, &route) {
-                    Some(routed) => routed,
-                    None => {
-                        verified.denied = Some("CI's answer does not hold the job".to_owned());
-                        continue;
-                    }
-                }
+        let routes = match verdict {
+            Verdict::Confirmed { answer, bucket } => route_answer(event, &answer, &bucket, limits, &route)
+                .ok_or_else(|| "CI's account is of a bucket that the endpoint does not take".to_owned()),
+            Verdict::Denied(why) => Err(why),
+            Verdict::Unknown(why) if without_answer == WithoutAnswer::Publish => {
+                tracing::warn!(why, "CI does not answer: a callback is published unverified");
+                Ok(route(event, false).unwrap_or_default())
             }
-            Verdict::Denied(why) => {
-                verified.denied = Some(why);
-                continue;
-            }
-            Verdict::Unknown(why) if without_answer == WithoutAnswer::Refuse => {
+            Verdict::Unknown(why) => {
                 verified.unknown =
                     Some(format!("CI, which is asked about each callback here, does not answer: {why}"));
                 continue;
             }
-            Verdict::Unknown(why) => {
-                tracing::warn!(why, "CI does not answer: a callback is published unverified");
-                route(event, false)
-            }
         };
-        verified.messages.extend(messages);
-        verified.rules.extend(rules);
+        match routes {
+            Ok((messages, rules)) => {
+                verified.messages.extend(messages);
+                verified.rules.extend(rules);
+            }
+            Err(why) => verified.denied = Some(why),
+        }
     }
     verified
 }
@@ -121,8 +120,8 @@ fn route_answer(
     answer: &[u8],
     bucket: &str,
     limits: &Limits,
-    route: impl Fn(&Event<'_>, bool) -> (Vec<Message>, BTreeSet<usize>),
-) -> Option<(Vec<Message>, BTreeSet<usize>)> {
+    route: impl Fn(&Event<'_>, bool) -> Option<Routes>,
+) -> Option<Routes> {
     let answer = parse_answer(answer, limits).ok()?;
     let described = match claimed.kind() {
         Kind::Task => answer.jobs(),
@@ -130,7 +129,7 @@ fn route_answer(
         Kind::Moderation => answer.moderations(claimed.facts().event.as_deref()?),
     };
     let described = described.into_iter().find(|job| job.event.facts().id == claimed.facts().id)?;
-    Some(route(&described.event, true))
+    route(&described.event, true)
 }
 
 impl Claim {

@@ -58,7 +58,7 @@ impl Publisher {
     ///
     /// # Errors
     ///
-    /// Why that is not known; it holds for [`LEASE`](nats::LEASE) after it was last renewed.
+    /// Why that is not known; it holds for [`LEASE`](crate::nats::LEASE) after it was last renewed.
     pub async fn renew_lease(&self, lease: &Lease, held: &mut Held) -> Result<bool, String> {
         lease.renew(&self.shared.link, held).await
     }

@@ -6,7 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `account.rs` | one account, from lists to totals: the story |
+//! | `account.rs` | what an account is made of: whom to ask, since when, for which tags |
+//! | `running.rs` | the account being made, from lists to totals: the story |
 //! | `candidate.rs` | a job as it would be published, and by which endpoint |
 //! | `known.rs` | what the bus has already |
 //! | `outcome.rs` | what became of each job, and how many of each |
@@ -17,6 +18,7 @@ mod candidate;
 mod known;
 mod outcome;
 mod repeat;
+mod running;
 
 pub(crate) use account::{Account, Wanted};
 pub(crate) use outcome::{Line, Outcome, Report, Totals};
