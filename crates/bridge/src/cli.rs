@@ -213,9 +213,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             spool::run(args.action, &loaded.config, loaded.settings)
         }
         Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), &args.question),
-        Command::Spool(args) => spool::run(args.action, load(&args.config)?.settings),
         Command::Reconcile(args) => reconcile::run(&args.what, load(&args.config)?.settings),
-        Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), args.ready),
         Command::Demo(args) => demo::run(&args),
     }
 }

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use ci_bridge_publisher::{HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable};
+use ci_bridge_publisher::{
+    HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable,
+};
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
 use tracing::{debug, warn};

@@ -90,11 +90,8 @@ impl Bridge {
         everything.register_collector(Box::new(ProcessMetrics));
         let registry = everything.sub_registry_with_prefix("ci_bridge");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
-        let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
-        let ingress =
-            Arc::new(Ingress::new(settings.endpoints, settings.limits, publisher.clone(), registry));
         let (streams, parse_limits) = (settings.publisher.streams.clone(), settings.limits.parse);
-        let (publisher, tasks) = Publisher::start(settings.publisher, &mut registry).await?;
+        let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
         let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
         // Also where no endpoint verifies yet: a reload may change that.
         let verifier = Verification::new(
@@ -108,7 +105,7 @@ impl Bridge {
             settings.limits,
             publisher.clone(),
             Some(Arc::new(verifier)),
-            &mut registry,
+            registry,
         );
         let ingress = Arc::new(ingress);
         let reconciling = match settings.reconcile.every {
@@ -122,7 +119,7 @@ impl Bridge {
                     streams,
                     instance: instance_name(),
                 };
-                repetition.start(&mut registry)
+                repetition.start(registry)
             }
             None => None,
         };
