@@ -103,6 +103,11 @@ fn what_is_wrong_is_said_with_its_place_and_a_way_out() {
         ("[nats]\ntoken = \"s3cret", "line 2"),
         ("[nats]\npassword = [\"s3cret\"]", "nats.password"),
         ("[[ingress.endpoints]]\ntokens_file = \"/nowhere/tokens\"", "cannot read /nowhere/tokens"),
+        ("[admin]\ntoken_file = \"/nowhere/token\"", "admin.token_file: cannot read /nowhere/token"),
+        (
+            "[admin]\nhosts = [\"https://x:1\"]",
+            "admin.hosts: \"https://x:1\" is no host name: write it without scheme",
+        ),
     ];
     for (configuration, message) in rows {
         let (code, stdout, stderr) = check(configuration, &[]);

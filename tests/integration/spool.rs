@@ -413,4 +413,6 @@ fn pages_follow_one_another() {
         }
     }
     assert_eq!((found, pages), (jobs, 3));
+    let (_, list, _) = spool_of(&bridge, &["list", "--limit", "1"]);
+    assert!(list.lines().nth(1).unwrap().contains("not connected to NATS at "), "{list}");
 }

@@ -55,11 +55,11 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
             if std::mem::take(&mut at_work) {
                 info!("the spool is empty again");
             }
-            let filled = timeout(IDLE, spool.level().filled.notified());
-            let _ = filled.await;
             drain.holds.clear();
             drain.after = None;
             drain.tell_what_is_held();
+            let filled = timeout(IDLE, drain.spool.level().filled.notified());
+            let _ = filled.await;
         } else if shared.may_probe() {
             if !std::mem::replace(&mut at_work, true) {
                 let oldest = spool.oldest_age();

@@ -41,6 +41,9 @@ struct Page<'a> {
     /// What `after` must be for those behind; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<u64>,
+    /// Why nothing at all is published at the moment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -83,7 +86,8 @@ impl Api {
         let _turn = self.turn()?;
         let (found, next) = page(self.spool()?, after, limit, only_refused).await;
         let messages = found.iter().map(|waiting| SpoolEntry::of(waiting, whole)).collect();
-        Ok(json(StatusCode::OK, "application/json", &Page { messages, next }))
+        let page = Page { messages, next, trouble: self.trouble() };
+        Ok(json(StatusCode::OK, "application/json", &page))
     }
 
     pub(super) async fn message(&self, id: &str, parameters: Parameters, permit: Permit) -> Reply {
@@ -123,6 +127,13 @@ impl Api {
             dropped += give_up(spool, batch).await?.len() as u64;
         }
         Ok(json(StatusCode::OK, "application/json", &AllGivenUp { dropped }))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let readiness = self.publisher.readiness();
+        let readiness = readiness.borrow();
+        let nats = readiness.checks.iter().find(|check| check.name == "nats" && !check.ok)?;
+        Some(nats.detail.clone())
     }
 
     fn spool(&self) -> Result<&Spool, Problem> {

@@ -37,12 +37,17 @@ pub(super) async fn run(
 
 /// Nobody has it open: everything of a bridge but its listeners.
 async fn publish(mut settings: Settings, within: Duration) -> Result<ExitCode, Failure> {
+    let bar = progress::bar(0, "published");
+    if !bar.is_hidden() {
+        // Where a bar is watched, a line for each usual step would tear it.
+        "warn".clone_into(&mut settings.log_level);
+    }
     telemetry::start(&settings)?;
     // It takes no callbacks, so it must not be found as a bridge.
     settings.publisher.micro = None;
     let (publisher, tasks) = Publisher::start(settings.publisher, &mut Registry::default()).await?;
     let total = publisher.spooled();
-    let bar = progress::bar(total, "published");
+    bar.set_length(total);
     let until_empty = async {
         loop {
             let left = publisher.spooled();

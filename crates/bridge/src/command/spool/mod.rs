@@ -129,14 +129,14 @@ async fn list(
         nothing(&mut stdout, settings)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut table = print::Table::new(source.knows_reasons());
+    let mut table = print::Table::default();
     let (mut after, mut left) = (None, limit.unwrap_or(usize::MAX));
     loop {
         let page = source.page(after, refused, false).await?;
         let messages = &page.messages[..page.messages.len().min(left)];
         match json {
             true => messages.iter().try_for_each(|message| writeln!(stdout, "{message}"))?,
-            false => table.print(&mut stdout, messages)?,
+            false => table.print(&mut stdout, messages, &page.why)?,
         }
         left -= messages.len();
         after = page.next;

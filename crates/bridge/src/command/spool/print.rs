@@ -24,8 +24,8 @@ pub(super) fn status(out: &mut impl Write, status: &Value, settings: &SpoolSetti
 }
 
 /// Rows under a head, whose widths are those of the first page.
+#[derive(Default)]
 pub(super) struct Table {
-    knows_reasons: bool,
     widths: Option<[usize; COLUMNS - 1]>,
 }
 
@@ -33,12 +33,9 @@ const COLUMNS: usize = 7;
 const HEAD: [&str; COLUMNS] = ["ID", "SUBJECT", "STREAM", "AGE", "BYTES", "TRIES", "WHY"];
 
 impl Table {
-    pub(super) fn new(knows_reasons: bool) -> Self {
-        Self { knows_reasons, widths: None }
-    }
-
-    pub(super) fn print(&mut self, out: &mut impl Write, messages: &[Value]) -> io::Result<()> {
-        let mut rows: Vec<_> = messages.iter().map(|message| self.row(message)).collect();
+    /// Prints messages; `why` those wait that nobody refuses.
+    pub(super) fn print(&mut self, out: &mut impl Write, messages: &[Value], why: &str) -> io::Result<()> {
+        let mut rows: Vec<_> = messages.iter().map(|message| row(message, why)).collect();
         let widths = match self.widths {
             Some(widths) => widths,
             None if rows.is_empty() => return Ok(()),
@@ -56,18 +53,14 @@ impl Table {
         }
         Ok(())
     }
+}
 
-    fn row(&self, message: &Value) -> [String; COLUMNS] {
-        let text = |name: &str| message[name].as_str().unwrap_or("-").to_owned();
-        let number = |name: &str| message[name].as_u64().map_or_else(|| "-".to_owned(), |n| n.to_string());
-        let why = match message["reason"].as_str() {
-            Some(reason) => reason.to_owned(),
-            None if self.knows_reasons => "its turn has not come".to_owned(),
-            None => "no bridge runs".to_owned(),
-        };
-        let age = message["age_seconds"].as_u64().map_or_else(|| "-".to_owned(), age);
-        [text("id"), text("subject"), text("stream"), age, number("bytes"), number("tries"), why]
-    }
+fn row(message: &Value, why: &str) -> [String; COLUMNS] {
+    let text = |name: &str| message[name].as_str().unwrap_or("-").to_owned();
+    let number = |name: &str| message[name].as_u64().map_or_else(|| "-".to_owned(), |n| n.to_string());
+    let why = message["reason"].as_str().unwrap_or(why).to_owned();
+    let age = message["age_seconds"].as_u64().map_or_else(|| "-".to_owned(), age);
+    [text("id"), text("subject"), text("stream"), age, number("bytes"), number("tries"), why]
 }
 
 /// The two largest units: `2h 5m`.
@@ -87,15 +80,16 @@ mod tests {
 
     #[test]
     fn columns_stand_under_one_another() {
-        let mut table = Table::new(true);
+        let mut table = Table::default();
+        let why = "its turn has not come";
         let mut out = Vec::new();
         let message = |id: &str, reason: Option<&str>| {
             json!({ "id": id, "subject": "ci.x", "stream": "CI", "age_seconds": 7501, "bytes": 700,
                     "tries": reason.map(|_| 3), "reason": reason })
         };
         let page = [message("task:j1:Success", Some("no stream takes it")), message("task:j2:Failed", None)];
-        table.print(&mut out, &page).unwrap();
-        table.print(&mut out, &[message("task:j3:Failed", None)]).unwrap();
+        table.print(&mut out, &page, why).unwrap();
+        table.print(&mut out, &[message("task:j3:Failed", None)], why).unwrap();
         let expected = "\
 ID               SUBJECT  STREAM  AGE    BYTES  TRIES  WHY
 task:j1:Success  ci.x     CI      2h 5m  700    3      no stream takes it

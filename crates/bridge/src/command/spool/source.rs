@@ -26,6 +26,8 @@ pub(super) enum Source {
 pub(super) struct Page {
     pub(super) messages: Vec<Value>,
     pub(super) next: Option<u64>,
+    /// Why those wait that nobody refuses.
+    pub(super) why: String,
 }
 
 /// Finds out who has the spool, without making one.
@@ -71,16 +73,18 @@ impl Source {
                 let path = format!("spool/messages?limit={PAGE}&refused={refused}&whole={whole}{after}");
                 let mut page = api.get(&path).await?.unwrap_or_default();
                 let messages = page["messages"].as_array_mut().map(std::mem::take).unwrap_or_default();
-                Ok(Page { messages, next: page["next"].as_u64() })
+                let why = page["trouble"].as_str().unwrap_or("its turn has not come").to_owned();
+                Ok(Page { messages, next: page["next"].as_u64(), why })
             }
             Self::Files(spool) => {
                 let found = spool.list(after, PAGE).await;
                 let next = found.last().map(|waiting| waiting.place);
                 let entries =
                     found.iter().map(|waiting| serde_json::to_value(SpoolEntry::of(waiting, whole)));
-                Ok(Page { messages: entries.collect::<Result<_, _>>()?, next })
+                let messages = entries.collect::<Result<_, _>>()?;
+                Ok(Page { messages, next, why: "no bridge runs".to_owned() })
             }
-            Self::Nothing => Ok(Page { messages: Vec::new(), next: None }),
+            Self::Nothing => Ok(Page { messages: Vec::new(), next: None, why: String::new() }),
         }
     }
 
@@ -130,11 +134,6 @@ impl Source {
             }
             Self::Nothing => Ok(0),
         }
-    }
-
-    /// Whether it can be said why a message waits.
-    pub(super) fn knows_reasons(&self) -> bool {
-        matches!(self, Self::Bridge(_))
     }
 
     pub(super) async fn close(self) {
