@@ -43,3 +43,4 @@ mod support;
 mod tls;
 mod truths;
 mod verify;
+mod watching;

@@ -148,8 +148,12 @@ impl Certificate {
         match self.state(now) {
             State::Valid => format!("{what} ({file}) is valid until {end}"),
             State::EndsSoon => {
-                let days = not_after.duration_since(now).unwrap_or_default().as_secs() / DAY;
-                format!("{what} ({file}) ends at {end}, in {days} days: renew it")
+                let left = match not_after.duration_since(now).unwrap_or_default().as_secs() / DAY {
+                    0 => "within a day".to_owned(),
+                    1 => "in 1 day".to_owned(),
+                    days => format!("in {days} days"),
+                };
+                format!("{what} ({file}) ends at {end}, {left}: renew it")
             }
             State::Expired => format!("{what} ({file}) expired at {end}: put a new one in its place"),
             State::NotYet => {

@@ -331,7 +331,7 @@ def alerts():
     rules = [r for g in load(chart / "files/ci-bridge.rules.yaml")["groups"] for r in g["rules"]]
     tests = (deploy / "prometheus/ci-bridge.rules.test.yaml").read_text()
     for rule in rules:
-        name, book = rule["alert"], rule["annotations"]["runbook"]
+        name, book = rule["alert"], rule["annotations"]["runbook_url"]
         expect(f'alertname="{name}"' in tests, "ci-bridge.rules.test.yaml", f"does not raise {name}")
         file, _, anchor = book.partition("#")
         expect((root / file).is_file() and anchor in anchors(root / file), name, f"{book} leads nowhere")
