@@ -35,6 +35,7 @@ mod probes;
 mod quarantine;
 mod reconcile;
 mod refusals;
+mod restarts;
 mod schemas;
 mod service_manager;
 mod spool;
