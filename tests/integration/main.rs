@@ -29,6 +29,7 @@ mod http2_clients;
 mod large;
 mod limits;
 mod logs;
+mod one_truth;
 mod operations;
 mod outage;
 mod probes;
