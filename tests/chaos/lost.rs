@@ -133,7 +133,9 @@ fn account(ci: &FakeCi, broker: &Broker) -> Value {
     let configuration = format!(
         "[nats]\nservers = [\"{}\"]\nuser = \"{USER}\"\npassword_file = \"password\"\n{}",
         broker.url(),
-        ci.configuration("tags = [\"Transcode\", \"Snapshot\", \"NoiseReduction\", \"DocProcess\"]")
+        ci.configuration(
+            "tags = [\"Transcode\", \"Snapshot\", \"NoiseReduction\", \"DocProcess\", \"Workflow\"]"
+        )
     );
     std::fs::write(folder.path().join("ci-bridge.toml"), configuration)
         .expect("the configuration is written");

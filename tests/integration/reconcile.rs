@@ -240,6 +240,18 @@ fn endpoints_rules_and_queues_decide_as_they_do_for_callbacks() {
     // Of a copy, what is missing alone.
     let again = reconcile(&nats, &configuration, &["--json", "--queue", "p3"]);
     assert_eq!(totals(&again)["recovered"], 1, "--queue goes over the configuration");
+    // A run has neither queue nor tag, and is looked for when it is named.
+    ci.add(Job::run("i1", EARLIER));
+    for (flags, found) in
+        [(&["--queue", "p3"][..], 0), (&["--tag", "Transcode"], 0), (&["--tag", "Workflow"], 1)]
+    {
+        let output = reconcile(&nats, &configuration, &[&["--json"], flags].concat());
+        let (rows, _) = lines(&output);
+        assert_eq!(rows.iter().filter(|(id, ..)| id.starts_with("workflow:")).count(), found, "{flags:?}");
+    }
+    // What is asked for by its id is of whatever queue.
+    let one = reconcile(&nats, &configuration, &["--json", "--job", "j2"]);
+    assert_eq!(totals(&one)["present"], 1, "{}", said(&one));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use super::{EARLIER, lines, reconcile, said, totals};
 use crate::fake_ci::{FakeCi, Fault, Job, SECRET_ID, SECRET_KEY};
 use crate::support::{Streams, nats};
 
-/// One tag, so that a row asks little.
-const ONE_TAG: &str = "tags = [\"Transcode\"]";
+/// One tag, and runs, so that a row asks little.
+const ONE_TAG: &str = "tags = [\"Transcode\", \"Workflow\"]";
 
 #[test]
 fn each_trouble_with_the_api_is_one_sentence_with_the_remedy() {
@@ -135,6 +135,8 @@ fn one_list_that_fails_does_not_keep_the_others_from_being_read() {
     // A service that the bucket does not use is no trouble, unless its tag was asked for.
     let refused = || ci.fail("/doc_jobs", Fault::Refused(404, "NoSuchService", "not bound"), 1);
     refused();
+    assert_eq!(reconcile(&nats, &ci.configuration(""), &[]).status.code(), Some(0));
+    ci.fail("/workflowexecution", Fault::Refused(404, "NoSuchService", "not bound"), 1);
     assert_eq!(reconcile(&nats, &ci.configuration(""), &[]).status.code(), Some(0));
     refused();
     let asked = reconcile(&nats, &ci.configuration(""), &["--tag", "DocProcess"]);

@@ -4,7 +4,7 @@ use super::EARLIER;
 use crate::fake_ci::{FakeCi, Fault, Job};
 use crate::support::{Bridge, Streams, eventually, nats};
 
-const EVERY: &str = "every = \"1s\"\ntags = [\"Transcode\"]";
+const EVERY: &str = "every = \"1s\"\ntags = [\"Transcode\", \"Workflow\"]";
 
 #[test]
 fn one_bridge_of_two_recovers_and_the_other_follows_it() {

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// Where to look, over reconcile.buckets; may be repeated
     #[arg(long = "bucket", value_name = "NAME@REGION")]
     buckets: Vec<Bucket>,
-    /// Only jobs of this tag, over reconcile.tags; may be repeated
+    /// Only jobs of this tag (Workflow: runs), over reconcile.tags; may be repeated
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
     /// Only jobs of this queue, over reconcile.queues; may be repeated

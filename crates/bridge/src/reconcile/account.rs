@@ -32,6 +32,9 @@ pub(crate) struct Account<'a> {
     pub(crate) is_dry: bool,
 }
 
+/// What stands among tags for workflow runs, which have none.
+pub(super) const RUNS: &str = "Workflow";
+
 /// Which jobs.
 pub(crate) enum Wanted<'w> {
     /// Those that ended within the time that the configuration says.
@@ -75,6 +78,7 @@ impl Account<'_> {
                     running.say(id, "", Outcome::Failed);
                 }
                 running.oldest = i64::MIN;
+                running.queues = &[];
                 for (bucket, candidate) in found {
                     running.consider(&bucket, vec![candidate], Form::Whole).await?;
                 }
@@ -104,6 +108,7 @@ impl Account<'_> {
             pending: Vec::new(),
             oldest: seconds(now - self.search.since),
             youngest: seconds(now - self.search.grace),
+            queues: &self.search.queues,
         })
     }
 
@@ -136,10 +141,16 @@ impl Account<'_> {
         found
     }
 
+    /// Whether workflow runs are looked for. They have neither tag nor queue: where either is named, they must be as well.
+    pub(super) fn wants_runs(&self) -> bool {
+        let Search { tags, queues, .. } = self.search;
+        tags.is_empty() && queues.is_empty() || tags.iter().any(|tag| tag == RUNS)
+    }
+
     /// The tags whose jobs are listed: those that were asked for, or all that are known.
     pub(super) async fn tags(&self) -> BTreeSet<String> {
         if !self.search.tags.is_empty() {
-            return self.search.tags.iter().cloned().collect();
+            return self.search.tags.iter().filter(|tag| *tag != RUNS).cloned().collect();
         }
         let mut tags: BTreeSet<_> = documented_tags().iter().map(|tag| (*tag).to_owned()).collect();
         let Some(events) = self.streams.first() else { return tags };

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use tracing::info;
 
-use super::account::Account;
+use super::account::{Account, RUNS};
 use super::candidate::Candidate;
 use super::known::Known;
 use super::outcome::{Line, Outcome, Report, Totals};
@@ -43,6 +43,8 @@ pub(super) struct Running<'a> {
     pub(super) oldest: i64,
     /// Jobs that ended later are left alone.
     pub(super) youngest: i64,
+    /// Jobs of other queues are not looked for; none means all.
+    pub(super) queues: &'a [String],
 }
 
 pub(super) struct Missing {
@@ -79,6 +81,9 @@ impl<'a> Running<'a> {
                 Listed::Refused(path) => refused.push(path),
                 Listed::Nothing => return Ok(()),
             }
+        }
+        if !account.wants_runs() {
+            return Ok(());
         }
         self.report.progress(lists - 1, lists, &format!("workflow runs of {bucket}"));
         let pages = account.client.runs(bucket, created);
@@ -119,7 +124,7 @@ impl<'a> Running<'a> {
         path: &'static str,
         tag: Option<&str>,
     ) -> Listed {
-        let is_asked_for = tag.is_none_or(|tag| self.account.search.tags.iter().any(|have| have == tag));
+        let is_asked_for = self.account.search.tags.iter().any(|have| have == tag.unwrap_or(RUNS));
         match error {
             // A service that this bucket does not use, or a tag that it does not know.
             Error::Refused(refusal)
@@ -145,9 +150,12 @@ impl<'a> Running<'a> {
         mut candidates: Vec<Candidate>,
         form: Form,
     ) -> Result<(), String> {
-        let queues = &self.account.search.queues;
+        let queues = self.queues;
+        // A run is of no queue.
         let is_of_queue = |candidate: &Candidate| {
-            queues.is_empty() || candidate.queue.as_ref().is_some_and(|queue| queues.contains(queue))
+            queues.is_empty()
+                || form == Form::Listed
+                || candidate.queue.as_ref().is_some_and(|queue| queues.contains(queue))
         };
         candidates.retain(|candidate| {
             is_of_queue(candidate)
