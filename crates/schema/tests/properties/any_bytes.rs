@@ -1,6 +1,8 @@
 //! A stranger's bytes: never a panic, and an error that points into the body.
 
-use ci_bridge_schema::{Format, Limits, Normalised, ParseError, Reason, normalise, parse};
+use ci_bridge_schema::{
+    Family, Format, Limits, Normalised, ParseError, Reason, normalise, parse, parse_answer, parse_error,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -135,6 +137,7 @@ fn read(body: &[u8]) -> Result<Option<ParseError>, TestCaseError> {
 }
 
 fn judge(body: &[u8]) -> Result<Option<ParseError>, String> {
+    judge_answer(body)?;
     let error = match parse(body, &Limits::default()) {
         Ok(callback) => {
             if let Normalised::Events(events) = normalise(callback) {
@@ -151,6 +154,33 @@ fn judge(body: &[u8]) -> Result<Option<ParseError>, String> {
     };
     points_into(body, &error)?;
     Ok(Some(error))
+}
+
+/// The same bytes as an answer of the query API: its jobs are JSON as well, and those of a callback are the same.
+fn judge_answer(body: &[u8]) -> Result<(), String> {
+    let limits = Limits::default();
+    let _ = parse_error(body, &limits);
+    let Ok(answer) = parse_answer(body, &limits) else { return Ok(()) };
+    let _ = (answer.next_token(), answer.unknown_ids(), answer.queues(), answer.total());
+    let described = [answer.jobs(), answer.runs("media-1300000001"), answer.moderations("ReviewImage")];
+    for job in described.iter().flatten() {
+        let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(job.event.data()).is_ok();
+        hold!(is_json, "an answer that is not JSON");
+    }
+    if let Ok(callback) = parse(body, &limits)
+        && callback.family() == Family::Task
+        && let Normalised::Events(events) = normalise(callback)
+    {
+        let events: Vec<_> = events.iter().filter(|event| event.facts().id.is_some()).collect();
+        hold!(events.len() == described[0].len(), "{} jobs, not {}", described[0].len(), events.len());
+        for (event, job) in events.iter().zip(&described[0]) {
+            hold!(
+                event.data() == job.event.data() && job.has_ended,
+                "an answer is another event than its callback"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// A property once took this for cut off, because a blank stands in its last tag.
