@@ -10,7 +10,7 @@ use std::process::Output;
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use serde_json::{Value, json};
 
-use crate::fake_ci::{BUCKET, FakeCi, Job, REGION};
+use crate::fake_ci::{BUCKET, FakeCi, Fault, Job, REGION};
 use crate::support::{Bridge, LocalNats, Stored, Streams, ci_bridge, nats};
 
 /// Half an hour: within `since`, and past `grace`.
@@ -274,6 +274,8 @@ fn single_jobs_are_found_by_their_ids_however_old() {
     ci.add_all([Job::ended("j1", 20 * 86_400), Job::run("i1", 2 * 86_400)]);
     let output = reconcile(&nats, &configuration, &["--json", "--job", "j1", "--job", "i1"]);
     assert_eq!(totals(&output)["recovered"], 2, "{}", said(&output));
+    // A right that is missing for documents says nothing of runs.
+    ci.fail("/doc_jobs", Fault::Refused(403, "AccessDenied", ""), 1);
     let again = reconcile(&nats, &configuration, &["--json", "--job", "j1", "--job", "i1", "--job", "j9"]);
     assert_eq!(totals(&again), json!({"present": 2, "recovered": 0, "young": 0, "foreign": 0, "failed": 1}));
     assert_eq!(again.status.code(), Some(1));
@@ -320,6 +322,7 @@ fn flags_and_keys_that_make_no_sense_are_refused() {
         ("", &["--bucket", "media"], 2, "write its name with the APPID"),
         ("", &["--since", "5m"], 1, "must be longer than reconcile.grace"),
         ("", &["--since", "soon"], 2, "--since"),
+        ("", &["--since", "1000000years"], 1, "must be at most 30d"),
         ("", &["--job", "a/../b"], 1, "is no job's id"),
         ("", &["--job", "j1", "--tag", "Concat"], 2, "cannot be used with"),
         ("every = \"10ms\"", &[], 78, "reconcile.every: must be at least 1s"),

@@ -116,13 +116,15 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As for every question; a path that this bucket's services do not have is no error while another may have it.
+    /// As for every question. A path that this bucket's services do not have is no error, and one that the key may not ask
+    /// only where no other has the job.
     pub async fn find<T>(
         &self,
         bucket: &Bucket,
         id: &str,
         mut read: impl FnMut(Described<'_>) -> T,
     ) -> Result<Found<T>, Error> {
+        let mut denied = None;
         for family in BY_ID {
             let read = |answer: &ApiAnswer<'_>| {
                 let mut described = answer.jobs();
@@ -130,11 +132,17 @@ impl Client {
                 first(described, &mut read)
             };
             let asked = self.ask(bucket, &path_of(family, id)?, &[], read).await;
-            if let found @ Found::Here(_) = not_found_is_unknown(asked)? {
-                return Ok(found);
+            match not_found_is_unknown(asked) {
+                Ok(Found::Unknown) => {}
+                Ok(found) => return Ok(found),
+                // A right that is missing for documents says nothing of runs.
+                Err(Error::Refused(refusal)) if refusal.is_denied() && !refusal.is_about_everything() => {
+                    denied.get_or_insert(Error::Refused(refusal));
+                }
+                Err(error) => return Err(error),
             }
         }
-        Ok(Found::Unknown)
+        denied.map_or(Ok(Found::Unknown), Err)
     }
 
     /// The queues of one family; see [`QUEUE_FAMILIES`].

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::healthcheck;
 use crate::cli::{Failure, say};
-use crate::config::{Search, Settings};
+use crate::config::{LONGEST_SINCE, Search, Settings};
 use crate::reconcile::{Account, Line, Outcome, Report, Totals, Wanted};
 
 #[derive(Debug, Args)]
@@ -108,6 +108,9 @@ impl Arguments {
         }
         if search.buckets.is_empty() {
             return Err(invalid("where? name a bucket with --bucket NAME@REGION, or in reconcile.buckets"));
+        }
+        if search.since > LONGEST_SINCE {
+            return Err(invalid("--since must be at most 30d: CI keeps jobs about a month"));
         }
         if search.since <= search.grace {
             return Err(invalid(

@@ -28,6 +28,7 @@ pub(crate) use endpoints::tokens_in;
 pub use explain::ConfigError;
 pub(crate) use layers::admin_listen;
 pub use layers::{Loaded, Overrides, load};
+pub(crate) use reconcile::LONGEST_SINCE;
 pub use reconcile::Search;
 pub use settings::Settings;
 pub use units::{ByteSize, Duration, SecretText};

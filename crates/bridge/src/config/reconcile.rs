@@ -30,7 +30,7 @@ pub struct Search {
 }
 
 /// CI keeps media jobs about as long, and lists them by when they were created.
-const LONGEST_SINCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(crate) const LONGEST_SINCE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// More would be a flood at the vendor's API, whose own limit is not published.
 const MOST_REQUESTS: u32 = 100;
 
