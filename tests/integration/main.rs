@@ -26,6 +26,7 @@ mod healthcheck;
 mod http;
 mod http2;
 mod http2_clients;
+mod init;
 mod large;
 mod limits;
 mod logs;

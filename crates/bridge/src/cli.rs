@@ -1,14 +1,17 @@
 //! The command line: what can be asked for, and the exit codes that tell how it went.
 
+mod examples;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::command::reload::Source;
 use crate::command::{
-    check, demo, healthcheck, quarantine, reconcile, render, schema, send, serve, spool, tail,
+    check, demo, healthcheck, init, quarantine, reconcile, render, schema, send, serve, spool, tail,
 };
 use crate::config::{self, Loaded, Overrides};
 
@@ -20,7 +23,7 @@ const EXIT_DATA: u8 = 65;
 /// Receives callbacks of Tencent Cloud Infinite (CI) and publishes one NATS message per job, stored in JetStream
 /// before the callback is answered.
 #[derive(Debug, Parser)]
-#[command(name = "ci-bridge", version, max_term_width = 100)]
+#[command(name = "ci-bridge", version, max_term_width = 100, after_help = examples::PROGRAM)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,27 +32,48 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the sidecar: take callbacks, publish them, answer
+    #[command(after_help = examples::SERVE)]
     Serve(ServeArgs),
     /// Check the configuration, and print what is in effect and where each value came from
+    #[command(after_help = examples::CHECK)]
     Check(CheckArgs),
+    /// Write a configuration to begin with; asks nothing, and writes over nothing
+    #[command(after_help = examples::INIT)]
+    Init(init::Arguments),
     /// Print the messages that callback bodies would become, one JSON line each; offline
+    #[command(after_help = examples::RENDER)]
     Render(RenderArgs),
     /// Post a sample callback, or files, to a running bridge and show the answer
+    #[command(after_help = examples::SEND)]
     Send(send::Arguments),
     /// Print messages as they are published
+    #[command(after_help = examples::TAIL)]
     Tail(TailArgs),
     /// Print what is published, as JSON Schema or AsyncAPI 3
+    #[command(after_help = examples::SCHEMA)]
     Schema(SchemaArgs),
     /// Look at what nobody could read or JetStream refused, and try it again after a fix
+    #[command(after_help = examples::QUARANTINE)]
     Quarantine(QuarantineArgs),
     /// Look at the messages that wait on disk, or publish them
+    #[command(after_help = examples::SPOOL)]
     Spool(SpoolArgs),
     /// Find jobs and workflow runs that ended without a callback, by CI's query API, and publish them
+    #[command(after_help = examples::RECONCILE)]
     Reconcile(ReconcileArgs),
     /// Ask a running bridge whether it is alive, for container health checks: exit 0 or 1
+    #[command(after_help = examples::HEALTHCHECK)]
     Healthcheck(HealthcheckArgs),
     /// Watch it work: a throwaway nats-server and bridge, sample callbacks posted, their messages printed
+    #[command(after_help = examples::DEMO)]
     Demo(demo::Arguments),
+    /// Print what a shell needs to complete this command line
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions {
+        /// Which shell
+        #[arg(value_enum)]
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -151,6 +175,12 @@ struct HealthcheckArgs {
     config: ConfigArgs,
 }
 
+/// The command line as data, for man pages.
+#[must_use]
+pub fn definition() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs the command that the process was called with.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -215,6 +245,13 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Healthcheck(args) => healthcheck::run(args.config.config.as_deref(), &args.question),
         Command::Reconcile(args) => reconcile::run(&args.what, load(&args.config)?.settings),
         Command::Demo(args) => demo::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut definition(), "ci-bridge", &mut text);
+            io::stdout().lock().write_all(&text)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 

@@ -30,6 +30,7 @@ usage: cargo xtask <command>
   deploy-check [--write]
                   charts, manifests, containers, systemd unit, Debian package and alerts of deploy/, without a cluster;
                   --write brings the chart's table of values up to date
+  man             man pages and completions of shells, into target/man and target/completions: packages take them there
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
   help            this text
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Lint,
     Deny { advisories: bool },
     DeployCheck { write: bool },
+    Man,
     Ci,
     NatsServer,
     Help,
@@ -103,6 +105,7 @@ impl Command {
             Some("deny") => return parse_deny(name, args),
             Some("deploy-check") => return parse_deploy_check(name, args),
             Some("lint") => Self::Lint,
+            Some("man") => Self::Man,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
             Some("help" | "--help" | "-h") => Self::Help,
@@ -271,6 +274,7 @@ mod tests {
             ("deploy-check", Command::DeployCheck { write: false }),
             ("deploy-check --write", Command::DeployCheck { write: true }),
             ("lint", Command::Lint),
+            ("man", Command::Man),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
         ] {
@@ -317,6 +321,7 @@ mod tests {
             "lint",
             "deny",
             "deploy-check",
+            "man",
             "ci",
             "nats-server",
             "help",

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{self, ExitStatus};
 use std::time::SystemTime;
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, root};
 use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
 use crate::{bench, conformance, deny, deploy_check, fuzz, instructions, nats_server, versions};
 
@@ -31,6 +31,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Lint => lint(),
         Command::Deny { advisories } => Ok(deny::run(advisories)?),
         Command::DeployCheck { write } => Ok(deploy_check::run(write).map(|()| ExitStatus::default())?),
+        Command::Man => Ok(man().status()?),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
         Command::Help => print_help(),
@@ -99,6 +100,13 @@ fn run_chaos(chaos: &Chaos) -> Outcome {
         test.env("CI_BRIDGE_CHAOS_JOBS", jobs.to_string());
     }
     Ok(test.status()?)
+}
+
+/// Man pages and completions, where `[package.metadata.deb]` looks for them.
+pub(crate) fn man() -> process::Command {
+    let mut run = cargo(&["run", "--quiet", "--package", "ci-bridge", "--example", "man", "--"]);
+    run.arg(root().join("target"));
+    run
 }
 
 /// How many slow and idle connections a long flood has, unless told otherwise.

@@ -6,6 +6,7 @@ mod check_tencent;
 pub(crate) mod demo;
 mod file_limit;
 pub(crate) mod healthcheck;
+pub(crate) mod init;
 mod post;
 mod printer;
 mod private_files;

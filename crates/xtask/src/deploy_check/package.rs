@@ -6,15 +6,21 @@ use std::process::{Command, Stdio};
 
 use super::tools::Tools;
 use super::{Report, fresh, output};
+use crate::task::man;
 
 /// What `systemd-analyze security` may find, in tenths.
 const EXPOSURE: &str = "20";
 /// What a package must bring, and with which mode.
-const FILES: [&str; 4] = [
+const FILES: [&str; 9] = [
     "usr/bin/ci-bridge",
     "usr/lib/systemd/system/ci-bridge.service",
     "etc/ci-bridge/ci-bridge.toml",
     "usr/share/doc/ci-bridge/systemd.md",
+    "usr/share/man/man1/ci-bridge.1",
+    "usr/share/man/man1/ci-bridge-serve.1",
+    "usr/share/bash-completion/completions/ci-bridge",
+    "usr/share/zsh/vendor-completions/_ci-bridge",
+    "usr/share/fish/vendor_completions.d/ci-bridge.fish",
 ];
 
 pub(super) fn check(out: &Path, tools: &Tools, report: &mut Report) -> Result<(), String> {
@@ -22,6 +28,7 @@ pub(super) fn check(out: &Path, tools: &Tools, report: &mut Report) -> Result<()
         report.left_out("the Debian package and its unit: there is no dpkg-deb");
         return Ok(());
     }
+    output(&mut man())?;
     let archive = out.join("ci-bridge.deb");
     let mut build = Command::new(&tools.cargo_deb);
     // The program that the other checks used, as it is: a release build takes minutes, and the package is the same but for its size.
