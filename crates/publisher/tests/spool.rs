@@ -5,7 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use ci_bridge_publisher::{Headers, Message, MessageId, MessageKind, Spool, SpoolSettings, Subject};
+use ci_bridge_publisher::{
+    Headers, Message, MessageId, MessageKind, Spool, SpoolError, SpoolSettings, Subject,
+};
 use tempfile::TempDir;
 
 const MESSAGES: u64 = 12;
@@ -94,6 +96,32 @@ async fn a_journal_cut_anywhere_costs_its_tail_and_no_more() {
         assert_eq!(numbers(&spool).await.last(), Some(&99), "it goes on after a cut at {cut}");
     }
     assert_eq!(survivors_before as u64, MESSAGES);
+}
+
+#[tokio::test]
+async fn whoever_only_looks_leaves_damage_as_it_is() {
+    let original = crashed_spool().await;
+    let written = written_bytes(&journal(original.path()));
+    let mut damaged = 0;
+    for at in (0..written).step_by(191) {
+        let folder = tempfile::tempdir().unwrap();
+        copy_folder(original.path(), folder.path());
+        let path = journal(folder.path());
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[usize::try_from(at).unwrap()] ^= 0x5A;
+        fs::write(&path, &bytes).unwrap();
+        match Spool::open_existing(&settings(&folder.path().join("spool"))) {
+            // The end of the last message, which a crash may leave so, or a byte that says nothing.
+            Ok(spool) => assert!(spool.len() + 1 >= MESSAGES, "changed at {at}: {}", spool.len()),
+            Err(error) => {
+                assert!(matches!(error, SpoolError::Damaged(_)), "changed at {at}: {error}");
+                assert!(fs::read(&path).unwrap() == bytes, "changed at {at}, and then by looking");
+                damaged += 1;
+            }
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "changed at {at}");
+    }
+    assert!(damaged > 5, "{damaged}");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod problem;
 mod spool;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ci_bridge_publisher::Publisher;
@@ -30,7 +31,7 @@ const MAX_LOOKS: usize = 4;
 /// Answers requests for what the bridge holds.
 pub(crate) struct Api {
     publisher: Publisher,
-    access: std::sync::Arc<Access>,
+    access: Arc<Access>,
     looks: Semaphore,
 }
 
@@ -48,7 +49,7 @@ enum Resource {
 type Reply = Result<Response<Full<Bytes>>, Problem>;
 
 impl Api {
-    pub(crate) fn new(publisher: Publisher, access: std::sync::Arc<Access>) -> Self {
+    pub(crate) fn new(publisher: Publisher, access: Arc<Access>) -> Self {
         Self { publisher, access, looks: Semaphore::new(MAX_LOOKS) }
     }
 

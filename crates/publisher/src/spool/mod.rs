@@ -25,7 +25,7 @@ use crate::held_back::HeldBack;
 use crate::id::MessageId;
 use crate::message::Message;
 use store::Store;
-use writer::Request;
+use writer::{Request, Unreadable};
 
 pub use entry::Entry;
 pub use look::{Status, Waiting};
@@ -134,7 +134,7 @@ impl Spool {
             level.damaged.inc();
         })?;
         warn_of_readers(&settings.dir);
-        Self::over(store, settings, level)
+        Self::over(store, settings, level, Unreadable::Removed)
     }
 
     /// Opens a spool that is there, and changes nothing when there is none or when it is damaged.
@@ -144,7 +144,8 @@ impl Spool {
     /// [`SpoolError::Missing`], [`SpoolError::InUse`] while a bridge has it, [`SpoolError::Damaged`], or the disk's.
     pub fn open_existing(settings: &Settings) -> Result<Self, SpoolError> {
         Self::look_for(settings)?;
-        Self::over(Store::open_sound(&settings.dir)?, settings, Arc::default())
+        // They may be readable to the program that wrote them.
+        Self::over(Store::open_sound(&settings.dir)?, settings, Arc::default(), Unreadable::Kept)
     }
 
     /// Whether there is a spool that [`Spool::open_existing`] may open; opens nothing.
@@ -156,9 +157,14 @@ impl Spool {
         store::look_for(&settings.dir)
     }
 
-    fn over(store: Store, settings: &Settings, level: Arc<Level>) -> Result<Self, SpoolError> {
+    fn over(
+        store: Store,
+        settings: &Settings,
+        level: Arc<Level>,
+        unreadable: Unreadable,
+    ) -> Result<Self, SpoolError> {
         let (requests, waiting) = mpsc::channel(MAX_WAITING);
-        writer::start(store, settings.dir.clone(), Arc::clone(&level), waiting)?;
+        writer::start(store, settings.dir.clone(), Arc::clone(&level), unreadable, waiting)?;
         Ok(Self { requests, level, settings: Arc::new(settings.clone()) })
     }
 

@@ -51,9 +51,19 @@ pub(super) enum Request {
     },
 }
 
+/// What becomes of records that hold no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// Nobody will ever publish them.
+    Removed,
+    /// Whoever only looks passes over them.
+    Kept,
+}
+
 struct Writer {
     dir: PathBuf,
     level: Arc<Level>,
+    unreadable: Unreadable,
     /// `None` while the disk does not work.
     store: Option<Store>,
     next_reopen: Instant,
@@ -85,11 +95,13 @@ pub(super) fn start(
     store: Store,
     dir: PathBuf,
     level: Arc<Level>,
+    unreadable: Unreadable,
     waiting: mpsc::Receiver<Request>,
 ) -> Result<(), SpoolError> {
     let mut writer = Writer {
         dir,
         level,
+        unreadable,
         store: None,
         next_reopen: Instant::now(),
         cause: SpoolError::Disk(String::new()),
@@ -288,7 +300,7 @@ impl Writer {
             self.floor = place;
             self.level.set_oldest(since);
         }
-        if !unreadable.removed.is_empty() {
+        if !unreadable.removed.is_empty() && self.unreadable == Unreadable::Removed {
             error!(records = unreadable.removed.len(), "records of the spool hold no message: left out");
             self.level.damaged.inc();
             self.commit(unreadable);

@@ -4,6 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::message::StreamMessage;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use ci_bridge_publisher::{HeaderName, REFUSED, timestamp};
 use serde_json::{Map, Value, json};
 
@@ -25,6 +26,10 @@ impl Entry {
     /// RFC 3339.
     pub(super) fn time(&self) -> String {
         timestamp(self.0.time.into())
+    }
+
+    pub(super) fn body(&self) -> Bytes {
+        self.0.payload.clone()
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -24,8 +24,7 @@ pub(super) async fn run(
     for number in numbers {
         match store.find(number).await? {
             Some(entry) => {
-                let body = store.body(&entry).await?;
-                writeln!(target, "{}", Value::Object(entry.whole(&body)))?;
+                writeln!(target, "{}", Value::Object(entry.whole(&entry.body())))?;
                 written += 1;
             }
             None if all => {}

@@ -88,7 +88,7 @@ async fn act(
         Action::List { json } => list::run(store, json).await,
         Action::Show { number } => {
             let entry = store.find(number).await?.ok_or_else(|| missing(number))?;
-            io::stdout().lock().write_all(&store.body(&entry).await?)?;
+            io::stdout().lock().write_all(&entry.body())?;
             Ok(ExitCode::SUCCESS)
         }
         Action::Replay { numbers, target, keep } => {

@@ -52,7 +52,7 @@ impl Replay<'_> {
     }
 
     async fn try_again(&self, store: &Store, entry: &Entry) -> io::Result<Outcome> {
-        let body = store.body(entry).await?;
+        let body = entry.body();
         if !entry.is_refused() {
             return self.post(entry, body).await;
         }

@@ -9,7 +9,6 @@ use async_nats::Event;
 use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use async_nats::jetstream::{self, ErrorCode};
-use bytes::Bytes;
 use ci_bridge_publisher::nats::connect;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -80,15 +79,6 @@ impl Store {
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(error) => Err(io::Error::other(error)),
         }
-    }
-
-    /// The whole body of an entry.
-    #[allow(
-        clippy::unused_async,
-        reason = "a body that is too large for a message is fetched from elsewhere"
-    )]
-    pub(super) async fn body(&self, entry: &Entry) -> io::Result<Bytes> {
-        Ok(entry.0.payload.clone())
     }
 
     pub(super) async fn delete(&mut self, number: u64) -> io::Result<()> {
