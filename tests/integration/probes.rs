@@ -1,8 +1,9 @@
 //! `/readyz` check by check, the metrics beside it, and what `SIGTERM` does to both.
 
+use async_nats::jetstream::stream::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Authority, Bridge, eventually, nats, run, signal, task};
+use crate::support::{Authority, Bridge, Streams, eventually, nats, run, signal, task};
 
 /// Status and body of one check.
 fn check(bridge: &Bridge, name: &str) -> (u16, Value) {
@@ -65,6 +66,31 @@ fn without_a_spool_a_frozen_server_sends_callbacks_elsewhere() {
     becomes(&bridge, "accepting", 503, "NATS does not take them, and there is no spool");
     signal("CONT", id);
     becomes(&bridge, "accepting", 200, "callbacks are published");
+}
+
+#[test]
+fn what_only_some_callbacks_meet_sends_none_elsewhere() {
+    let nats = nats();
+    let streams = Streams::of(&nats);
+    let events = |name: &str, subject: &str| Config {
+        name: name.into(),
+        subjects: vec![subject.into()],
+        ..Config::default()
+    };
+    streams.create(events("CI", "ci.>"));
+    let other = "[[rules]]\nmatch = { tag = \"Other\" }\nsubject = \"other.{tag}\"\nstream = \"OTHER\"\n";
+    let bridge = Bridge::start_towards(
+        &nats.url(),
+        &format!("[jetstream]\nprovision = \"require\"\n[spool]\nenabled = false\n{other}"),
+    );
+    // Neither quarantine nor the stream of a rule is there.
+    becomes(&bridge, "streams", 503, "stream CI_QUARANTINE does not exist");
+    becomes(&bridge, "accepting", 200, "callbacks are published");
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    streams.create(events("CI_QUARANTINE", "ci-quarantine.>"));
+    streams.ask("$JS.API.STREAM.DELETE.CI", &json!({}));
+    // For garbage alone there is no reason to stay.
+    becomes(&bridge, "accepting", 503, "NATS does not take them, and there is no spool");
 }
 
 #[test]

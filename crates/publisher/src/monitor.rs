@@ -101,8 +101,24 @@ impl Monitor {
     /// What others have found, and what all of it means for a callback.
     fn conclude(&self, mut checks: Vec<Check>) -> Readiness {
         checks.extend(self.health.outside());
-        checks.push(accepting(&checks));
+        let holds = |name: &str| checks.iter().find(|check| check.name == name).map(|check| check.ok);
+        let nats_takes = holds("nats") == Some(true) && self.a_stream_takes_events();
+        checks.push(accepting(nats_takes, holds("spool")));
         Readiness::of(checks)
+    }
+
+    /// Whether there is a stream for events that keeps what it is sent. One of several is enough, and quarantine is none: a
+    /// bridge that nobody sends to any more takes less than one that takes only some.
+    fn a_stream_takes_events(&self) -> bool {
+        let is_fit = |name: &str| match &self.watched {
+            Watched::Streams(watches) => {
+                watches.iter().any(|watch| watch.name() == name && watch.trouble().is_none())
+            }
+            Watched::Nothing | Watched::RoundTrip => true,
+        };
+        let (patterns, refusing) = (self.health.patterns(), self.health.refusing_streams());
+        let takes = |name: &str| is_fit(name) && !refusing.iter().any(|(refuses, _)| refuses == name);
+        patterns.iter().any(|(_, stream)| *stream != *self.quarantine && takes(stream))
     }
 
     /// Looks at the streams, or finds out in another way whether the server answers.
@@ -240,11 +256,8 @@ impl Monitor {
 
 /// Whether a callback can be answered 200: the spool takes it, or NATS does. With a spool an outage is no reason to send
 /// callbacks elsewhere: they are what it is there for.
-fn accepting(checks: &[Check]) -> Check {
-    let holds = |name: &str| checks.iter().find(|check| check.name == name).map(|check| check.ok);
-    // Core delivery has no streams.
-    let nats_takes = ["nats", "streams", "writes"].iter().all(|name| holds(name).unwrap_or(*name != "nats"));
-    match (nats_takes, holds("spool")) {
+fn accepting(nats_takes: bool, spool_takes: Option<bool>) -> Check {
+    match (nats_takes, spool_takes) {
         (true, _) => Check::passed(Check::ACCEPTING, "callbacks are published"),
         (false, Some(true)) => Check::passed(Check::ACCEPTING, "callbacks go to the spool"),
         (false, Some(false)) => Check::failed(
