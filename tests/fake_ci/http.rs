@@ -1,8 +1,7 @@
 //! The fake's side of the wire: requests, signatures, and answers that are broken on purpose.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Mutex;
 
 use ci_bridge_tencent::{Keys, Signed, authorization};
@@ -21,8 +20,7 @@ struct Request {
 }
 
 /// Answers until the client goes.
-pub(super) fn serve(stream: TcpStream, world: &Mutex<World>) {
-    let Ok(mut writer) = stream.try_clone() else { return };
+pub(super) fn serve(stream: impl Read + Write, world: &Mutex<World>) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = Request::read(&mut reader) {
         let fault = {
@@ -30,14 +28,14 @@ pub(super) fn serve(stream: TcpStream, world: &Mutex<World>) {
             world.asked.push(request.path.clone());
             world.fault(&request.path)
         };
-        if answer(&mut writer, world, &request, fault.as_ref()).is_err() {
+        if answer(reader.get_mut(), world, &request, fault.as_ref()).is_err() {
             return;
         }
     }
 }
 
 fn answer(
-    writer: &mut TcpStream,
+    writer: &mut impl Write,
     world: &Mutex<World>,
     request: &Request,
     fault: Option<&Fault>,
@@ -79,7 +77,7 @@ fn answer(
 }
 
 impl Request {
-    fn read(reader: &mut BufReader<TcpStream>) -> Option<Self> {
+    fn read(reader: &mut impl BufRead) -> Option<Self> {
         let mut line = String::new();
         reader.read_line(&mut line).ok().filter(|bytes| *bytes > 0)?;
         let mut words = line.split_whitespace();

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 pub(crate) use world::Job;
 use world::World;
 
@@ -50,24 +52,40 @@ pub(crate) enum Fault {
 /// The fake; it goes with the test.
 pub(crate) struct FakeCi {
     address: SocketAddr,
+    is_tls: bool,
     world: Arc<Mutex<World>>,
     folder: tempfile::TempDir,
 }
 
 impl FakeCi {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// One that speaks TLS with these, as the real one does.
+    pub(crate) fn start_tls(tls: Arc<ServerConfig>) -> Self {
+        Self::start_with(Some(tls))
+    }
+
+    fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let world = Arc::new(Mutex::new(World::default()));
+        let (is_tls, world) = (tls.is_some(), Arc::new(Mutex::new(World::default())));
         let shared = Arc::clone(&world);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let world = Arc::clone(&shared);
-                thread::spawn(move || http::serve(stream, &world));
+                let (world, tls) = (Arc::clone(&shared), tls.clone());
+                thread::spawn(move || match tls {
+                    Some(tls) => {
+                        let session = ServerConnection::new(tls).expect("a configuration that serves");
+                        http::serve(StreamOwned::new(session, stream), &world);
+                    }
+                    None => http::serve(stream, &world),
+                });
             }
         });
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let fake = Self { address, world, folder };
+        let fake = Self { address, is_tls, world, folder };
         fake.write_keys(SECRET_ID, SECRET_KEY);
         fake
     }
@@ -75,8 +93,9 @@ impl FakeCi {
     /// The sections of a configuration that asks it, with further lines of `[reconcile]`.
     pub(crate) fn configuration(&self, reconcile: &str) -> String {
         format!(
-            "[tencent]\nendpoint = \"http://{}\"\ncredentials_file = {:?}\nrequests_per_second = 100\n\n\
+            "[tencent]\nendpoint = \"{}://{}\"\ncredentials_file = {:?}\nrequests_per_second = 100\n\n\
              [reconcile]\nbuckets = [\"{BUCKET}@{REGION}\"]\n{reconcile}\n",
+            if self.is_tls { "https" } else { "http" },
             self.address,
             self.folder.path().join("keys.toml")
         )

@@ -5,7 +5,8 @@ mod checked;
 mod repeated;
 
 use std::collections::BTreeSet;
-use std::process::Output;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy};
 use serde_json::{Value, json};
@@ -21,9 +22,13 @@ fn reconcile(nats: &LocalNats, configuration: &str, arguments: &[&str]) -> Outpu
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ci-bridge.toml");
     std::fs::write(&file, configuration).unwrap();
+    command(nats, &file, arguments).current_dir(folder.path()).output().expect("ci-bridge runs")
+}
+
+fn command(nats: &LocalNats, file: &Path, arguments: &[&str]) -> Command {
     let mut command = ci_bridge();
-    command.arg("reconcile").arg("-c").arg(&file).args(arguments).current_dir(folder.path());
-    command.env("NATS_URL", nats.url()).output().expect("ci-bridge runs")
+    command.arg("reconcile").arg("-c").arg(file).args(arguments).env("NATS_URL", nats.url());
+    command
 }
 
 /// Each job's id, subject and result, and the totals behind them.

@@ -1,12 +1,13 @@
 //! What CI's API may answer, and what comes of it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::{EARLIER, lines, reconcile, said, totals};
+use super::{EARLIER, command, lines, reconcile, said, totals};
 use crate::fake_ci::{FakeCi, Fault, Job, SECRET_ID, SECRET_KEY};
-use crate::support::{Streams, nats};
+use crate::support::{Authority, Streams, nats};
 
 /// One tag, and runs, so that a row asks little.
 const ONE_TAG: &str = "tags = [\"Transcode\", \"Workflow\"]";
@@ -82,6 +83,26 @@ fn nobody_to_ask_and_no_credentials_are_said_too() {
     let output = reconcile(&nats, &missing, &["--json"]);
     assert!(said(&output).contains("no credentials for Tencent Cloud: "), "{}", said(&output));
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn the_real_one_speaks_tls_and_is_trusted_as_the_system_says() {
+    let (nats, authority) = (nats(), Authority::new());
+    authority.sign("ci");
+    let ci = FakeCi::start_tls(authority.server("ci"));
+    ci.add_all([Job::ended("j1", EARLIER), Job::run("i1", EARLIER)]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ci-bridge.toml");
+    std::fs::write(&file, ci.configuration(ONE_TAG)).unwrap();
+    let run = |authority: &Path| {
+        let mut command = command(&nats, &file, &["--json"]);
+        command.env("SSL_CERT_FILE", authority).current_dir(folder.path()).output().unwrap()
+    };
+    let trusting = run(&authority.file("ca.pem"));
+    assert_eq!(totals(&trusting)["recovered"], 2, "{}", said(&trusting));
+    let other = run(&Authority::new().file("ca.pem"));
+    assert_eq!(other.status.code(), Some(1));
+    assert!(said(&other).contains("cannot be reached: TLS: "), "{}", said(&other));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// An authority, and a folder with its certificate `ca.pem` and what it signs.
 pub(crate) struct Authority {
@@ -59,6 +59,19 @@ impl Authority {
     pub(crate) fn section(&self, name: &str) -> String {
         let file = |suffix: &str| self.file(&format!("{name}.{suffix}"));
         format!("[ingress.tls]\ncert = {:?}\nkey = {:?}\n", file("pem"), file("key"))
+    }
+
+    /// A server with the certificate `name`.
+    pub(crate) fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let certificate = CertificateDer::from_pem_file(self.file(&format!("{name}.pem"))).unwrap();
+        let key = PrivateKeyDer::from_pem_file(self.file(&format!("{name}.key"))).unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        Arc::new(config)
     }
 
     /// A client that trusts this authority, shows the certificate `name` if there is one, and speaks `protocols`.
