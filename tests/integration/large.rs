@@ -2,49 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, LocalNats, Streams, eventually, nats, run, task};
+use crate::support::{Bridge, LocalNats, Streams, eventually, moderation, nats, rendered, speech, task};
 
 /// What is built for debugging reads some fifty times slower than what is shipped.
 const PATIENT: &str = "[ingress]\ndeadline = \"15s\"\n";
-
-/// Speech recognition of `sentences` sentences of ten words each, about 1.2 KB a sentence.
-fn speech(job: &str, sentences: usize) -> String {
-    let word = |at: usize| {
-        format!(
-            "<Words><Word>词{at}</Word><VoiceType>0</VoiceType><StartTime>{at}</StartTime><EndTime>{at}9</EndTime></Words>"
-        )
-    };
-    let words: String = (0..10).map(word).collect();
-    let sentence = |at: usize| {
-        format!(
-            "<ResultDetail><FinalSentence>第{at}句话</FinalSentence><SpeechSpeed>5.1</SpeechSpeed><WordsNum>10</WordsNum>{words}</ResultDetail>"
-        )
-    };
-    let sentences: String = (0..sentences).map(sentence).collect();
-    task(job).replace(
-        "</JobsDetail>",
-        &format!("<Operation><SpeechRecognitionResult><AudioTime>18000</AudioTime>{sentences}</SpeechRecognitionResult></Operation></JobsDetail>"),
-    )
-}
-
-/// Video moderation of `frames` frames, with what the vendor says of each: about 1.6 KB a frame.
-fn moderation(job: &str, frames: usize) -> String {
-    let scene = |name: &str| {
-        format!(
-            r#""{name}":{{"Code":0,"Msg":"OK","HitFlag":0,"Score":0,"Label":"","SubLabel":"","OcrResults":[{{"Text":"片头文字","Keywords":["关键词"]}}]}}"#
-        )
-    };
-    let scenes = ["PornInfo", "TerrorismInfo", "PoliticsInfo", "AdsInfo"].map(scene).join(",");
-    let url = format!("https://media-1300000001.ci.ap-chengdu.myqcloud.com/snapshot/{}", "f".repeat(300));
-    let frame = |at: usize| {
-        format!(r#"{{"SnapshotTime":{at}000,"Url":"{url}","Text":"","Label":"Normal",{scenes}}}"#)
-    };
-    let frames: Vec<_> = (1..=frames).map(frame).collect();
-    format!(
-        r#"{{"EventName":"ReviewVideo","JobsDetail":{{"JobId":"{job}","State":"Success","Result":0,"Label":"Normal","BucketId":"media-1300000001","Object":"in/{job}.mp4","SnapshotCount":"3600","Snapshot":[{}]}}}}"#,
-        frames.join(",")
-    )
-}
 
 /// The most memory that a process has ever taken, in KiB; `None` where the system does not say.
 fn most_memory(id: u32) -> Option<u64> {
@@ -75,18 +36,6 @@ fn five_hours_of_speech_and_an_hour_of_video_are_stored_whole() {
     if let Some(most) = most_memory(bridge.id()) {
         assert!(most < MOST_KIB, "{most} KiB");
     }
-}
-
-/// What a subscriber without limits would get: the message as it is rendered.
-fn rendered(body: &str) -> Vec<u8> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), PATIENT).unwrap();
-    let output = run(&["render", "-c", file.path().to_str().unwrap()], body.as_bytes());
-    let line = String::from_utf8(output.stdout).unwrap();
-    let (_, data) = line
-        .split_once("},\"data\":")
-        .unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-    data.strip_suffix("}\n").unwrap().as_bytes().to_vec()
 }
 
 /// One message in the stream, and the object that it names.
@@ -126,6 +75,43 @@ fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
     assert_eq!(streams.messages("OBJ_CI_LARGE").len(), chunks);
     assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0);
     assert_eq!(bridge.get("/readyz").status, 200);
+}
+
+/// Somebody has purged the stream, or it has dropped the oldest: a name is left that leads to nothing.
+#[test]
+fn an_object_that_is_no_longer_whole_is_stored_again() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, PATIENT);
+    let body = speech("large", 2000);
+    assert_eq!(bridge.post(&body).status, 200);
+    let streams = Streams::of(&nats);
+    let messages = streams.messages("OBJ_CI_LARGE").len();
+    let purged = streams.ask("$JS.API.STREAM.PURGE.OBJ_CI_LARGE", &json!({ "filter": "$O.CI_LARGE.C.>" }));
+    assert_eq!(purged["success"], true, "{purged}");
+    assert_eq!(bridge.post(&body).json()["messages"][0]["duplicate"], true);
+    assert!(stored(&streams, 0).1 == rendered(&body), "byte for byte");
+    assert_eq!(streams.messages("OBJ_CI_LARGE").len(), messages);
+}
+
+/// The same id with another body: the name leads to the newer one, and nothing is left of the older.
+#[test]
+fn chunks_of_an_object_that_was_replaced_are_purged() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, PATIENT);
+    let streams = Streams::of(&nats);
+    let mut counts = Vec::new();
+    for sentences in [4000, 1500] {
+        let body = speech("large", sentences);
+        assert_eq!(bridge.post(&body).status, 200);
+        let object = streams.object("CI_LARGE", "task:large:Success");
+        assert!(object == rendered(&body), "{sentences}: byte for byte");
+        let chunks = object.len().div_ceil(128 * 1024);
+        eventually("one object's chunks and its name", || {
+            (streams.messages("OBJ_CI_LARGE").len() == chunks + 1).then_some(())
+        });
+        counts.push(chunks);
+    }
+    assert!(counts[0] > counts[1], "{counts:?}");
 }
 
 #[test]

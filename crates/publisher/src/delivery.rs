@@ -174,7 +174,7 @@ impl Shared {
             let scope =
                 if failure.scope() == Some(Scope::Connection) { Scope::Connection } else { Scope::Message };
             let failure = match failure {
-                Failure::Away | Failure::Disconnected => failure,
+                Failure::Away | Failure::Disconnected | Failure::InFlight => failure,
                 other => Failure::Busy(format!("the object store for large messages: {other}")),
             };
             Missed { failure, scope }

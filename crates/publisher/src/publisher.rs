@@ -179,8 +179,11 @@ impl Publisher {
         if let Some(instance) = config.micro {
             running.spawn(nats::register_service(link.client().clone(), instance));
         }
+        if let Some(store) = large.clone() {
+            let link = Arc::clone(&link);
+            running.spawn(async move { store.tidy(&link).await });
+        }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
-
         let quarantine = RwLock::new(Arc::new(quarantine));
         let shared =
             Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, large, quarantine };

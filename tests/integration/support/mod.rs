@@ -3,6 +3,7 @@
 mod bridge;
 mod certificates;
 mod http;
+mod large;
 mod streams;
 mod stub;
 mod tools;
@@ -14,6 +15,7 @@ pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use certificates::Authority;
 pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
+pub(crate) use large::{moderation, rendered, speech};
 pub(crate) use streams::{Stored, Streams};
 pub(crate) use stub::Stub;
 pub(crate) use tools::Tool;

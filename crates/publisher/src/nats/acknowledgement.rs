@@ -194,12 +194,14 @@ fn usual(answer: &[u8], expected: &Expected) -> Option<u64> {
 /// sealed (10109), overloaded, without a leader.
 fn classify(error: &ApiError) -> Failure {
     const DUPLICATE_IN_FLIGHT: u64 = 10158;
+    // Only names of objects are written on that condition.
+    const WRONG_LAST_SEQUENCE: u64 = 10071;
     const EXPECTED_STREAM_MISMATCH: u64 = 10060;
     const MESSAGE_EXCEEDS_MAXIMUM: u64 = 10054;
     const HEADER_EXCEEDS_MAXIMUM: u64 = 10097;
     let text = format!("{} ({})", error.description, error.err_code);
     match error.err_code {
-        DUPLICATE_IN_FLIGHT => Failure::InFlight,
+        DUPLICATE_IN_FLIGHT | WRONG_LAST_SEQUENCE => Failure::InFlight,
         MESSAGE_EXCEEDS_MAXIMUM | HEADER_EXCEEDS_MAXIMUM => Failure::TooLarge(text),
         EXPECTED_STREAM_MISMATCH => Failure::OtherStream(text),
         _ => Failure::Busy(text),
@@ -285,6 +287,7 @@ mod tests {
             (10054, Some(Scope::Message)),
             (10097, Some(Scope::Message)),
             (10158, Some(Scope::Message)),
+            (10071, Some(Scope::Message)),
             (10060, Some(Scope::Subject)),
             (10109, Some(Scope::Stream)),
             (10077, Some(Scope::Stream)),

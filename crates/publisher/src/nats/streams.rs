@@ -171,11 +171,20 @@ impl StreamSpec {
         what: &str,
         request: String,
     ) -> Result<T, String> {
+        let answer = self.ask_api(link, what, request).await?;
+        answer.map_err(|error| format!("{} ({})", error.description, error.err_code))
+    }
+
+    /// Asks JetStream's API: the answer, or the error that it gives; or a sentence when there is neither.
+    pub(super) async fn ask_api<T: serde::de::DeserializeOwned>(
+        &self,
+        link: &Link,
+        what: &str,
+        request: String,
+    ) -> Result<Result<T, ApiError>, String> {
         let asking = ask(link, format!("{}.{what}", self.api_prefix), request.into());
         match timeout(QUESTION_TIMEOUT, asking).await {
-            Ok(Ok(Ok(answer))) => Ok(answer),
-            Ok(Ok(Err(error))) => Err(format!("{} ({})", error.description, error.err_code)),
-            Ok(Err(trouble)) => Err(trouble.to_string()),
+            Ok(answer) => answer.map_err(|trouble| trouble.to_string()),
             Err(_) => Err("JetStream does not answer, or there is no permission to ask".to_owned()),
         }
     }

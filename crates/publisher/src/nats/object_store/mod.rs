@@ -3,21 +3,31 @@
 //!
 //! Written over the link's own acknowledgements and not with async-nats' object store: that one waits for each chunk by
 //! itself, and leaves memory behind for each that is not acknowledged.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `standing.rs` | what is there under a name, and whether it is whole |
+//! | `leftovers.rs` | chunks that nobody reads any more, and their end |
+
+mod leftovers;
+mod standing;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_nats::HeaderMap;
-use async_nats::header::{HeaderValue, NATS_ROLLUP};
+use async_nats::header::{HeaderValue, NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, NATS_ROLLUP};
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use base64::engine::general_purpose::URL_SAFE;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::{Instant, timeout_at};
+
+use leftovers::Leftovers;
+use standing::{ObjectInfo, ObjectOptions, Standing};
 
 use super::acknowledgement::Failure;
 use super::link::{InFlight, Link};
@@ -43,36 +53,21 @@ pub(crate) struct ObjectStore {
     seen_on: AtomicU64,
     /// Why the last large message was not stored, until one is.
     trouble: Mutex<Option<String>>,
-}
-
-/// What stands in the store under a name, as every client reads it.
-#[derive(Debug, Serialize, Deserialize)]
-struct ObjectInfo {
-    name: String,
-    bucket: String,
-    nuid: String,
-    size: usize,
-    chunks: usize,
-    #[serde(default)]
-    mtime: String,
-    #[serde(default)]
-    digest: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    deleted: bool,
-    #[serde(default)]
-    options: Option<ObjectOptions>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ObjectOptions {
-    #[serde(default)]
-    max_chunk_size: usize,
+    leftovers: Leftovers,
 }
 
 impl ObjectStore {
     pub(crate) fn new(bucket: String, spec: StreamSpec, may_look: bool) -> Self {
         let stream = spec.name.as_str().into();
-        Self { bucket, spec, stream, may_look, seen_on: AtomicU64::new(0), trouble: Mutex::default() }
+        Self {
+            bucket,
+            spec,
+            stream,
+            may_look,
+            seen_on: AtomicU64::new(0),
+            trouble: Mutex::default(),
+            leftovers: Leftovers::default(),
+        }
     }
 
     /// Its stream, as it is configured here, for whoever only looks.
@@ -107,10 +102,18 @@ impl ObjectStore {
         let now = OffsetDateTime::now_utc();
         // Of its own for each attempt: no chunk of one that was broken off can come between those of the next.
         let nuid = format!("{}{:x}", crate::id::short_hash(name.as_bytes()), now.unix_timestamp_nanos());
+        let mut may_be_named = false;
         let putting = async {
             self.provide(link).await?;
             let digest = format!("SHA-256={}", URL_SAFE.encode(Sha256::digest(content)));
-            if self.has(link, name, &digest).await {
+            // Without the right to look, it is written again: that costs room, and harms nobody.
+            let standing = self.standing(link, name).await;
+            if let Some(Standing { info: Some(info), .. }) = &standing {
+                self.leftovers.settled(name, &info.nuid);
+            }
+            if let Some(standing) = &standing
+                && self.holds(link, standing, &digest).await
+            {
                 return Ok(false);
             }
             let info = ObjectInfo {
@@ -124,14 +127,22 @@ impl ObjectStore {
                 deleted: false,
                 options: None,
             };
-            self.write(link, info, content, deadline).await.map(|()| true)
+            let info = self.write_chunks(link, info, content, deadline).await?;
+            may_be_named = true;
+            self.write_name(link, &info, standing.as_ref(), deadline).await?;
+            if let Some(standing) = standing {
+                self.leftovers.settled(name, &nuid);
+                standing.info.into_iter().for_each(|replaced| self.leftovers.add(replaced.nuid));
+            }
+            Ok(true)
         };
         let put = timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered));
-        if let Err(failure) = &put
-            && link.is_connected()
-        {
-            self.purge(link, &nuid).await;
-            if !matches!(failure, Failure::Unanswered) {
+        if let Err(failure) = &put {
+            match may_be_named && !matches!(failure, Failure::InFlight) {
+                true => self.leftovers.add_unsure(name, nuid),
+                false => self.leftovers.add(nuid),
+            }
+            if !matches!(failure, Failure::Unanswered | Failure::InFlight) {
                 // It may be gone or changed: the next attempt looks again, and makes it.
                 self.seen_on.store(0, Ordering::Relaxed);
             }
@@ -139,7 +150,7 @@ impl ObjectStore {
         let trouble = match &put {
             Ok(_) => None,
             // Those say nothing of the store.
-            Err(Failure::Away | Failure::Disconnected) => return put,
+            Err(Failure::Away | Failure::Disconnected | Failure::InFlight) => return put,
             Err(failure) => {
                 Some(format!("large messages wait in the spool: bucket {}: {failure}", self.bucket))
             }
@@ -162,30 +173,14 @@ impl ObjectStore {
         Ok(())
     }
 
-    async fn has(&self, link: &Link, name: &str, digest: &str) -> bool {
-        #[derive(Deserialize)]
-        struct Found {
-            message: Raw,
-        }
-        #[derive(Deserialize)]
-        struct Raw {
-            data: String,
-        }
-        let request = serde_json::json!({ "last_by_subj": self.info_subject(name) }).to_string();
-        let found = self.spec.ask::<Found>(link, &format!("STREAM.MSG.GET.{}", self.stream), request).await;
-        // Without the right to ask, it is written again: that costs room, and harms nobody.
-        let info = found.ok().and_then(|found| STANDARD.decode(found.message.data).ok());
-        let info = info.and_then(|info| serde_json::from_slice::<ObjectInfo>(&info).ok());
-        info.is_some_and(|info| info.digest == digest && !info.deleted)
-    }
-
-    async fn write(
+    /// Returns when every chunk is acknowledged, with their number.
+    async fn write_chunks(
         &self,
         link: &Link,
         mut info: ObjectInfo,
         content: &Bytes,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<ObjectInfo, Failure> {
         let chunk_bytes = CHUNK_BYTES.min(link.likely_payload().saturating_sub(NO_HEADERS)).max(1);
         let chunk_subject = self.chunk_subject(&info.nuid);
         let mut in_flight: VecDeque<InFlight<'_>> = VecDeque::with_capacity(CHUNKS_IN_FLIGHT);
@@ -204,22 +199,27 @@ impl ObjectStore {
             chunk.acknowledged(deadline).await?;
         }
         info.options = Some(ObjectOptions { max_chunk_size: chunk_bytes });
-        let info_subject = self.info_subject(&info.name);
-        let info = serde_json::to_vec(&info).map_err(|error| Failure::Refused(error.to_string()))?;
-        let mut headers = HeaderMap::new();
-        headers.insert(NATS_ROLLUP, HeaderValue::from("sub"));
-        let sent = link.send_to(&info_subject, &self.stream, headers, info.into()).await?;
-        sent.acknowledged(deadline).await.map(drop)
+        Ok(info)
     }
 
-    /// Takes out what an attempt that was broken off has left, which nobody would read. Without the right to do so, it
-    /// goes with `max_age`.
-    async fn purge(&self, link: &Link, nuid: &str) {
-        let request = serde_json::json!({ "filter": self.chunk_subject(nuid) }).to_string();
-        let purge = format!("STREAM.PURGE.{}", self.stream);
-        if let Err(why) = self.spec.ask::<serde::de::IgnoredAny>(link, &purge, request).await {
-            tracing::debug!(stream = %self.stream, why, "chunks of an object that was broken off stay");
+    /// From now on the name leads to these chunks, if it leads where it did when it was looked at.
+    async fn write_name(
+        &self,
+        link: &Link,
+        info: &ObjectInfo,
+        replaces: Option<&Standing>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(NATS_ROLLUP, HeaderValue::from("sub"));
+        if let Some(standing) = replaces {
+            // Of two attempts at once, the second fails and looks again, instead of leaving the first one's chunks behind; and
+            // one that was given up changes nothing when it arrives after all.
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(standing.sequence));
         }
+        let name = serde_json::to_vec(info).map_err(|error| Failure::Refused(error.to_string()))?;
+        let sent = link.send_to(&self.info_subject(&info.name), &self.stream, headers, name.into()).await?;
+        sent.acknowledged(deadline).await.map(drop)
     }
 
     fn chunk_subject(&self, nuid: &str) -> String {
