@@ -1,8 +1,9 @@
-// Handles finished workflow instances.
+// Handles finished workflow instances; CI_SUBJECT chooses other events.
 package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"log"
@@ -29,12 +30,16 @@ func main() {
 	if url == "" {
 		url = nats.DefaultURL
 	}
-	if err := subscribe(ctx, url); err != nil {
+	subject := os.Getenv("CI_SUBJECT")
+	if subject == "" {
+		subject = "ci.workflow.*"
+	}
+	if err := subscribe(ctx, url, subject); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func subscribe(ctx context.Context, url string) error {
+func subscribe(ctx context.Context, url, subject string) error {
 	nc, err := nats.Connect(url)
 	if err != nil {
 		return err
@@ -47,7 +52,7 @@ func subscribe(ctx context.Context, url string) error {
 	// The durable name is the service's own: its instances share the messages, and a restart goes on where it was.
 	consumer, err := js.CreateOrUpdateConsumer(ctx, "CI", jetstream.ConsumerConfig{
 		Durable:       "workflows",
-		FilterSubject: "ci.workflow.*",
+		FilterSubject: subject,
 		AckPolicy:     jetstream.AckExplicitPolicy,
 	})
 	if err != nil {
@@ -88,7 +93,7 @@ func handle(ctx context.Context, js jetstream.JetStream, message jetstream.Msg) 
 		return
 	}
 	// Delivery is at least once: the id is the same whenever the same thing happened.
-	fmt.Println(message.Headers().Get("Nats-Msg-Id"), run.State, run.Object, len(run.Tasks), len(body), "bytes")
+	fmt.Printf("%s %s %d tasks, %d bytes, SHA-256 %x\n", message.Headers().Get("Nats-Msg-Id"), run.State, len(run.Tasks), len(body), sha256.Sum256(body))
 	// Only after the work is done: what is not acknowledged comes again.
 	if err := message.Ack(); err != nil {
 		log.Print(err)

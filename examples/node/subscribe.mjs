@@ -1,4 +1,5 @@
-// Handles moderation results that object to something. Needs three packages: npm install
+// Handles moderation results that object to something; CI_SUBJECT chooses other events. Needs three packages: npm install
+import { createHash } from "node:crypto";
 import { AckPolicy, jetstream, jetstreamManager } from "@nats-io/jetstream";
 import { Objm } from "@nats-io/obj";
 import { connect } from "@nats-io/transport-node";
@@ -8,7 +9,7 @@ const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:42
 const manager = await jetstreamManager(nc);
 await manager.consumers.add("CI", {
   durable_name: "moderation-violations",
-  filter_subject: "ci.moderation.*.violation",
+  filter_subject: process.env.CI_SUBJECT ?? "ci.moderation.*.violation",
   ack_policy: AckPolicy.Explicit,
 });
 const consumer = await jetstream(nc).consumers.get("CI", "moderation-violations");
@@ -16,7 +17,7 @@ for await (const message of await consumer.consume()) {
   const body = await whole(message);
   const result = JSON.parse(new TextDecoder().decode(body));
   // Delivery is at least once: the id is the same whenever the same thing happened.
-  console.log(message.headers.get("Nats-Msg-Id"), message.headers.get("ce-subject"), result.ForbidState, body.length, "bytes");
+  console.log(message.headers.get("Nats-Msg-Id"), message.headers.get("ce-subject"), result.Result, body.length, "bytes, SHA-256", createHash("sha256").update(body).digest("hex"));
   // Only after the work is done: what is not acknowledged comes again.
   message.ack();
 }

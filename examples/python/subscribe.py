@@ -1,6 +1,9 @@
-"""Handles failed tasks, one at a time, whatever their tag. Needs nats-py: pip install nats-py"""
+"""Handles failed tasks, one at a time, whatever their tag. Needs nats-py: pip install nats-py
+
+CI_SUBJECT chooses other events."""
 
 import asyncio
+import hashlib
 import json
 import os
 
@@ -22,7 +25,7 @@ async def main():
     js = nc.jetstream()
     # The durable name is the service's own: its instances share the messages, and a restart goes on where it was.
     subscription = await js.pull_subscribe(
-        "ci.task.*.failed",
+        os.environ.get("CI_SUBJECT", "ci.task.*.failed"),
         durable="failed-tasks",
         stream="CI",
         config=ConsumerConfig(ack_policy=AckPolicy.EXPLICIT),
@@ -36,7 +39,8 @@ async def main():
             body = await whole(js, message)
             job = json.loads(body)
             # Delivery is at least once: the id is the same whenever the same thing happened.
-            print(message.header["Nats-Msg-Id"], job["Tag"], job.get("Code"), job.get("Message"), len(body), "bytes", flush=True)
+            digest = hashlib.sha256(body).hexdigest()
+            print(message.header["Nats-Msg-Id"], job.get("Tag"), job.get("Code"), len(body), "bytes,", "SHA-256", digest, flush=True)
             # Only after the work is done: what is not acknowledged comes again.
             await message.ack()
 
