@@ -50,7 +50,7 @@ impl Bridge {
             [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
         fs::write(folder.path().join("password"), password).expect("the password is written");
         let configuration = format!(
-            "[ingress]\nlisten = \"{address}\"\nmax_body = \"256KiB\"\ndeadline = \"3s\"\ndrain_timeout = \"10s\"\n\
+            "[ingress]\nlisten = \"{address}\"\ndeadline = \"3s\"\ndrain_timeout = \"10s\"\n\
              [admin]\nlisten = \"{admin}\"\n[nats]\nservers = [\"{nats}\"]\n\
              user = \"{USER}\"\npassword_file = \"password\"\n[spool]\ndir = \"disk/spool\"\n"
         );

@@ -26,8 +26,17 @@ struct Job {
     id: String,
     tag: &'static str,
     state: &'static str,
-    /// Bytes of `UserData`.
-    padding: usize,
+    size: Size,
+}
+
+/// How large a job's result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Usual,
+    /// `UserData` of [`LARGE`] bytes.
+    Large,
+    /// So many sentences of speech, of [`SENTENCE`] bytes each.
+    Huge(usize),
 }
 
 /// A message that a callback must come to.
@@ -40,6 +49,9 @@ pub(crate) struct Expected {
 
 /// Larger than [`SMALL_PAYLOAD`](crate::broker::SMALL_PAYLOAD), and than what quarantine keeps of a message.
 const LARGE: usize = 100 * 1024;
+/// Of a huge result: larger than the `max_payload` of every server here, whose default is 1 MiB.
+const SENTENCES: std::ops::Range<u64> = 2048..4096;
+const SENTENCE: usize = 1024;
 /// Needs escapes in XML and in JSON, and more than one byte a character.
 const MESSAGE: (&str, &str, &str) =
     ("降噪 &lt;ok&gt; &amp; \"done\" \\", r#"\u964d\u566a <ok> & \"done\" \\"#, r#"降噪 <ok> & \"done\" \\"#);
@@ -53,10 +65,15 @@ impl Callback {
         let kind = match random.below(300) {
             0..3 => Kind::Broken,
             3..6 => Kind::Probe,
-            6 => Kind::Task(vec![Job::of(number, 0, LARGE, &mut random)]),
+            6 => Kind::Task(vec![Job::of(number, 0, Size::Large, &mut random)]),
+            7 if random.one_in(5) => {
+                let sentences = SENTENCES.start + random.below(SENTENCES.end - SENTENCES.start);
+                let size = Size::Huge(usize::try_from(sentences).unwrap_or_default());
+                Kind::Task(vec![Job::of(number, 0, size, &mut random)])
+            }
             choice => {
                 let jobs = if choice < 75 { 1 + random.below(8) } else { 1 };
-                Kind::Task((0..jobs).map(|job| Job::of(number, job, 0, &mut random)).collect())
+                Kind::Task((0..jobs).map(|job| Job::of(number, job, Size::Usual, &mut random)).collect())
             }
         };
         Self { number, kind, twice: random.one_in(8) }
@@ -71,7 +88,7 @@ impl Callback {
     }
 
     pub(crate) fn is_large(&self) -> bool {
-        matches!(&self.kind, Kind::Task(jobs) if jobs[0].padding > 0)
+        matches!(&self.kind, Kind::Task(jobs) if jobs[0].size != Size::Usual)
     }
 
     pub(crate) fn messages(&self) -> Vec<Expected> {
@@ -105,13 +122,13 @@ impl Callback {
 }
 
 impl Job {
-    fn of(number: u64, job: u64, padding: usize, random: &mut Random) -> Self {
+    fn of(number: u64, job: u64, size: Size, random: &mut Random) -> Self {
         let tags = ["NoiseReduction", "Transcode", "Snapshot", "MediaInfo"];
         Self {
             id: format!("c{number}-{job}"),
             tag: tags[usize::try_from(random.below(4)).unwrap_or(0)],
             state: if random.one_in(4) { "Failed" } else { "Success" },
-            padding,
+            size,
         }
     }
 
@@ -120,8 +137,14 @@ impl Job {
         format!(
             "<JobsDetail><JobId>{id}</JobId><Tag>{tag}</Tag><State>{state}</State><Message>{}</Message>\
              <Input><BucketId>media-1300000001</BucketId><Object>in/{id}.mp3</Object></Input>\
-             <UserData>{}</UserData></JobsDetail>",
+             {}<UserData>{}</UserData></JobsDetail>",
             MESSAGE.0,
+            self.sentences(
+                |list| format!(
+                    "<Operation><SpeechRecognitionResult>{list}</SpeechRecognitionResult></Operation>"
+                ),
+                |text| format!("<ResultDetail><FinalSentence>{text}</FinalSentence></ResultDetail>"),
+            ),
             self.padding()
         )
     }
@@ -130,7 +153,8 @@ impl Job {
     fn json(&self) -> String {
         let Self { id, tag, state, .. } = self;
         format!(
-            r#"{{"UserData":"{}","Tag":"{tag}","State":"{state}","JobId":"{id}","Message":"{}","Input":{{"Object":"in/{id}.mp3","BucketId":"media-1300000001"}}}}"#,
+            r#"{{{}"UserData":"{}","Tag":"{tag}","State":"{state}","JobId":"{id}","Message":"{}","Input":{{"Object":"in/{id}.mp3","BucketId":"media-1300000001"}}}}"#,
+            self.operation().map_or_else(String::new, |operation| operation + ","),
             self.padding(),
             MESSAGE.1
         )
@@ -139,10 +163,11 @@ impl Job {
     fn message(&self) -> Expected {
         let Self { id, tag, state, .. } = self;
         let mut body = format!(
-            r#"{{"Input":{{"BucketId":"media-1300000001","Object":"in/{id}.mp3"}},"JobId":"{id}","Message":"{}","State":"{state}","Tag":"{tag}""#,
-            MESSAGE.2
+            r#"{{"Input":{{"BucketId":"media-1300000001","Object":"in/{id}.mp3"}},"JobId":"{id}","Message":"{}",{}"State":"{state}","Tag":"{tag}""#,
+            MESSAGE.2,
+            self.operation().map_or_else(String::new, |operation| operation + ",")
         );
-        if self.padding > 0 {
+        if self.size == Size::Large {
             // Writing to a string has no way to fail.
             let _ = write!(body, r#","UserData":"{}""#, self.padding());
         }
@@ -155,6 +180,24 @@ impl Job {
     }
 
     fn padding(&self) -> String {
-        "x".repeat(self.padding)
+        "x".repeat(if self.size == Size::Large { LARGE } else { 0 })
+    }
+
+    /// The member `Operation` of a huge result, in JSON.
+    fn operation(&self) -> Option<String> {
+        let operation = self.sentences(
+            |list| {
+                let list = list.trim_end_matches(',');
+                format!(r#""Operation":{{"SpeechRecognitionResult":{{"ResultDetail":[{list}]}}}}"#)
+            },
+            |text| format!(r#"{{"FinalSentence":"{text}"}},"#),
+        );
+        (!operation.is_empty()).then_some(operation)
+    }
+
+    /// Each sentence is one of its own, so that no chunk is like another.
+    fn sentences(&self, whole: impl Fn(String) -> String, one: impl Fn(String) -> String) -> String {
+        let Size::Huge(count) = self.size else { return String::new() };
+        whole((0..count).map(|at| one(format!("{at:0>SENTENCE$}"))).collect())
     }
 }

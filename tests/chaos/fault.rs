@@ -35,8 +35,9 @@ pub(crate) enum Fault {
     SealedAndDeletedStream,
 }
 
-/// The smallest spool that the configuration under test allows: a second of load fills it.
-const TINY_SPOOL: (&str, &str) = ("CI_BRIDGE__SPOOL__MAX_BYTES", "256KiB");
+/// The smallest spool that this `max_body` allows: a second of load fills it.
+const TINY_SPOOL: [(&str, &str); 2] =
+    [("CI_BRIDGE__SPOOL__MAX_BYTES", "256KiB"), ("CI_BRIDGE__INGRESS__MAX_BODY", "256KiB")];
 
 const FULL_WITHIN: Duration = Duration::from_secs(10);
 
@@ -258,7 +259,7 @@ fn rotated_password(stage: &mut Stage, random: &mut Random) {
 fn full_spool(stage: &mut Stage, random: &mut Random) {
     stage.terminate_bridge();
     stage.broker.kill();
-    stage.restart_bridge(&[TINY_SPOOL]);
+    stage.restart_bridge(&TINY_SPOOL);
     let before = stage.ledger.answers("503");
     let full = || (stage.ledger.answers("503") > before).then_some(());
     if within(FULL_WITHIN, full).is_none() {

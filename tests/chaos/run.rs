@@ -88,7 +88,7 @@ impl Plan {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Accounts { promised, stored, lost, twice, altered } = self.accounts;
+        let Accounts { promised, stored, lost, twice, altered, huge } = self.accounts;
         let faults: u64 = self.faults.values().sum();
         writeln!(f, "\n| seed {} | |\n|---|---:|", self.seed)?;
         writeln!(f, "| **faults** | **{faults}** |")?;
@@ -103,6 +103,7 @@ impl fmt::Display for Summary {
         writeln!(f, "| **messages promised by an answer** | **{promised}** |")?;
         writeln!(f, "| lost | {lost} |\n| stored twice | {twice} |\n| altered | {altered} |")?;
         writeln!(f, "| stored in all, those without an answer included | {stored} |")?;
+        writeln!(f, "| of them in the object store, 2 to 4 MiB each | {huge} |")?;
         writeln!(f, "| slowest answer | {:.2} s |", self.slowest_answer.as_secs_f64())?;
         writeln!(f, "| longest time to ready after healing | {:.2} s |", self.slowest_return.as_secs_f64())?;
         write!(f, "| took | {:.0} s |", self.took.as_secs_f64())

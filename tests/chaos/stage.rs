@@ -27,6 +27,8 @@ pub(crate) struct Accounts {
     pub(crate) lost: u64,
     pub(crate) twice: u64,
     pub(crate) altered: u64,
+    /// Of those in the streams: as objects of more than 1 MiB.
+    pub(crate) huge: u64,
 }
 
 /// The longest that one message may hold up the subjects of others: `nats.ack_timeout` and a second.
@@ -142,6 +144,7 @@ impl Stage {
 impl Stage {
     fn book_stored(&self, stored: &Stored, accounts: &mut Accounts, copies: &mut HashMap<String, u32>) {
         accounts.stored += 1;
+        accounts.huge += u64::from(stored.body.len() > 1 << 20);
         match key(self.ledger.seed, stored) {
             Some(key) => *copies.entry(key).or_default() += 1,
             None => {
