@@ -321,7 +321,8 @@ fn tail_ends_when_it_may_not_see_the_subject() {
     };
     let denied = "ci-bridge: NATS says: Permissions Violation for Subscription to \"ci.>\": allow the user of [nats] to \
                   subscribe to it, or name a subject that it may see\n";
-    assert_eq!(tail("w:p", "ci.>"), denied);
+    let said = tail("w:p", "ci.>");
+    assert!(said.ends_with(denied), "{said}");
     let refused = tail("w:wrong", "other.>");
     assert!(
         refused.starts_with("ci-bridge: NATS refuses the connection: authorization violation"),
@@ -359,7 +360,7 @@ fn tail_waits_for_a_server_that_is_not_there_and_says_so_once() {
     assert_eq!(tail.wait().unwrap().code(), Some(0));
     let mut more = String::new();
     said.read_to_string(&mut more).unwrap();
-    assert_eq!(more, "", "once is enough");
+    assert!(!more.contains("waiting for NATS"), "once is enough: {more}");
     reader.join().unwrap();
 }
 

@@ -45,7 +45,7 @@ enum Command {
     Render(RenderArgs),
     /// Post a sample callback, or files, to a running bridge and show the answer
     #[command(after_help = examples::SEND)]
-    Send(send::Arguments),
+    Send(SendArgs),
     /// Print messages as they are published
     #[command(after_help = examples::TAIL)]
     Tail(TailArgs),
@@ -123,13 +123,17 @@ struct RenderArgs {
 }
 
 #[derive(Debug, Args)]
+struct SendArgs {
+    #[command(flatten)]
+    send: send::Arguments,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
 struct TailArgs {
-    /// The subject, with wildcards
-    #[arg(default_value = "ci.>")]
-    subject: String,
-    /// One JSON object a line, for pipes
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    tail: tail::Arguments,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -228,8 +232,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Check(args) => check::run(&load(&args.config)?, args.connect, args.tencent),
         Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),
-        Command::Send(args) => send::run(&args),
-        Command::Tail(args) => tail::run(&load(&args.config)?.settings, args.subject, args.json),
+        Command::Send(args) => send::run(&args.send, &load(&args.config)?.config),
+        Command::Tail(args) => tail::run(&load(&args.config)?.settings, &args.tail),
         Command::Schema(args) => {
             let loaded = load(&args.config)?;
             schema::run(args.document, &loaded.config, &loaded.settings)

@@ -111,7 +111,8 @@ pub(crate) fn state_of_code(code: &str) -> &'static str {
 /// Both the state and the code of what succeeded.
 const SUCCESS: &str = "Success";
 
-fn verdict(number: Cow<'_, str>) -> Cow<'_, str> {
+/// The word for a documented number, or for virus detection's word.
+pub(crate) fn verdict(number: Cow<'_, str>) -> Cow<'_, str> {
     match number.as_ref() {
         "0" => "normal".into(),
         // A virus was found; without one the word is `normal`.

@@ -10,14 +10,14 @@ use bytes::Bytes;
 use clap::Args;
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, select};
-use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
-use super::StopSignals;
+use super::answer::Explained;
 use super::post::{Answered, Target};
-use super::printer::{Place, Printer};
+use super::printer::{Form, Place, Printer};
 use super::samples::{SAMPLES, Sample};
 use super::serve::Bridge;
+use super::{StopSignals, hangup_is_ignored, watchdog::Watchdog};
 use crate::cli::Failure;
 use crate::config::{self, Overrides};
 use crate::local_nats::LocalNats;
@@ -39,25 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 type Messages = BoxStream<'static, io::Result<jetstream::Message>>;
 
-/// What the demo reads of an answer.
-#[derive(Deserialize)]
-struct Report {
-    outcome: String,
-    messages: Vec<Reported>,
-}
-
-#[derive(Deserialize)]
-struct Reported {
-    duplicate: bool,
-}
-
-#[derive(Deserialize)]
-struct Problem {
-    detail: String,
-}
-
 pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
+    end_with_parent(args.keep);
     let nats = LocalNats::start("")?;
+    let _watchdog = Watchdog::over(nats.id(), nats.folder());
     let overrides = [
         ("ingress.listen", "127.0.0.1:0".to_owned()),
         ("admin.listen", "127.0.0.1:0".to_owned()),
@@ -67,14 +52,24 @@ pub(crate) fn run(args: &Arguments) -> Result<ExitCode, Failure> {
     ];
     let loaded = config::load(None, &Overrides(overrides.into()))?;
     super::runtime()?.block_on(async {
-        let mut signals = StopSignals::listen()?;
+        let mut signals = StopSignals::listen_with_hangup()?;
         tokio::select! {
             result = show(args, &nats, loaded.settings) => result,
             () = signals.next() => Ok(()),
         }
     })?;
-    // `nats` goes here, and with it the server and its files.
+    // `nats` goes here, and with it the server and its files; the watchdog before it.
     Ok(ExitCode::SUCCESS)
+}
+
+/// With `--keep` it waits for somebody who may have gone: a script that was killed sends no SIGHUP. The kernel does, where it can.
+fn end_with_parent(keep: bool) {
+    #[cfg(target_os = "linux")]
+    if keep && !hangup_is_ignored() {
+        let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::HUP));
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (keep, hangup_is_ignored);
 }
 
 async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) -> io::Result<()> {
@@ -91,7 +86,7 @@ async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) ->
     }
     drop(ready);
     let mut stage = Stage {
-        printer: Printer::new(args.json),
+        printer: Printer::new(if args.json { Form::Json } else { Form::Lines }),
         quiet: args.json,
         messages: subscribe(nats).await?,
         target,
@@ -103,7 +98,9 @@ async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) ->
     }
     stage.say("\nThat was every message. Subscribe to just what concerns you: `ci.task.*.failed`, `ci.workflow.>`, …")?;
     if args.keep {
-        stage.say(&format!("Still running. In another terminal:\n  ci-bridge send --sample batch --url {}\n  NATS_URL={} ci-bridge tail\nCtrl-C ends it.", stage.target.url, nats.url()))?;
+        // As it was typed: it may not be on the PATH.
+        let program = std::env::args().next().unwrap_or_else(|| "ci-bridge".to_owned());
+        stage.say(&format!("Still running. In another terminal:\n  {program} send --sample batch --url {}\n  NATS_URL={} {program} tail --last 10\nCtrl-C ends it.", stage.target.url, nats.url()))?;
         std::future::pending::<()>().await;
     }
     let _ = stop.send(());
@@ -140,26 +137,10 @@ impl Stage {
 
     /// Says what was answered; gives the number of messages that must follow.
     fn explain(&self, answered: &Answered, took: f64) -> io::Result<usize> {
-        if answered.status == 200 {
-            let report: Report = serde_json::from_slice(&answered.body)?;
-            let new = report.messages.iter().filter(|message| !message.duplicate).count();
-            let repeated = report.messages.len() - new;
-            let note = if repeated > 0 {
-                format!(", {repeated} already stored: not stored again")
-            } else {
-                String::new()
-            };
-            self.say(&format!(
-                "  {} {}{note} ({took:.1} ms)",
-                self.printer.paint("32", "200"),
-                report.outcome
-            ))?;
-            return Ok(new);
-        }
-        let problem: Problem = serde_json::from_slice(&answered.body)?;
-        let status = self.printer.paint("31", &answered.status.to_string());
-        self.say(&format!("  {status} {} ({took:.1} ms)", problem.detail))?;
-        Ok(1)
+        let explained = Explained::of(answered, &self.printer)?;
+        self.say(&format!("  {} ({took:.1} ms)", explained.verdict))?;
+        // What cannot be read comes as one message of quarantine.
+        Ok(if answered.status == 200 { explained.new } else { 1 })
     }
 
     async fn next_message(&mut self) -> io::Result<()> {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use clap::Args;
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Uri, header};
 use hyper_util::rt::TokioIo;
@@ -19,25 +18,19 @@ use super::trust::{self, Trust};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where to post, and as whom.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default)]
 pub(crate) struct Target {
-    /// Where to; the token of an endpoint may be its last segment
-    #[arg(long, default_value = "http://127.0.0.1:8080/ci/callback")]
+    /// Where to; the token of an endpoint may be its last segment.
     pub(super) url: String,
-    /// The endpoint's token, sent as a bearer
-    #[arg(long, env = "CI_BRIDGE_TOKEN", hide_env_values = true)]
+    /// The endpoint's token, sent as a bearer.
     token: Option<String>,
-    /// For https: the authority of the bridge's certificate (PEM), in place of the system's
-    #[arg(long, value_name = "FILE")]
+    /// For https: the authority of the bridge's certificate (PEM), in place of the system's.
     ca: Option<PathBuf>,
-    /// For https: a client certificate to show (PEM)
-    #[arg(long, value_name = "FILE", requires = "key")]
+    /// For https: a client certificate to show (PEM).
     cert: Option<PathBuf>,
-    /// The key of the client certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "cert")]
+    /// The key of the client certificate (PEM).
     key: Option<PathBuf>,
     /// For https: the one certificate that is trusted.
-    #[arg(skip)]
     only: Option<PathBuf>,
 }
 
@@ -60,6 +53,11 @@ impl Target {
     ) -> Self {
         let (cert, key) = client.unzip();
         Self { url, token, ca, cert, key, only: None }
+    }
+
+    /// This token, where there is one, in the place of the configured one.
+    pub(super) fn with_token(self, token: Option<String>) -> Self {
+        Self { token: token.or(self.token), ..self }
     }
 
     /// A bridge that shows this certificate is the right one, whatever names it has and whoever signed it.
@@ -88,7 +86,7 @@ impl Target {
         let stream = TcpStream::connect(address).await.map_err(|e| {
             io::Error::new(
                 e.kind(),
-                format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running?"),
+                format!("cannot connect to {authority}: {e}; is `ci-bridge serve` running? --url names another address, -c FILE its configuration"),
             )
         })?;
         if default_port == 80 {

@@ -1,16 +1,43 @@
-//! Messages for people (coloured on a terminal) and for pipes (one JSON object a line).
+//! Messages for people (coloured on a terminal) and for pipes (one JSON object a line, or bodies alone).
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
+use anstream::{AutoStream, ColorChoice};
 use async_nats::Message;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::row::{Facts, Kind, header};
 
 /// Prints messages to standard output.
 pub(super) struct Printer {
-    json: bool,
+    form: Form,
     colour: bool,
+    /// How wide each column is so far: `None` before the first row, which the names of the columns precede.
+    widths: Option<[usize; COLUMNS.len()]>,
 }
+
+/// How a message looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Several lines: subject, id, beginning of the body.
+    Lines,
+    /// One row, in columns.
+    Rows,
+    /// One JSON object a line.
+    Json,
+    /// The body alone, a line.
+    Raw,
+}
+
+/// The last column is as wide as it needs to be.
+const COLUMNS: [&str; 6] = ["TIME", "SEQUENCE", "KIND", "TAG", "STATE", "OBJECT"];
+/// Wide enough for most; one that is wider makes its column wider from then on.
+const FIRST_WIDTHS: [usize; COLUMNS.len()] = [20, 8, 10, 16, 10, 28];
+/// A key of a thousand characters moves its own row only.
+const MAX_WIDTH: usize = 48;
 
 /// Where a message stands in its stream.
 pub(super) struct Place {
@@ -22,7 +49,11 @@ pub(super) struct Place {
 struct Line<'a> {
     subject: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
     headers: serde_json::Map<String, serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a RawValue>,
@@ -35,15 +66,74 @@ struct Line<'a> {
 const EXCERPT_CHARACTERS: usize = 160;
 
 impl Printer {
-    pub(super) fn new(json: bool) -> Self {
-        let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, colour }
+    /// Coloured on a terminal, unless NO_COLOR, CLICOLOR or TERM say otherwise; CLICOLOR_FORCE colours a pipe.
+    pub(super) fn new(form: Form) -> Self {
+        let colour = AutoStream::choice(&io::stdout()) != ColorChoice::Never;
+        Self { form, colour, widths: None }
     }
 
     pub(super) fn message(&mut self, message: &Message, place: Option<&Place>) -> io::Result<()> {
-        match self.json {
-            true => self.json_line(message, place),
-            false => self.for_people(message, place),
+        match self.form {
+            Form::Json => self.json_line(message, place, None),
+            _ => self.for_people(message, place),
+        }
+    }
+
+    /// A message that was stored, or came, at this time.
+    pub(super) fn seen(
+        &mut self,
+        message: &Message,
+        facts: &Facts,
+        place: Option<&Place>,
+        time: OffsetDateTime,
+    ) -> io::Result<()> {
+        match self.form {
+            Form::Lines => self.for_people(message, place),
+            Form::Rows => self.row(message, facts, place, time),
+            Form::Json => self.json_line(message, place, time.format(&Rfc3339).ok()),
+            Form::Raw => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(&message.payload)?;
+                writeln!(stdout)
+            }
+        }
+    }
+
+    fn row(
+        &mut self,
+        message: &Message,
+        facts: &Facts,
+        place: Option<&Place>,
+        time: OffsetDateTime,
+    ) -> io::Result<()> {
+        let time = time.to_offset(time::UtcOffset::UTC).truncate_to_second().format(&Rfc3339);
+        let sequence = place.map_or_else(|| "-".to_owned(), |place| place.sequence.to_string());
+        let kind = facts.kind.map_or("-", Kind::as_str);
+        let cells = [&*time.unwrap_or_default(), &sequence, kind, &facts.tag, &facts.state, &facts.object]
+            .map(|cell| printable(cell).collect::<String>());
+        let mut stdout = io::stdout().lock();
+        let mut widths = match self.widths {
+            Some(widths) => widths,
+            None => {
+                let names = pad(&COLUMNS.map(str::to_owned), FIRST_WIDTHS).concat() + "SUBJECT";
+                writeln!(stdout, "{}", self.paint("2", &names))?;
+                FIRST_WIDTHS
+            }
+        };
+        for (width, cell) in widths.iter_mut().zip(&cells) {
+            *width = cell.chars().count().clamp(*width, (*width).max(MAX_WIDTH));
+        }
+        self.widths = Some(widths);
+        let mut cells = pad(&cells, widths);
+        cells[0] = self.paint("2", &cells[0]);
+        cells[4] = self.paint(colour_of(&facts.state), &cells[4]);
+        writeln!(stdout, "{}{}", cells.concat(), self.paint("2", &message.subject))?;
+        if let Some(why) = &facts.why {
+            writeln!(stdout, "  {} {}", self.paint("2", "why"), printable(why).collect::<String>())?;
+        }
+        match large_object(message) {
+            Some(object) => writeln!(stdout, "  {} {object}", self.paint("2", "all")),
+            None => Ok(()),
         }
     }
 
@@ -62,21 +152,20 @@ impl Printer {
         let excerpt: String =
             printable(&String::from_utf8_lossy(&message.payload)).take(EXCERPT_CHARACTERS).collect();
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{}{}", self.paint(colour_of(subject), subject), self.paint("2", &place))?;
+        let last = subject.rsplit('.').next().unwrap_or_default();
+        writeln!(stdout, "{}{}", self.paint(colour_of(last), subject), self.paint("2", &place))?;
         writeln!(stdout, "  {} {}", self.paint("2", "id  "), printable(id).collect::<String>())?;
         if let Some(detail) = header(message, "Ci-Detail") {
             writeln!(stdout, "  {} {}", self.paint("2", "why "), printable(detail).collect::<String>())?;
         }
-        if let Some(object) = header(message, "Ci-Object") {
-            let bytes = header(message, "Ci-Object-Bytes").unwrap_or("?");
-            let object = format!("{object} ({bytes} bytes; nats object get)");
-            writeln!(stdout, "  {} {}", self.paint("2", "all "), printable(&object).collect::<String>())?;
+        if let Some(object) = large_object(message) {
+            writeln!(stdout, "  {} {object}", self.paint("2", "all "))?;
         }
         let more = if message.payload.len() > excerpt.len() { "…" } else { "" };
         writeln!(stdout, "  {} {excerpt}{more}", self.paint("2", "body"))
     }
 
-    fn json_line(&self, message: &Message, place: Option<&Place>) -> io::Result<()> {
+    fn json_line(&self, message: &Message, place: Option<&Place>, time: Option<String>) -> io::Result<()> {
         let names = message.headers.iter().flat_map(|headers| headers.iter());
         let headers = names.filter_map(|(name, values)| {
             Some((name.to_string(), serde_json::Value::from(values.first()?.as_str())))
@@ -84,7 +173,9 @@ impl Printer {
         let data = serde_json::from_slice(&message.payload).ok();
         let line = Line {
             subject: message.subject.as_str(),
+            stream: place.map(|place| place.stream.as_str()),
             seq: place.map(|place| place.sequence),
+            time,
             headers: headers.collect(),
             text: data.is_none().then(|| String::from_utf8_lossy(&message.payload)),
             data,
@@ -95,14 +186,20 @@ impl Printer {
     }
 }
 
-fn header<'m>(message: &'m Message, name: &'static str) -> Option<&'m str> {
-    message.headers.as_ref()?.get(name).map(async_nats::HeaderValue::as_str)
+/// Where the whole event is, when it was larger than NATS takes.
+fn large_object(message: &Message) -> Option<String> {
+    let object = header(message, "Ci-Object")?;
+    let bytes = header(message, "Ci-Object-Bytes").unwrap_or("?");
+    Some(printable(&format!("{object} ({bytes} bytes; nats object get)")).collect())
+}
+
+fn pad<const N: usize>(cells: &[String; N], widths: [usize; N]) -> [String; N] {
+    std::array::from_fn(|at| format!("{:width$}  ", cells[at], width = widths[at]))
 }
 
 /// Green for what went well, red for what did not, yellow for what to look at.
-fn colour_of(subject: &str) -> &'static str {
-    let last = subject.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    match last.as_str() {
+fn colour_of(state: &str) -> &'static str {
+    match state.to_ascii_lowercase().as_str() {
         "success" | "normal" => "32",
         "failed" | "violation" => "31",
         _ => "33",

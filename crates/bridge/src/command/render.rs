@@ -107,7 +107,7 @@ fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
     writeln!(to)
 }
 
-fn read(file: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     if file == Path::new("-") {
         io::stdin().lock().read_to_end(&mut body)?;

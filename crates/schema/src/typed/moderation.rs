@@ -1,9 +1,12 @@
 //! One moderation result, in the names of the Detail form whichever form came.
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CosHeader, More, Number};
+use crate::facts::{state_of_code, verdict};
 
 /// The data of a `com.tencent.ci.moderation.v1` message, on `ci.moderation.{event}.{verdict}`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +67,20 @@ pub struct ModerationEvent {
 }
 
 impl ModerationEvent {
+    /// `normal`, `violation`, `suspected` or `failed`, as by default in the subject; what Tencent may add, as it came.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Cow<'_, str>> {
+        let code = self.more.get("Code").and_then(serde_json::Value::as_str).map(state_of_code);
+        if self.state.as_deref().or(code) == Some("Failed") {
+            return Some("failed".into());
+        }
+        let number = match self.result.as_ref().or(self.suggestion.as_ref())? {
+            Number::Integer(number) => Cow::Owned(number.to_string()),
+            Number::Text(text) => Cow::Borrowed(text.as_str()),
+        };
+        Some(verdict(number))
+    }
+
     /// Whether the content was found to be in order.
     #[must_use]
     pub fn is_normal(&self) -> bool {

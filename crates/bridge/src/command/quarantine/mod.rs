@@ -20,7 +20,7 @@ use crate::cli::{Failure, say};
 use crate::config::{Config, Settings};
 use replay::Replay;
 use store::Store;
-use target::TargetArgs;
+pub(super) use target::TargetArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {

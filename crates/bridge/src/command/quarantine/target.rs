@@ -13,7 +13,7 @@ use crate::config::{Config, tokens_in};
 /// Where to post, over what the configuration says.
 #[derive(Debug, Default, Args)]
 pub(crate) struct TargetArgs {
-    /// Post all of them here, whichever endpoint they came to; the token of an endpoint may be the URL's last segment
+    /// Post here, whatever the configuration says; the token of an endpoint may be the URL's last segment
     #[arg(long)]
     url: Option<String>,
     /// With --url: the endpoint's token, sent as a bearer
@@ -31,6 +31,21 @@ pub(crate) struct TargetArgs {
 }
 
 impl TargetArgs {
+    /// Where a body goes that comes for the first time: to an endpoint of that name, or to the first.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says why there is no such place.
+    pub(in crate::command) fn chosen(&self, name: Option<&str>, config: &Config) -> Result<Target, String> {
+        let endpoints = &config.ingress.endpoints;
+        let first = endpoints.first().map(|endpoint| endpoint.name.as_str());
+        if let Some(name) = name.filter(|name| endpoints.iter().all(|endpoint| endpoint.name != *name)) {
+            let names: Vec<_> = endpoints.iter().map(|endpoint| endpoint.name.as_str()).collect();
+            return Err(format!("there is no endpoint {name:?}: the configuration has {}", names.join(", ")));
+        }
+        Ok(self.towards(name.or(first), config)?.with_token(self.token.clone()))
+    }
+
     /// Where a body goes that came to this endpoint.
     ///
     /// # Errors

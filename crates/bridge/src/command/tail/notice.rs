@@ -1,60 +1,9 @@
-//! `ci-bridge tail`: messages as they are published.
-
-use std::io;
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+//! What an event of the connection means for whoever watches.
 
 use async_nats::{ClientError, Event, ServerError};
-use ci_bridge_publisher::nats::connect;
-use futures_util::StreamExt;
-use tokio::sync::watch;
 
-use super::StopSignals;
-use super::printer::Printer;
-use crate::cli::{Failure, say};
-use crate::config::Settings;
-
-pub(crate) fn run(settings: &Settings, subject: String, json: bool) -> Result<ExitCode, Failure> {
-    let mut printer = Printer::new(json);
-    let connection = &settings.publisher.connection;
-    super::runtime()?.block_on(async {
-        let (give_up, mut given_up) = watch::channel(None);
-        let waiting = AtomicBool::new(false);
-        let servers = connection.servers_without_credentials();
-        let client = connect(connection, move |event| match Notice::of(&event) {
-            Some(Notice::Forbidden(why)) => {
-                give_up.send_replace(Some(why));
-            }
-            // Each attempt fails with the same words; once is enough, until it has been connected again.
-            Some(Notice::Away(why)) if !waiting.swap(true, Ordering::Relaxed) => {
-                say(&format!("waiting for NATS at {servers}: {why}"));
-            }
-            Some(Notice::Connected) => waiting.store(false, Ordering::Relaxed),
-            Some(Notice::Away(_)) | None => {}
-        })
-        .await?;
-        let mut messages = client.subscribe(subject).await.map_err(io::Error::other)?;
-        let mut signals = StopSignals::listen()?;
-        loop {
-            tokio::select! {
-                message = messages.next() => match message {
-                    Some(message) => printer.message(&message, None)?,
-                    None => return Ok(ExitCode::SUCCESS),
-                },
-                why = given_up.wait_for(Option::is_some) => {
-                    // The client, which holds the other end, is still there.
-                    let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, why).into());
-                }
-                () = signals.next() => return Ok(ExitCode::SUCCESS),
-            }
-        }
-    })
-}
-
-/// What an event of the connection means for whoever watches.
 #[derive(Debug, PartialEq, Eq)]
-enum Notice {
+pub(super) enum Notice {
     Connected,
     /// The server is not there: it may come.
     Away(String),
@@ -63,7 +12,7 @@ enum Notice {
 }
 
 impl Notice {
-    fn of(event: &Event) -> Option<Self> {
+    pub(super) fn of(event: &Event) -> Option<Self> {
         match event {
             Event::Connected => Some(Self::Connected),
             Event::ServerError(error) => Self::of_server(error),
@@ -84,6 +33,12 @@ impl Notice {
             ServerError::Other(why) if why.starts_with("Permissions Violation for Subscription") => {
                 Some(Self::Forbidden(format!(
                     "NATS says: {why}: allow the user of [nats] to subscribe to it, or name a subject that it may see"
+                )))
+            }
+            // Only what has been stored takes questions; live messages come unasked.
+            ServerError::Other(why) if why.starts_with("Permissions Violation for Publish") => {
+                Some(Self::Forbidden(format!(
+                    "NATS says: {why}: allow the user of [nats] to publish there, or leave --since and --last out"
                 )))
             }
             _ => None,
@@ -123,6 +78,10 @@ mod tests {
         let denied = from_server("Permissions Violation for Subscription to \"ci.>\"");
         assert!(
             matches!(denied, Some(Notice::Forbidden(why)) if why.contains("Subscription to \"ci.>\": allow"))
+        );
+        let asked = from_server("Permissions Violation for Publish to \"$JS.API.STREAM.INFO.CI\"");
+        assert!(
+            matches!(asked, Some(Notice::Forbidden(why)) if why.contains("leave --since and --last out"))
         );
         assert_eq!(from_server("Stale Connection"), None);
         assert_eq!(Notice::of(&Event::Connected), Some(Notice::Connected));
