@@ -1,7 +1,5 @@
-//! The shared contract of ci-bridge: what Tencent Cloud Infinite (CI, 数据万象) sends, and the events that
-//! are published of it.
-//!
-//! Pure: no I/O, no clock, no runtime. Bytes go in, values come out.
+#![doc = include_str!("../README.md")]
+//! # Inside
 //!
 //! ```text
 //! bytes ──► parse ──► Callback (wire shape) ──► normalise ──► Event (domain shape, canonical JSON)

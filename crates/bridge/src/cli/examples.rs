@@ -50,6 +50,7 @@ pub(super) const SEND: &str = "\
 Examples:
   ci-bridge send --sample noise-reduction
   ci-bridge send body.xml --url http://127.0.0.1:8080/ci/callback/TOKEN
+  cat body.xml | ci-bridge send - -c ci-bridge.toml --endpoint default
 
 Exit codes:
   0 each was answered 200; 1 one was not";
@@ -57,7 +58,8 @@ Exit codes:
 pub(super) const TAIL: &str = "\
 Examples:
   ci-bridge tail
-  ci-bridge tail 'ci.task.*.failed'
+  ci-bridge tail 'ci.task.*.failed' --since 2h
+  ci-bridge tail --last 20 --kind task,moderation --state failed,violation
   ci-bridge tail 'ci-quarantine.>' --json | jq .";
 
 pub(super) const SCHEMA: &str = "\
