@@ -30,6 +30,8 @@ usage: cargo xtask <command>
   deploy-check [--write]
                   charts, manifests, containers, systemd unit, Debian package and alerts of deploy/, without a cluster;
                   --write brings the chart's table of values up to date
+  release --check [--tag T]
+                  what a tag would publish, as far as it can be made here: crates, SBOM, auditable build, workflows, versions
   man             man pages and completions of shells, into target/man and target/completions: packages take them there
   ci              test, then lint
   nats-server     print the path of the nats-server that demo and test use
@@ -53,6 +55,7 @@ pub(crate) enum Command {
     Lint,
     Deny { advisories: bool },
     DeployCheck { write: bool },
+    Release { tag: Option<String> },
     Man,
     Ci,
     NatsServer,
@@ -105,6 +108,7 @@ impl Command {
             Some("deny") => return parse_deny(name, args),
             Some("deploy-check") => return parse_deploy_check(name, args),
             Some("lint") => Self::Lint,
+            Some("release") => return parse_release(name, args),
             Some("man") => Self::Man,
             Some("ci") => Self::Ci,
             Some("nats-server") => Self::NatsServer,
@@ -205,6 +209,25 @@ fn parse_deploy_check(command: OsString, args: Vec<OsString>) -> Result<Command,
     }
 }
 
+/// Without `--check` there is nothing: the workflow publishes, and nobody by hand.
+fn parse_release(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
+    let mut args = args.into_iter();
+    match args.next() {
+        Some(check) if check == "--check" => {}
+        Some(option) => return Err(UsageError::UnknownOption { command, option }),
+        None => return Err(UsageError::NoCheck),
+    }
+    let mut tag = None;
+    while let Some(option) = args.next() {
+        if option != "--tag" {
+            return Err(UsageError::UnknownOption { command, option });
+        }
+        let name = args.next().and_then(|name| name.into_string().ok());
+        tag = Some(name.ok_or(UsageError::NoName(option))?);
+    }
+    Ok(Command::Release { tag })
+}
+
 /// What was typed cannot be run; type something else.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsageError {
@@ -213,6 +236,7 @@ pub(crate) enum UsageError {
     UnknownOption { command: OsString, option: OsString },
     NoNumber(OsString),
     NoName(OsString),
+    NoCheck,
 }
 
 impl fmt::Display for UsageError {
@@ -223,6 +247,9 @@ impl fmt::Display for UsageError {
                 write!(f, "'{}' takes no such argument as '{}'", command.display(), option.display())
             }
             Self::NoNumber(option) => write!(f, "a number is needed after '{}'", option.display()),
+            Self::NoCheck => {
+                f.write_str("type 'release --check': a tag publishes, by .github/workflows/release.yml")
+            }
             Self::NoName(option) => write!(f, "a name is needed after '{}'", option.display()),
             Self::UnexpectedArgument { command, argument } => {
                 write!(f, "'{}' takes no argument, but got '{}'", command.display(), argument.display())
@@ -274,6 +301,8 @@ mod tests {
             ("deploy-check", Command::DeployCheck { write: false }),
             ("deploy-check --write", Command::DeployCheck { write: true }),
             ("lint", Command::Lint),
+            ("release --check", Command::Release { tag: None }),
+            ("release --check --tag v1.0.0", Command::Release { tag: Some("v1.0.0".into()) }),
             ("man", Command::Man),
             ("ci", Command::Ci),
             ("nats-server", Command::NatsServer),
@@ -287,6 +316,8 @@ mod tests {
         for (line, expect) in [
             ("tset", "there is no command 'tset'"),
             ("--demo", "there is no command '--demo'"),
+            ("release", "type 'release --check': a tag publishes, by .github/workflows/release.yml"),
+            ("release --check --tag", "a name is needed after '--tag'"),
             ("chaos --fast", "'chaos' takes no such argument as '--fast'"),
             ("chaos --seed", "a number is needed after '--seed'"),
             ("chaos --faults many", "a number is needed after '--faults'"),
@@ -321,6 +352,7 @@ mod tests {
             "lint",
             "deny",
             "deploy-check",
+            "release",
             "man",
             "ci",
             "nats-server",

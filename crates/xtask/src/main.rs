@@ -11,6 +11,7 @@
 //! | `conformance/` | the suites of others, and where the bridge differs from them on purpose |
 //! | `deny.rs` | the dependencies, held to `deny.toml` |
 //! | `deploy_check/` | everything in `deploy/`, without a cluster |
+//! | `release/` | what a tag would publish, as far as it can be made here |
 //! | `tool.rs` | programs of other projects, built once |
 //! | `nats_server/` | a real nats-server, found or fetched |
 //! | `versions/` | the tests against other people's servers, on several versions |
@@ -30,6 +31,7 @@ mod deploy_check;
 mod fuzz;
 mod instructions;
 mod nats_server;
+mod release;
 mod task;
 mod tool;
 mod versions;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use crate::cargo::{cargo, root};
 use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
-use crate::{bench, conformance, deny, deploy_check, fuzz, instructions, nats_server, versions};
+use crate::{bench, conformance, deny, deploy_check, fuzz, instructions, nats_server, release, versions};
 
 /// How the last step ended; an error when a step could not be started at all.
 pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
@@ -31,6 +31,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Lint => lint(),
         Command::Deny { advisories } => Ok(deny::run(advisories)?),
         Command::DeployCheck { write } => Ok(deploy_check::run(write).map(|()| ExitStatus::default())?),
+        Command::Release { tag } => Ok(release::run(tag.as_deref()).map(|()| ExitStatus::default())?),
         Command::Man => Ok(man().status()?),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),

@@ -44,16 +44,28 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn finding(&mut self, what: impl Into<String>) {
+    pub(crate) fn finding(&mut self, what: impl Into<String>) {
         self.findings.push(what.into());
     }
 
-    fn left_out(&mut self, what: impl Into<String>) {
+    pub(crate) fn left_out(&mut self, what: impl Into<String>) {
         self.left_out.push(what.into());
     }
 
+    /// Says what was left out, and whether what was looked at is as it should be.
+    pub(crate) fn finish(&self, what: &str) -> Result<(), String> {
+        for left in &self.left_out {
+            eprintln!("left out: {left}");
+        }
+        if self.findings.is_empty() {
+            eprintln!("{what} is as it should be");
+            return Ok(());
+        }
+        Err(format!("{} findings in {what}\n  {}", self.findings.len(), self.findings.join("\n  ")))
+    }
+
     /// Notes a check that failed; its own words say where.
-    fn hold(&mut self, outcome: Result<(), String>) {
+    pub(crate) fn hold(&mut self, outcome: Result<(), String>) {
         if let Err(said) = outcome {
             self.findings.push(said);
         }
@@ -92,25 +104,14 @@ pub(crate) fn run(write: bool) -> Result<(), String> {
     report.left_out(
         "starting the unit and installing the chart: that takes systemd as the first process, and a cluster",
     );
-    finish(&report)
-}
-
-fn finish(report: &Report) -> Result<(), String> {
-    for left in &report.left_out {
-        eprintln!("left out: {left}");
-    }
-    if report.findings.is_empty() {
-        eprintln!("deploy/ is as it should be");
-        return Ok(());
-    }
-    Err(format!("{} findings in deploy/\n  {}", report.findings.len(), report.findings.join("\n  ")))
+    report.finish("deploy/")
 }
 
 fn step(name: &str) {
     eprintln!("==> deploy-check: {name}");
 }
 
-fn fresh(dir: &Path) -> Result<PathBuf, String> {
+pub(crate) fn fresh(dir: &Path) -> Result<PathBuf, String> {
     let _ = fs::remove_dir_all(dir);
     fs::create_dir_all(dir).map_err(|error| format!("{}: {error}", dir.display()))?;
     Ok(dir.to_owned())
@@ -126,7 +127,7 @@ fn build() -> Result<PathBuf, String> {
 }
 
 /// The output of a program in the workspace root; an error has all that it printed.
-fn output(command: &mut Command) -> Result<String, String> {
+pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     let name = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
     let output = command.current_dir(root()).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("{name}: {error}"))?;
