@@ -83,7 +83,7 @@ pub(crate) fn run(settings: &Settings, args: &Arguments) -> Result<ExitCode, Fai
         let mut signals = StopSignals::listen()?;
         let mut link = Link::open(settings).await?;
         tokio::select! {
-            watched = follow(settings, args, &mut link.connected, &link.client, &mut show) => watched,
+            watched = follow(settings, args, (&mut link.connected, &link.waiting), &link.client, &mut show) => watched,
             why = link.forbidden.wait_for(Option::is_some) => {
                 // The client, which holds the other end, is still there.
                 let why = why.ok().and_then(|why| why.clone()).unwrap_or_default();
@@ -123,6 +123,8 @@ struct Link {
     client: Client,
     connected: watch::Receiver<bool>,
     forbidden: watch::Receiver<Option<String>>,
+    /// That it is waited for has been said.
+    waiting: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -133,27 +135,28 @@ impl Link {
         let servers = connection.servers_without_credentials();
         // Each attempt fails with the same words; once is enough, until it has been connected again.
         let waiting = Arc::new(AtomicBool::new(false));
+        let said = Arc::clone(&waiting);
         let client = connect(connection, move |event| match Notice::of(&event) {
             Some(Notice::Forbidden(why)) => {
                 is_forbidden.send_replace(Some(why));
             }
-            Some(Notice::Away(why)) if !waiting.swap(true, Ordering::Relaxed) => {
+            Some(Notice::Away(why)) if !said.swap(true, Ordering::Relaxed) => {
                 say(&format!("waiting for NATS at {servers}: {why}"));
             }
             Some(Notice::Connected) => {
-                waiting.store(false, Ordering::Relaxed);
+                said.store(false, Ordering::Relaxed);
                 is_connected.send_replace(true);
             }
             Some(Notice::Away(_)) | None => {}
         });
-        Ok(Self { client: client.await?, connected, forbidden })
+        Ok(Self { client: client.await?, connected, forbidden, waiting })
     }
 }
 
 async fn follow(
     settings: &Settings,
     args: &Arguments,
-    connected: &mut watch::Receiver<bool>,
+    (connected, waiting): (&mut watch::Receiver<bool>, &AtomicBool),
     client: &Client,
     show: &mut Show<'_>,
 ) -> io::Result<()> {
@@ -164,9 +167,13 @@ async fn follow(
         true => futures_util::stream::empty().boxed(),
         false => live(client, &subjects).await?,
     };
-    or_say(connected.wait_for(|connected| *connected), || format!("waiting for NATS at {servers}"))
-        .await
-        .map_err(io::Error::other)?;
+    or_say(connected.wait_for(|connected| *connected), || match waiting.swap(true, Ordering::Relaxed) {
+        // Nothing more to say.
+        true => String::new(),
+        false => format!("waiting for NATS at {servers}"),
+    })
+    .await
+    .map_err(io::Error::other)?;
     if args.is_about_the_past() {
         messages = stored(settings, args, client, &subjects, show).await?;
     }
