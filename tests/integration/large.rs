@@ -186,3 +186,27 @@ fn oversize_refuse_answers_413() {
     assert_eq!(bridge.post(speech("large", 2000)).status, 413);
     assert_eq!(Streams::of(&nats).subjects("CI_QUARANTINE"), ["ci-quarantine.oversize"]);
 }
+
+/// Of twenty seconds of life, one is young.
+#[test]
+fn an_object_that_max_age_will_soon_delete_is_stored_again() {
+    let nats = nats();
+    let short = "[jetstream.large]\nmax_age = \"20s\"\n";
+    let bridge = Bridge::start(&nats, &format!("{PATIENT}{short}"));
+    let body = speech("large", 2000);
+    assert_eq!(bridge.post(&body).json()["outcome"], "published");
+    let streams = Streams::of(&nats);
+    // Each object's chunks have a subject of their own.
+    let chunks = || {
+        let mut subjects = streams.subjects("OBJ_CI_LARGE");
+        subjects.retain(|subject| subject.contains(".C."));
+        subjects.dedup();
+        subjects
+    };
+    let first = chunks();
+    eventually("stored again, and only the new chunks are left", || {
+        assert_eq!(bridge.post(&body).status, 200);
+        let now = chunks();
+        (now.len() == 1 && now != first).then_some(())
+    });
+}

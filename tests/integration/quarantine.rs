@@ -218,3 +218,19 @@ fn refused_messages_are_counted() {
     assert_eq!((&entry["reason"], &entry["stream"]), (&json!("refused"), &json!("CI")));
     assert_eq!(entry["subject"], "ci.task.NoiseReduction.success");
 }
+
+/// What is kept of a body that NATS does not take whole is its beginning; what it is called is a hash of all of it.
+#[test]
+fn bodies_that_begin_alike_are_two_entries() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let broken = |end: &str| format!("<Response><Text>{}</Text>{end}", "x".repeat(2 << 20));
+    let ids = ["<a>", "<b>", "<a>"].map(|end| {
+        let answer = bridge.post(broken(end));
+        assert_eq!(answer.status, 400, "{answer:?}");
+        answer.json()["id"].as_str().unwrap().to_owned()
+    });
+    assert_eq!((ids[0] == ids[1], ids[0] == ids[2]), (false, true), "{ids:?}");
+    let (_, list, _) = quarantine(&nats, &bridge, &["list", "--json"]);
+    assert_eq!(list.lines().count(), 2, "{list}");
+}

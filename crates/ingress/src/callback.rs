@@ -244,7 +244,8 @@ impl Ingress {
             detail.push_str(&format!("; kept are the first {} of {} bytes", kept.len(), body.len()));
         }
         let rejected = Quarantined {
-            body: kept,
+            body,
+            kept,
             reason: rejection.reason(),
             detail: &detail,
             media_type: Format::sniff(body).media_type(),

@@ -70,8 +70,10 @@ pub struct Dropped {
 /// A body that gives no event, and why.
 #[derive(Debug, Clone)]
 pub struct Quarantined<'a> {
-    /// The body as it came.
-    pub body: Bytes,
+    /// The body as it came, whole: its hash is the message's id.
+    pub body: &'a [u8],
+    /// What is kept of it: all, or its beginning.
+    pub kept: Bytes,
     /// One word: `syntax`, `shape`, …
     pub reason: &'a str,
     /// One sentence, with line and column where there are any.
@@ -178,7 +180,7 @@ impl Router {
     /// The message that keeps a body in quarantine.
     #[must_use]
     pub fn quarantine(&self, rejected: &Quarantined<'_>, origin: Origin<'_>) -> Message {
-        let id = self.own(MessageId::of_quarantine(&rejected.body));
+        let id = self.own(MessageId::of_quarantine(rejected.body));
         let kind = MessageKind::Quarantine;
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
         let mut headers = attributes.binary(rejected.media_type.to_owned());
@@ -189,7 +191,7 @@ impl Router {
         Message {
             subject: self.quarantine.render(&Rejected { reason: rejected.reason, endpoint: origin.endpoint }),
             stream: self.destinations.quarantine_stream.clone(),
-            payload: rejected.body.clone(),
+            payload: rejected.kept.clone(),
             id,
             headers,
             kind,
@@ -389,8 +391,13 @@ mod tests {
 
     #[test]
     fn what_is_refused_keeps_everything_and_says_where_it_belongs() {
-        let rejected =
-            Quarantined { body: "x".into(), reason: "syntax", detail: "here", media_type: "text/plain" };
+        let rejected = Quarantined {
+            body: b"x",
+            kept: "x".into(),
+            reason: "syntax",
+            detail: "here",
+            media_type: "text/plain",
+        };
         let router = router(SHARED, &[]);
         let origin = Origin { endpoint: "b", traceparent: Some("00-1-2-01") };
         let message = router.quarantine(&rejected, origin);
@@ -415,8 +422,13 @@ mod tests {
 
     #[test]
     fn an_endpoint_in_ids_is_one_value_of_them() {
-        let rejected =
-            Quarantined { body: "x".into(), reason: "syntax", detail: "", media_type: "text/plain" };
+        let rejected = Quarantined {
+            body: b"x",
+            kept: "x".into(),
+            reason: "syntax",
+            detail: "",
+            media_type: "text/plain",
+        };
         let plain = router(SHARED, &[]).quarantine(&rejected, Origin::default()).id;
         let long = "e".repeat(300);
         for (name, end) in [("tenant-b", ":tenant-b"), ("b:1 é", ":b%3A1%20%C3%A9"), ("", ":")] {

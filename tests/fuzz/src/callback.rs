@@ -73,7 +73,7 @@ fn router(format: Format) -> Router {
 
 fn quarantined(body: &[u8], reason: &str, detail: &str) -> Result<(), String> {
     let media_type = ci_bridge_schema::Format::sniff(body).media_type();
-    let rejected = Quarantined { body: body.to_vec().into(), reason, detail, media_type };
+    let rejected = Quarantined { body, kept: body.to_vec().into(), reason, detail, media_type };
     let message = BINARY.quarantine(&rejected, ORIGIN);
     hold!(message == BINARY.quarantine(&rejected, ORIGIN), "the same body gave other messages");
     hold!(message.payload == body, "kept otherwise than it came");

@@ -32,7 +32,7 @@ proptest! {
                 prop_assert!(serde_json::from_slice::<serde_json::Value>(&message.payload).is_ok());
             }
         }
-        let rejected = Quarantined { body: "x".into(), reason: &values[0], detail: &values[1], media_type: &values[2] };
+        let rejected = Quarantined { body: b"x", kept: "x".into(), reason: &values[0], detail: &values[1], media_type: &values[2] };
         is_printable(&router.quarantine(&rejected, origin))?;
         is_printable(&apart.quarantine(&rejected, origin))?;
     }

@@ -69,7 +69,7 @@ proptest! {
 
     #[test]
     fn a_reason_for_quarantine_is_one_token(reason in hostile(), endpoint in hostile()) {
-        let rejected = Quarantined { body: "x".into(), reason: &reason, detail: &reason, media_type: &reason };
+        let rejected = Quarantined { body: b"x", kept: "x".into(), reason: &reason, detail: &reason, media_type: &reason };
         let origin = Origin { endpoint: &endpoint, traceparent: None };
         is_safe(&router("ci.{tag}", DESTINATION).quarantine(&rejected, origin), 3)?;
     }
