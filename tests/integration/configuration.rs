@@ -192,3 +192,73 @@ fn contexts_of_the_nats_cli_are_read() {
         assert!(stderr.contains(message) && !stderr.contains("s3cret"), "{context}: {stderr}");
     }
 }
+
+#[test]
+fn every_mistake_is_said_at_once() {
+    let text = "delivery = \"maybe\"\n\
+                [ingress]\nlisten = 8080\nmax_body = \"lots\"\nlisen = 1\n\
+                [[ingress.endpoints]]\npath = 3\n\
+                [nats]\nfrobnicate = 1\npassword = [\"s3cret\"]\n\
+                [subjects]\ntask = \"ci.{tga}\"\n";
+    let (code, stdout, stderr) = check(text, &[("CI_BRIDGE__SPOOL__MAX_BYTES", "much")]);
+    assert_eq!((code, stdout.as_str()), (Some(78), ""), "{stderr}");
+    let expected = [
+        "configuration cannot be used",
+        "delivery: write one of",
+        "ingress.listen: ",
+        "ingress.max_body: \"lots\" is no size",
+        "unknown key ingress.lisen",
+        "ingress.endpoints.0.path",
+        "unknown key nats.frobnicate",
+        "nats.password",
+        "spool.max_bytes",
+        "subjects.task: unknown placeholder {tga}",
+    ];
+    for said in expected {
+        assert!(stderr.contains(said), "{said}: {stderr}");
+    }
+    assert_eq!(stderr.lines().count(), expected.len(), "each once: {stderr}");
+    assert!(
+        stderr.starts_with("ci-bridge: configuration cannot be used: bridge.toml: 9 mistakes"),
+        "{stderr}"
+    );
+    assert!(!stderr.contains("s3cret"), "{stderr}");
+    // Each says where it was written.
+    assert!(stderr.contains("environment variable CI_BRIDGE__SPOOL__MAX_BYTES"), "{stderr}");
+}
+
+#[test]
+fn what_is_in_effect_is_shown_by_section_whole_or_in_part_or_for_machines() {
+    let text = "[ingress]\nmax_body = \"1MiB\"\n[[ingress.endpoints]]\ntokens = [\"s3cret\"]\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bridge.toml");
+    fs::write(&file, text).unwrap();
+    let check = |arguments: &[&str]| {
+        let mut check = ci_bridge();
+        let output =
+            check.arg("check").args(arguments).arg("-c").arg(&file).current_dir(&folder).output().unwrap();
+        assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = check(&[]);
+    assert!(all.starts_with("configuration is valid: "), "the verdict first: {all}");
+    assert!(
+        all.lines().any(|line| line.starts_with("ok     spool: ") && line.ends_with("at the first start")),
+        "{all}"
+    );
+    assert!(all.contains("\n\nadmin.") && all.lines().count() > 100, "{all}");
+    assert!(!folder.path().join("spool").exists(), "nothing is made");
+    let changed = check(&["--changed"]);
+    let rows: Vec<_> = changed
+        .lines()
+        .filter(|line| line.contains(" = "))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    assert_eq!(rows, ["ingress.max_body", "ingress.endpoints.0.tokens"], "{changed}");
+    let json: serde_json::Value = serde_json::from_str(&check(&["--json", "--changed"])).unwrap();
+    assert_eq!((&json["valid"], &json["mistakes"]), (&true.into(), &serde_json::json!([])));
+    assert_eq!(json["checks"][0]["verdict"], "ok");
+    let setting =
+        json["settings"].as_array().unwrap().iter().find(|row| row["key"] == "ingress.endpoints.0.tokens");
+    assert_eq!(setting.unwrap()["value"], "<secret>");
+}

@@ -16,7 +16,7 @@ use crate::command::{
 use crate::config::{self, Loaded, Overrides};
 
 /// The configuration cannot be used: EX_CONFIG of sysexits.
-const EXIT_CONFIG: u8 = 78;
+pub(crate) const EXIT_CONFIG: u8 = 78;
 /// A body cannot be read: EX_DATAERR of sysexits.
 const EXIT_DATA: u8 = 65;
 
@@ -105,12 +105,8 @@ struct ServeArgs {
 struct CheckArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Also ask NATS whether the streams are there and take every subject
-    #[arg(long)]
-    connect: bool,
-    /// Also ask Tencent CI whether the credentials work, and whom the queues of reconcile.buckets call
-    #[arg(long)]
-    tencent: bool,
+    #[command(flatten)]
+    what: check::Arguments,
 }
 
 #[derive(Debug, Args)]
@@ -230,7 +226,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let source = Source { file, overrides, config: loaded.config, nats_files, nats_tls };
             serve::run(loaded.settings, source)
         }
-        Command::Check(args) => check::run(&load(&args.config)?, args.connect, args.tencent),
+        Command::Check(args) => check::run(&args.what, args.config.config.as_deref()),
         Command::Render(args) => render::run(&load(&args.config)?.settings, &args.files),
         Command::Send(args) => send::run(&args.send, &load(&args.config)?.config),
         Command::Tail(args) => tail::run(&load(&args.config)?.settings, &args.tail),

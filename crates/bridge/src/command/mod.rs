@@ -3,7 +3,6 @@
 mod admin_api;
 mod answer;
 pub(crate) mod check;
-mod check_tencent;
 pub(crate) mod demo;
 mod file_limit;
 pub(crate) mod healthcheck;

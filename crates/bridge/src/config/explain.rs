@@ -19,6 +19,30 @@ pub(super) struct Problem {
     pub(super) message: String,
 }
 
+impl ConfigError {
+    /// Each by itself.
+    pub(crate) fn mistakes(&self) -> &[String] {
+        &self.problems
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.problems.len()
+    }
+
+    pub(super) fn add(&mut self, error: &figment::Error) {
+        self.extend(figment(error));
+    }
+
+    /// What was said already is not said again.
+    pub(super) fn extend(&mut self, other: Self) {
+        for problem in other.problems {
+            if !self.problems.contains(&problem) {
+                self.problems.push(problem);
+            }
+        }
+    }
+}
+
 impl std::error::Error for ConfigError {}
 
 impl fmt::Display for ConfigError {
@@ -28,7 +52,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// The source of what nobody has set.
-pub(super) const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// How far a misspelt key may be from a valid one to be taken for it.
 const LIKENESS: f64 = 0.7;

@@ -11,6 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 
 use super::context;
 use super::explain::{self, ConfigError};
+use super::mistakes;
 use super::{Config, Settings};
 
 /// Every variable of ours starts with this. A single `_` would take the `CI_BRIDGE_PORT=tcp://…` that Kubernetes
@@ -53,7 +54,7 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     let figment = layers(file, overrides)?;
     let (figment, jwt) =
         context::apply(figment.clone()).map_err(|problem| explain::problems(vec![problem], &figment))?;
-    let config: Config = figment.extract().map_err(|e| explain::figment(&e))?;
+    let config: Config = figment.extract().map_err(|e| mistakes::all(&figment, jwt.as_ref(), &e))?;
     let settings =
         Settings::check(&config, jwt.as_ref()).map_err(|problems| explain::problems(problems, &figment))?;
     Ok(Loaded { config, settings, figment })

@@ -7,6 +7,7 @@ mod defaults;
 mod endpoints;
 mod explain;
 mod layers;
+mod mistakes;
 mod nats;
 mod ranges;
 mod reconcile;
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use endpoints::tokens_in;
 pub use explain::ConfigError;
+pub(crate) use explain::DEFAULT;
 pub(crate) use layers::admin_listen;
 pub use layers::{Loaded, Overrides, load};
 pub(crate) use reconcile::LONGEST_SINCE;

@@ -1,6 +1,6 @@
 //! `ci-bridge check --tencent`: do the credentials work, and is anybody told to call this bridge.
 
-use std::io::{self, Write};
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use ci_bridge_ingress::Endpoint;
@@ -8,54 +8,52 @@ use ci_bridge_schema::Queue;
 use ci_bridge_tencent::{Bucket, Client, Error, JobQuery, QUEUE_FAMILIES};
 use hyper::Uri;
 
+use super::finding::{Finding, Verdict};
 use crate::config::Settings;
 
-/// What was found, a line each.
-struct Findings {
-    failed: bool,
-    lines: Vec<String>,
-}
+/// What was found, each once.
+#[derive(Default)]
+struct Findings(Vec<Finding>);
 
 /// Enough for a look: whether there is an answer.
 const LOOK_BACK: Duration = Duration::from_secs(60);
 
-/// Prints what CI says; whether it is as it should be.
-pub(super) fn run(settings: &Settings) -> io::Result<bool> {
+/// What CI says of each bucket, and whether it is as it should be.
+pub(super) fn check(settings: &Settings) -> io::Result<Vec<Finding>> {
     let client = Client::new(settings.tencent.clone(), settings.limits.parse).map_err(io::Error::other)?;
-    let mut findings = Findings { failed: false, lines: Vec::new() };
+    let mut findings = Findings::default();
     if settings.reconcile.buckets.is_empty() {
         findings.fail(
             "tencent: which bucket? name it in reconcile.buckets, as in \"media-1250000000@ap-beijing\"",
         );
     }
-    super::runtime()?.block_on(async {
+    crate::command::runtime()?.block_on(async {
         for bucket in &settings.reconcile.buckets {
             if findings.permissions(&client, bucket).await {
                 findings.queues(&client, bucket, &settings.endpoints).await;
             }
         }
     });
-    let mut stdout = io::stdout().lock();
-    for line in &findings.lines {
-        writeln!(stdout, "{line}")?;
-    }
-    Ok(!findings.failed)
+    Ok(findings.0)
 }
 
 impl Findings {
     fn fine(&mut self, text: &str) {
-        self.lines.push(format!("ok     {text}"));
+        self.add(Verdict::Ok, text);
     }
 
     fn note(&mut self, text: &str) {
-        self.lines.push(format!("?      {text}"));
+        self.add(Verdict::Note, text);
     }
 
     fn fail(&mut self, text: &str) {
-        self.failed = true;
-        let line = format!("FAILED {text}");
-        if !self.lines.contains(&line) {
-            self.lines.push(line);
+        self.add(Verdict::Failed, text);
+    }
+
+    fn add(&mut self, verdict: Verdict, text: &str) {
+        let finding = Finding::new(verdict, text);
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
         }
     }
 
