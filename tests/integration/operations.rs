@@ -1,6 +1,6 @@
 //! Health, metrics, logs and signals.
 
-use crate::support::{Bridge, Connection, nats, signal, task};
+use crate::support::{Authority, Bridge, Connection, nats, signal, task};
 
 #[test]
 fn health_and_metrics_have_an_address_of_their_own() {
@@ -188,4 +188,76 @@ fn a_reload_takes_all_of_a_good_configuration_and_nothing_of_a_bad_one() {
     assert_eq!(subjects.last().map(String::as_str), Some("ci.changed.NoiseReduction"));
     let (_, log) = bridge.terminate();
     assert!(log.contains("configuration not reloaded") && !log.contains("l8er"), "{log}");
+    assert!(log.contains("jetstream.stream can only change with a restart"), "{log}");
+    let line =
+        log.lines().find(|line| line.contains(" configuration reloaded ")).unwrap_or_else(|| panic!("{log}"));
+    assert!(line.contains("ingress.endpoints.0.tokens: another value; subjects.task: "), "{line}");
+    assert!(line.contains("is now \\\"ci.changed.{tag}\\\""), "{line}");
+}
+
+#[test]
+fn a_reload_says_what_it_took_or_that_nothing_changed_and_all_that_it_refuses() {
+    let nats = nats();
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    std::fs::write(&tokens, "first\n").unwrap();
+    let configuration = format!("[[ingress.endpoints]]\ntokens_file = {:?}\n", tokens.display().to_string());
+    let bridge = Bridge::start(&nats, &configuration);
+    let said = |words: &str| {
+        crate::support::eventually(words, || {
+            bridge.log().lines().find(|line| line.contains(words)).map(str::to_owned)
+        })
+    };
+    signal("HUP", bridge.id());
+    said("configuration read again: nothing has changed");
+    std::fs::write(&tokens, "first\nl8er\n").unwrap();
+    let line = said(" configuration reloaded ");
+    assert!(line.contains(&tokens.display().to_string()) && !line.contains("l8er"), "{line}");
+    let other = format!(
+        "{configuration}[jetstream]\nreplicas = 3\n[spool]\nmax_bytes = \"512MiB\"\n[nats]\nname = \"other\"\n"
+    );
+    std::fs::write(bridge.folder().join("ci-bridge.toml"), other).unwrap();
+    signal("HUP", bridge.id());
+    said("jetstream.replicas, nats.name, spool.max_bytes can only change with a restart");
+}
+
+#[test]
+fn the_log_says_what_was_started_and_tells_how_long_an_outage_took() {
+    let mut nats = nats();
+    let address = nats.url().replace("nats://", "");
+    let authority = Authority::new();
+    authority.sign("bridge");
+    let configuration = format!("{}[log]\nformat = \"json\"\n", authority.section("bridge"));
+    let secret = nats.url().replace("nats://", "nats://user:s3cret@");
+    let bridge = Bridge::start_towards(&secret, &configuration);
+    bridge.wait_until_ready();
+    nats.kill().unwrap();
+    crate::support::eventually("not ready", || (bridge.get("/readyz").status == 503).then_some(()));
+    for number in 0..3 {
+        let mut client = Connection::open_tls(bridge.address, authority.client(None, &[]));
+        let answer = client.post(&task(&format!("j{number}"))).unwrap();
+        assert_eq!(answer.json()["outcome"], "spooled");
+    }
+    nats.restart(None).unwrap();
+    let line = |message: &str| {
+        crate::support::eventually(message, || {
+            let lines = bridge.log();
+            let mut lines =
+                lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.find(|line| line["message"] == message)
+        })
+    };
+    let started = line("started");
+    assert_eq!(started["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(started["file"], bridge.folder().join("ci-bridge.toml").display().to_string());
+    assert_eq!(started["servers"], address);
+    assert_eq!(started["callbacks"], format!("https://{}", bridge.address));
+    assert_eq!(started["admin"], format!("http://{}", bridge.admin));
+    assert_eq!(started["spool_messages"], 0);
+    assert!(started["certificates"].as_str().unwrap().contains("is valid until "), "{started}");
+    let ready = line("ready again");
+    assert!(ready["not_ready_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{ready}");
+    assert_eq!(line("publishing what the spool holds")["spool_messages"], 3);
+    assert_eq!(line("the spool is empty again")["messages"], 3);
+    assert!(!bridge.log().contains("s3cret"));
 }

@@ -37,7 +37,8 @@ const IDLE: Duration = Duration::from_secs(5);
 
 /// Runs for the life of the publisher.
 pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
-    let mut at_work = false;
+    // Since when it publishes.
+    let mut at_work: Option<Instant> = None;
     let mut drain = Drain {
         shared,
         spool,
@@ -46,14 +47,16 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
         connection: 0,
         uploads: JoinSet::new(),
         finished: None,
+        taken: 0,
         aged_at: Instant::now(),
         reminded_at: Instant::now(),
     };
     loop {
         let Drain { shared, spool, .. } = &drain;
         if spool.is_empty() {
-            if std::mem::take(&mut at_work) {
-                info!("the spool is empty again");
+            if let Some(since) = at_work.take() {
+                let (messages, seconds) = (std::mem::take(&mut drain.taken), since.elapsed().as_secs_f64());
+                info!(messages, seconds, "the spool is empty again");
             }
             drain.holds.clear();
             drain.after = None;
@@ -61,10 +64,12 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
             let filled = timeout(IDLE, drain.spool.level().filled.notified());
             let _ = filled.await;
         } else if shared.may_probe() {
-            if !std::mem::replace(&mut at_work, true) {
+            if at_work.is_none() {
+                at_work = Some(Instant::now());
                 let oldest = spool.oldest_age();
                 info!(
-                    messages = spool.len(),
+                    spool_messages = spool.len(),
+                    spool_bytes = spool.bytes(),
                     oldest_seconds = oldest.as_secs(),
                     "publishing what the spool holds"
                 );
@@ -92,6 +97,8 @@ struct Drain {
     uploads: JoinSet<Outcome>,
     /// The one that has ended while nothing else was to be done.
     finished: Option<Outcome>,
+    /// Messages that left the spool since it was last empty: stored, or kept in quarantine.
+    taken: u64,
     /// When the age of the oldest message was last asked for.
     aged_at: Instant,
     /// When the log was last told of refused messages.
@@ -200,7 +207,12 @@ impl Drain {
         if let Some(first) = self.holds.taken(&spooled) {
             self.after = self.after.min(first.checked_sub(1));
         }
-        self.spool.remove(&[spooled]).await;
+        self.remove(&[spooled]).await;
+    }
+
+    async fn remove(&mut self, done: &[Spooled]) {
+        self.taken += done.len() as u64;
+        self.spool.remove(done).await;
     }
 
     /// Sends a large message on its way, if it is one and there is room for another.
@@ -273,7 +285,7 @@ impl Drain {
                 None => break,
             }
             if done.len() >= WINDOW {
-                self.spool.remove(&std::mem::take(&mut done)).await;
+                self.remove(&std::mem::take(&mut done)).await;
             }
             let is_low = waiting.is_empty()
                 && if self.shared.is_away() { in_flight.is_empty() } else { in_flight.len() <= WINDOW / 2 };
@@ -281,7 +293,7 @@ impl Drain {
                 waiting = self.next_messages().await;
             }
         }
-        self.spool.remove(&done).await;
+        self.remove(&done).await;
         if let Some(first) = released {
             // Those that were passed over come now. While others were in flight, these would have been read again too.
             self.after = self.after.min(first.checked_sub(1));

@@ -23,6 +23,7 @@ mod message;
 mod metrics;
 mod monitor;
 pub mod nats;
+mod outage;
 mod publisher;
 mod readiness;
 mod route;

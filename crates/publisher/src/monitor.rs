@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use crate::health::Health;
 use crate::metrics::Metrics;
 use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT, covers};
+use crate::outage::{News, Outage};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
 use crate::watch::StreamWatch;
@@ -31,6 +32,7 @@ pub(crate) struct Monitor {
     /// The stream whose depth is counted.
     pub(crate) quarantine: Arc<str>,
     pub(crate) spool: Option<Spool>,
+    pub(crate) outage: Outage,
     pub(crate) large: Option<LargeWatch>,
 }
 
@@ -240,16 +242,29 @@ impl Monitor {
         })
     }
 
-    fn tell(&self, readiness: &Readiness) {
-        let before = self.health.readiness.send_replace(readiness.clone());
+    fn tell(&mut self, readiness: &Readiness) {
+        self.health.readiness.send_replace(readiness.clone());
         self.metrics.set_ready(readiness);
-        match (before.ready, readiness.ready) {
-            (false, true) => info!("ready"),
-            (true, false) => warn!(reason = readiness.reason(), "not ready"),
-            (false, false) if before.kind() != readiness.kind() => {
-                warn!(reason = readiness.reason(), "not ready");
-            }
-            _ => {}
+        let spool = self.spool.as_ref();
+        let (messages, bytes) = (spool.map(Spool::len), spool.map(Spool::bytes));
+        match self.outage.look(readiness, Instant::now()) {
+            Some(News::NotReady) => warn!(reason = readiness.reason(), "not ready"),
+            Some(News::StillNotReady(lasts)) => warn!(
+                reason = readiness.reason(),
+                seconds = lasts.as_secs(),
+                spool_messages = messages,
+                spool_bytes = bytes,
+                spool_percent = spool.map(Spool::percent),
+                "still not ready"
+            ),
+            Some(News::Ready(Some(lasted))) => info!(
+                not_ready_seconds = lasted.as_secs_f64(),
+                spool_messages = messages,
+                spool_bytes = bytes,
+                "ready again"
+            ),
+            Some(News::Ready(None)) => info!("ready"),
+            None => {}
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::nats::{
     self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
     StreamSpec,
 };
+use crate::outage::Outage;
 use crate::readiness::{Check, Readiness};
 use crate::route::{Dropped, Router};
 use crate::spool::{self, Spool};
@@ -173,6 +174,7 @@ impl Publisher {
             },
             quarantine: Arc::clone(config.quarantine.quarantine_stream()),
             spool: spool.clone(),
+            outage: Outage::starting(std::time::Instant::now()),
             large: large.as_ref().map(|store| LargeWatch::new(store, config.look_at_streams)),
         };
         running.spawn(monitor.run());

@@ -21,6 +21,7 @@ pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod serve;
 pub(crate) mod spool;
+mod start_line;
 pub(crate) mod tail;
 mod trust;
 mod watchdog;

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::certificates::{self, Certificate};
-use crate::config::{self, Config, Overrides};
+use crate::config::{self, Changes, Config, Overrides};
 use crate::service_manager;
 
 /// How often files are looked at: a token that was replaced is accepted this soon.
@@ -40,6 +40,8 @@ pub(crate) struct Source {
 /// Reads the configuration again when told to (SIGHUP) or when a file of it has changed.
 pub(crate) struct Reloader {
     source: Source,
+    /// Its files, as they were when it was taken.
+    taken: BTreeMap<PathBuf, Version>,
     hangup: Signal,
     replaces: Replaces,
     certificates: certificates::Watched,
@@ -82,16 +84,18 @@ impl Reloader {
         let mut certificates = certificates::Watched::new(registry);
         certificates.replace(shown);
         let metrics = Metrics::register(registry);
-        Ok(Self { source, hangup: signal(SignalKind::hangup())?, replaces, certificates, metrics })
+        let hangup = signal(SignalKind::hangup())?;
+        let taken = source.versions();
+        Ok(Self { source, taken, hangup, replaces, certificates, metrics })
     }
 
     /// Runs until it is dropped.
     pub(crate) async fn run(mut self) {
-        let mut seen = self.versions();
+        let mut seen = self.taken.clone();
         loop {
             self.look_at_certificates();
             let told = timeout(LOOK_INTERVAL, self.hangup.recv()).await.is_ok();
-            let now = self.versions();
+            let now = self.source.versions();
             if told || now != seen {
                 seen = now;
                 service_manager::reloading();
@@ -112,49 +116,71 @@ impl Reloader {
     fn reload(&mut self) {
         let outcome = self.try_reload();
         match &outcome {
-            Ok(()) => info!("configuration reloaded: endpoints, rules, subjects, certificates"),
+            Ok((changed, files)) if changed.is_empty() && files.is_empty() => {
+                info!("configuration read again: nothing has changed");
+            }
+            Ok((changed, files)) => {
+                let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+                info!(changed = some(changed), files = some(files), "configuration reloaded");
+            }
             Err(why) => error!(why, "configuration not reloaded: the one before stays in effect"),
         }
         self.metrics.reloaded(outcome.is_ok());
     }
 
-    fn try_reload(&mut self) -> Result<(), String> {
+    /// Returns what has changed: keys, and files that they name.
+    fn try_reload(&mut self) -> Result<(String, String), String> {
         let loaded =
             config::load(self.source.file.as_deref(), &self.source.overrides).map_err(|e| e.to_string())?;
-        if loaded.config.fixed_at_start() != self.source.config.fixed_at_start() {
-            return Err(
-                "only endpoints, rules, subjects, messages.format and the files of TLS can change while it runs; restart for the rest"
-                    .to_owned(),
-            );
-        }
+        let changes = Changes::between(&self.source.config, &loaded.config);
         let settings = loaded.settings;
+        if let Some(why) = self.refuses(&changes, settings.tls.is_some()) {
+            return Err(why);
+        }
         let shown = Certificate::all(&settings);
         let Replaces { ingress, publisher, tls, access } = &self.replaces;
-        match (tls, settings.tls) {
-            (Some(tls), Some(identity)) => tls.replace(identity),
-            (None, None) => {}
-            (Some(_), None) | (None, Some(_)) => {
-                return Err(
-                    "TLS can be neither begun nor ended while it runs (ingress.tls); restart for that"
-                        .to_owned(),
-                );
-            }
+        if let (Some(tls), Some(identity)) = (tls, settings.tls) {
+            tls.replace(identity);
         }
         publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
         ingress.replace_endpoints(settings.endpoints);
         access.replace_tokens(settings.admin_tokens);
         self.source.config = loaded.config;
         self.certificates.replace(shown);
-        Ok(())
+        Ok((changes.summary(), self.take_files()))
     }
 
+    /// What only a restart can change, all of it.
+    fn refuses(&self, changes: &Changes, speaks_tls: bool) -> Option<String> {
+        let fixed = (!changes.fixed.is_empty())
+            .then(|| format!("{} can only change with a restart", changes.fixed.join(", ")));
+        let tls = (self.replaces.tls.is_some() != speaks_tls).then(|| {
+            "TLS can be neither begun nor ended while it runs (ingress.tls): restart for that".to_owned()
+        });
+        let why: Vec<_> = fixed.into_iter().chain(tls).collect();
+        (!why.is_empty()).then(|| why.join("; "))
+    }
+
+    /// The files that are others than before; of the configuration's own, its keys have told.
+    fn take_files(&mut self) -> String {
+        let now = self.source.versions();
+        let is_another = |path: &&PathBuf| {
+            self.source.file.as_ref() != Some(*path) && self.taken.get(*path) != now.get(*path)
+        };
+        let files: Vec<_> = now.keys().filter(is_another).map(|path| path.display().to_string()).collect();
+        self.taken = now;
+        files.join(", ")
+    }
+}
+
+impl Source {
     fn versions(&self) -> BTreeMap<PathBuf, Version> {
-        let ingress = &self.source.config.ingress;
+        let ingress = &self.config.ingress;
         let tokens = ingress.endpoints.iter().map(|endpoint| &endpoint.tokens_file);
         let tls = [&ingress.tls.cert, &ingress.tls.key, &ingress.tls.client_ca];
-        let tokens = tokens.chain([&self.source.config.admin.token_file]);
+        let tokens = tokens.chain([&self.config.admin.token_file]);
         let named = tokens.chain(tls).filter(|path| !path.as_os_str().is_empty());
-        let files = named.chain(&self.source.nats_files).chain(&self.source.file);
+        let files = named.chain(&self.nats_files).chain(&self.file);
         let version = |path: &PathBuf| {
             let metadata = fs::metadata(path).ok()?;
             Some((metadata.modified().ok()?, metadata.len()))

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::StopSignals;
 use super::reload::{Reloader, Replaces, Source};
+use super::start_line::StartLine;
 use super::{file_limit, private_files};
 use crate::certificates::Certificate;
 use crate::cli::Failure;
@@ -36,7 +37,9 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
     file_limit::raise(settings.limits.max_connections);
     private_files::from_now_on();
     super::runtime()?.block_on(async {
+        let line = StartLine::of(&settings, source.file.as_deref());
         let bridge = Bridge::start(settings, Some(source)).await?;
+        line.tell(&bridge);
         announce(&bridge)?;
         let stop = terminated()?;
         service_manager::started();
@@ -156,6 +159,18 @@ impl Bridge {
         })
     }
 
+    pub(crate) fn publisher(&self) -> &Publisher {
+        &self.publisher
+    }
+
+    pub(crate) fn callbacks_url(&self) -> String {
+        format!("{}://{}", if self.tls.is_some() { "https" } else { "http" }, self.listen)
+    }
+
+    pub(crate) fn admin_url(&self) -> String {
+        format!("http://{}", self.admin_listen)
+    }
+
     /// Whether callbacks can be taken now, and every change of that.
     pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
         self.publisher.readiness()
@@ -213,10 +228,9 @@ fn announce(bridge: &Bridge) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(
         stdout,
-        "ci-bridge ready: callbacks on {}://{}, admin on http://{}",
-        if bridge.tls.is_some() { "https" } else { "http" },
-        bridge.listen,
-        bridge.admin_listen
+        "ci-bridge ready: callbacks on {}, admin on {}",
+        bridge.callbacks_url(),
+        bridge.admin_url()
     )?;
     stdout.flush()
 }

@@ -1,6 +1,7 @@
 //! Where values come from: defaults, then the file, then the environment, then flags; where they leave something
 //! open, a context of the nats CLI.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -96,16 +97,26 @@ impl Loaded {
     /// Every key with its value, secrets left out, and where it came from; in the order of the keys.
     #[must_use]
     pub fn report(&self) -> Vec<(String, String, String)> {
-        let mut rows = Vec::new();
-        if let Ok(value) = Value::serialize(&self.config) {
-            flatten(&value, "", &mut rows);
-        }
-        let with_source = |(key, value): (String, String)| {
+        let with_source = |(key, value): (String, Value)| {
             let source = explain::own_source(&self.figment, &key);
-            (key, value, source)
+            let shown = explain::shown(&key, &value);
+            (key, shown, source)
         };
-        rows.into_iter().map(with_source).collect()
+        in_order(&self.config).into_iter().map(with_source).collect()
     }
+}
+
+/// Every key with its value, secrets too.
+pub(super) fn rows(config: &Config) -> BTreeMap<String, Value> {
+    in_order(config).into_iter().collect()
+}
+
+fn in_order(config: &Config) -> Vec<(String, Value)> {
+    let mut rows = Vec::new();
+    if let Ok(value) = Value::serialize(config) {
+        flatten(&value, "", &mut rows);
+    }
+    rows
 }
 
 /// One value from the environment, the command line or a context.
@@ -160,7 +171,7 @@ fn typed(defaults: &Dict, key: &str, text: String) -> Value {
     }
 }
 
-fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, String)>) {
+fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, Value)>) {
     let join = |name: &str| {
         if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
     };
@@ -169,7 +180,7 @@ fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, String)>) {
         Value::Array(_, items) if items.iter().any(|item| matches!(item, Value::Dict(..))) => {
             items.iter().enumerate().for_each(|(at, item)| flatten(item, &join(&at.to_string()), rows));
         }
-        other => rows.push((key.to_owned(), explain::shown(key, other))),
+        other => rows.push((key.to_owned(), other.clone())),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `config/ci-bridge.toml` explains every key; a test holds it equal to the defaults here.
 
+mod changes;
 mod context;
 mod defaults;
 mod endpoints;
@@ -25,6 +26,7 @@ use ci_bridge_publisher::{Delivery, Format, Match};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use changes::Changes;
 pub(crate) use endpoints::tokens_in;
 pub use explain::ConfigError;
 pub(crate) use explain::DEFAULT;

@@ -271,6 +271,13 @@ impl Spool {
         self.level.bytes.load(Ordering::Relaxed)
     }
 
+    /// How much of `max_bytes` its messages take, in percent.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        let percent = u128::from(self.bytes()) * 100 / u128::from(self.settings.max_bytes.max(1));
+        u64::try_from(percent).unwrap_or(u64::MAX)
+    }
+
     /// How long the oldest message has waited.
     #[must_use]
     pub fn oldest_age(&self) -> Duration {
