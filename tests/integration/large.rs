@@ -24,8 +24,7 @@ fn five_hours_of_speech_and_an_hour_of_video_are_stored_whole() {
     let (speech, video) = (speech("speech", 6000), moderation("video", 3600));
     assert!(speech.len() > 5 << 20 && video.len() > 3 << 20, "{} {}", speech.len(), video.len());
     for body in [&speech, &video] {
-        let answer = bridge.post(body);
-        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("published")), "{answer:?}");
+        bridge.post_and_store(body);
     }
     let streams = Streams::of(&nats);
     for (at, body) in [&speech, &video].into_iter().enumerate() {
@@ -34,6 +33,35 @@ fn five_hours_of_speech_and_an_hour_of_video_are_stored_whole() {
         assert!(object == rendered(body), "{}: byte for byte", message.id());
     }
     if let Some(most) = most_memory(bridge.id()) {
+        assert!(most < MOST_KIB, "{most} KiB");
+    }
+}
+
+/// As many at once as `max_bytes_in_flight` lets in; what it does not is asked to come again.
+#[test]
+fn five_large_callbacks_at_once_stay_within_the_bound_of_memory() {
+    /// `max_bytes_in_flight`, and what the bridge takes beside it.
+    const MOST_KIB: u64 = (256 + 64) * 1024;
+    let nats = nats();
+    let bridge = Bridge::start(&nats, PATIENT);
+    let ids = ["a", "b", "c", "d", "e"];
+    std::thread::scope(|scope| {
+        for id in ids {
+            let bridge = &bridge;
+            scope.spawn(move || {
+                let body = speech(id, 6000);
+                eventually("taken", || (bridge.post(&body).status == 200).then_some(()));
+            });
+        }
+    });
+    eventually("drained", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    let streams = Streams::of(&nats);
+    for id in ids {
+        let object = streams.object("CI_LARGE", &format!("task:{id}:Success"));
+        assert!(object == rendered(&speech(id, 6000)), "{id}: byte for byte");
+    }
+    if let Some(most) = most_memory(bridge.id()) {
+        println!("five speeches of {} bytes at once: {most} KiB at most", speech("a", 6000).len());
         assert!(most < MOST_KIB, "{most} KiB");
     }
 }
@@ -53,8 +81,7 @@ fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
     let bridge = Bridge::start(&nats, PATIENT);
     let body = speech("large", 5000);
     assert!(body.len() > 4 << 20, "{}", body.len());
-    let answer = bridge.post(&body);
-    assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("published")), "{answer:?}");
+    bridge.post_and_store(&body);
     assert_eq!(bridge.post(task("small")).status, 200);
     let streams = Streams::of(&nats);
     let (message, object) = stored(&streams, 0);
@@ -83,12 +110,12 @@ fn an_object_that_is_no_longer_whole_is_stored_again() {
     let nats = nats();
     let bridge = Bridge::start(&nats, PATIENT);
     let body = speech("large", 2000);
-    assert_eq!(bridge.post(&body).status, 200);
+    bridge.post_and_store(&body);
     let streams = Streams::of(&nats);
     let messages = streams.messages("OBJ_CI_LARGE").len();
     let purged = streams.ask("$JS.API.STREAM.PURGE.OBJ_CI_LARGE", &json!({ "filter": "$O.CI_LARGE.C.>" }));
     assert_eq!(purged["success"], true, "{purged}");
-    assert_eq!(bridge.post(&body).json()["messages"][0]["duplicate"], true);
+    bridge.post_and_store(&body);
     assert!(stored(&streams, 0).1 == rendered(&body), "byte for byte");
     assert_eq!(streams.messages("OBJ_CI_LARGE").len(), messages);
 }
@@ -102,7 +129,7 @@ fn chunks_of_an_object_that_was_replaced_are_purged() {
     let mut counts = Vec::new();
     for sentences in [4000, 1500] {
         let body = speech("large", sentences);
-        assert_eq!(bridge.post(&body).status, 200);
+        bridge.post_and_store(&body);
         let object = streams.object("CI_LARGE", "task:large:Success");
         assert!(object == rendered(&body), "{sentences}: byte for byte");
         let chunks = object.len().div_ceil(128 * 1024);
@@ -194,7 +221,7 @@ fn an_object_that_max_age_will_soon_delete_is_stored_again() {
     let short = "[jetstream.large]\nmax_age = \"20s\"\n";
     let bridge = Bridge::start(&nats, &format!("{PATIENT}{short}"));
     let body = speech("large", 2000);
-    assert_eq!(bridge.post(&body).json()["outcome"], "published");
+    bridge.post_and_store(&body);
     let streams = Streams::of(&nats);
     // Each object's chunks have a subject of their own.
     let chunks = || {

@@ -30,6 +30,7 @@ mod init;
 mod large;
 mod limits;
 mod logs;
+mod nats_cli;
 mod one_truth;
 mod operations;
 mod outage;

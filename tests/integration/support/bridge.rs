@@ -150,6 +150,14 @@ impl Bridge {
         self.post_to("/ci/callback", &[], body)
     }
 
+    /// Posts it, and waits until its stream has it: on a busy machine what is large may be spooled first.
+    pub(crate) fn post_and_store(&self, body: impl AsRef<[u8]>) {
+        let answer = self.post(body);
+        let outcome = answer.json()["outcome"].as_str().unwrap_or_default().to_owned();
+        assert!(answer.status == 200 && ["published", "spooled"].contains(&&*outcome), "{answer:?}");
+        super::eventually("stored", || (self.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    }
+
     pub(crate) fn post_to(&self, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
         request(self.address, "POST", path, headers, body.as_ref())
     }
