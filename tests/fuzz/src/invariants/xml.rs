@@ -149,14 +149,23 @@ fn level(value: &mut Value) {
         Value::Object(members) => {
             members.retain(|name, _| !TIMES.contains(&name.as_str()));
             for (name, member) in members {
-                match member {
-                    Value::String(text) if name == "#text" => text.retain(|c| !c.is_ascii_whitespace()),
-                    other => level(other),
+                level(member);
+                if let Value::String(text) = member
+                    && name == "#text"
+                {
+                    text.retain(|c| !c.is_ascii_whitespace());
                 }
             }
         }
         Value::Array(items) => items.iter_mut().for_each(level),
         Value::Number(number) => *value = Value::String(number.to_string()),
+        // What has another shape than is documented of it is the text of its JSON.
+        Value::String(text) => {
+            if let Ok(mut within @ (Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
+                level(&mut within);
+                *value = within;
+            }
+        }
         _ => {}
     }
 }
