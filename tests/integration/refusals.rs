@@ -1,6 +1,6 @@
 //! Callbacks that are refused before they are parsed: kept nowhere, but said, once in a while and without a secret.
 
-use crate::support::{Bridge, Connection, Streams, eventually, nats, task};
+use crate::support::{Authority, Bridge, Connection, Streams, eventually, nats, task};
 
 /// The warnings of refused callbacks, in their order.
 fn warnings(log: &str) -> Vec<&str> {
@@ -77,4 +77,44 @@ fn a_callback_without_a_bucket_is_told_what_to_configure() {
     let taking = Bridge::start(&nats, &listed("[\"media-*\", \"\"]"));
     assert_eq!(taking.post(&moderation).status, 200, "as the answer said");
     assert_eq!(taking.post(task("j1").replace("media-", "other-")).status, 403, "no other bucket for that");
+}
+
+#[test]
+fn strangers_fill_no_log_and_are_summed_up() {
+    const POSTS: usize = 60;
+    const HANDSHAKES: usize = 7;
+    let nats = nats();
+    let authority = Authority::new();
+    authority.sign("bridge");
+    let endpoints = "[[ingress.endpoints]]\nname = \"open\"\nallow_unauthenticated = true\n\
+        [[ingress.endpoints]]\nname = \"closed\"\npath = \"/closed\"\ntokens = [\"s3cret\"]\n";
+    let bridge = Bridge::start(&nats, &format!("{}{endpoints}", authority.section("bridge")));
+    let mut client = Connection::open_tls(bridge.address, authority.client(None, &[]));
+    for _ in 0..POSTS {
+        for (path, status) in [("/ci/callback", 400), ("/closed", 401)] {
+            let head = format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n");
+            client.write(format!("{head}<no>").as_bytes());
+            let answer = client.read_answer();
+            assert_eq!(answer.status, status, "{answer:?}");
+        }
+    }
+    for _ in 0..HANDSHAKES {
+        // Plain HTTP.
+        let mut plain = Connection::open(bridge.address);
+        plain.write(b"GET / HTTP/1.1\r\n\r\n");
+        assert_eq!(plain.read_answer().status, 400);
+    }
+    let (_, log) = bridge.terminate();
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
+    assert_eq!(lines("WARN kept in quarantine ").len(), 5, "{log}");
+    assert_eq!(lines("callback refused, and kept nowhere").len(), 1, "{log}");
+    let sums = [
+        ("bodies kept in quarantine in the last minute", POSTS, "endpoint=\"open\""),
+        ("callbacks refused in the last minute", POSTS, "reason=\"unauthenticated\" endpoint=\"closed\""),
+        ("TLS handshakes failed in the last minute", HANDSHAKES, "reason=\"plain_text\""),
+    ];
+    for (words, count, parts) in sums {
+        let [line] = lines(words)[..] else { panic!("{words}: {log}") };
+        assert!(line.contains(&format!("count={count}")) && line.contains(parts), "{line}");
+    }
 }

@@ -10,13 +10,13 @@ use ci_bridge_publisher::{
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
-use tracing::{debug, warn};
+use tracing::debug;
 
 use crate::answer::{Answer, Published};
 use crate::cost;
 use crate::endpoint::Endpoint;
 use crate::metrics::{Metrics, Outcome};
-use crate::refusals::Refusals;
+use crate::refusals::{Kept, Refusals};
 use crate::server::Limits;
 use crate::trace::Traceparent;
 use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
@@ -253,7 +253,12 @@ impl Ingress {
         let message = endpoint.router.quarantine(&rejected, origin);
         match self.publisher.publish(std::slice::from_ref(&message)).await {
             Ok(_) => {
-                warn!(endpoint = endpoint.name, reason = rejection.reason(), detail, id = %message.id, "kept in quarantine");
+                self.refusals.quarantined(&Kept {
+                    reason: rejection.reason(),
+                    detail: &detail,
+                    endpoint: &endpoint.name,
+                    id: message.id.as_str(),
+                });
                 rejection.answer(message.id)
             }
             Err(unavailable) => Answer::Unavailable(unavailable.to_string()),

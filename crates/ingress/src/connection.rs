@@ -112,6 +112,7 @@ impl Connection {
             () = self.evicted() => return None,
         };
         self.shared.ingress.metrics.handshake_failed(failure.as_str());
+        self.shared.ingress.refusals.handshake_failed(failure.as_str());
         debug!(peer = %self.peer, reason = failure.as_str(), error = failure.to_string(), "TLS handshake failed");
         if let HandshakeFailure::PlainText(stream) = failure {
             tokio::select! {

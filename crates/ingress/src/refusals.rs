@@ -1,25 +1,25 @@
-//! What the log says of callbacks that are refused before they are parsed. Such a one is kept nowhere and may never come
-//! again, so an operator must be able to see it; but strangers must not be able to fill the log.
+//! What the log says of requests that strangers can make as many of as they like. A callback that is refused before it is
+//! parsed is kept nowhere and may never come again, so an operator must be able to see it; but nobody must be able to fill
+//! the log.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
-use tokio::time::Instant;
-use tracing::warn;
+use ci_bridge_publisher::{LogLimit, SUM_UP_INTERVAL};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
 
-/// The same refusal at the same endpoint is said once in this time.
-const INTERVAL: Duration = Duration::from_secs(10);
-
-/// When which refusal was last said: by its reason, and the endpoint's name. Both are few, and neither is a sender's.
-#[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<&'static str, HashMap<String, Said>>>);
+/// Lines a minute for one reason at one endpoint: an example, with its sender.
+const REFUSED_LINES: u64 = 1;
+/// The same for bodies in quarantine: each is kept, under the id in its line.
+const QUARANTINED_LINES: u64 = 5;
+/// Failed handshakes are mostly scanners': only their number is told.
+const HANDSHAKE_LINES: u64 = 0;
 
 #[derive(Debug)]
-struct Said {
-    at: Instant,
-    unsaid_since: u64,
+pub(crate) struct Refusals {
+    refused: LogLimit,
+    quarantined: LogLimit,
+    handshakes: LogLimit,
 }
 
 /// A callback that was refused. Nothing of a secret is in it.
@@ -33,53 +33,67 @@ pub(crate) struct Refusal<'a> {
     pub(crate) peer: IpAddr,
 }
 
-impl Refusals {
-    /// A warning, unless the same was said a moment ago.
-    pub(crate) fn tell(&self, refusal: &Refusal<'_>) {
-        let Refusal { reason, detail, endpoint, bytes, peer } = refusal;
-        if let Some(unsaid) = self.is_due(reason, endpoint) {
-            warn!(reason, endpoint, bytes, %peer, unsaid, detail, "callback refused, and kept nowhere");
-        }
-    }
+/// A body that quarantine has.
+#[derive(Debug)]
+pub(crate) struct Kept<'a> {
+    pub(crate) reason: &'static str,
+    pub(crate) detail: &'a str,
+    pub(crate) endpoint: &'a str,
+    pub(crate) id: &'a str,
+}
 
-    /// How many have not been said since the last that was; `None` when this one is not due either.
-    fn is_due(&self, reason: &'static str, endpoint: &str) -> Option<u64> {
-        let now = Instant::now();
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_reason = said.entry(reason).or_default();
-        match of_reason.get_mut(endpoint) {
-            Some(said) if now.duration_since(said.at) < INTERVAL => {
-                said.unsaid_since += 1;
-                None
-            }
-            Some(said) => {
-                said.at = now;
-                Some(std::mem::take(&mut said.unsaid_since))
-            }
-            None => {
-                of_reason.insert(endpoint.to_owned(), Said { at: now, unsaid_since: 0 });
-                Some(0)
-            }
+impl Default for Refusals {
+    fn default() -> Self {
+        Self {
+            refused: LogLimit::new(REFUSED_LINES),
+            quarantined: LogLimit::new(QUARANTINED_LINES),
+            handshakes: LogLimit::new(HANDSHAKE_LINES),
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::time::advance;
-
-    #[tokio::test(start_paused = true)]
-    async fn each_refusal_is_said_once_in_a_while() {
-        let refusals = Refusals::default();
-        assert_eq!(refusals.is_due("unauthenticated", "a"), Some(0));
-        for _ in 0..3 {
-            assert_eq!(refusals.is_due("unauthenticated", "a"), None);
+impl Refusals {
+    pub(crate) fn refused(&self, refusal: &Refusal<'_>) {
+        let Refusal { reason, detail, endpoint, bytes, peer } = refusal;
+        if self.refused.admits(reason, endpoint) {
+            warn!(reason, endpoint, bytes, %peer, detail, "callback refused, and kept nowhere");
         }
-        assert_eq!(refusals.is_due("unauthenticated", "b"), Some(0), "another endpoint's");
-        assert_eq!(refusals.is_due("body_too_large", "a"), Some(0), "another reason");
-        advance(INTERVAL).await;
-        assert_eq!(refusals.is_due("unauthenticated", "a"), Some(3));
-        assert_eq!(refusals.is_due("unauthenticated", "a"), None);
+    }
+
+    pub(crate) fn quarantined(&self, kept: &Kept<'_>) {
+        let Kept { reason, detail, endpoint, id } = kept;
+        if self.quarantined.admits(reason, endpoint) {
+            warn!(reason, endpoint, %id, detail, "kept in quarantine");
+        }
+    }
+
+    pub(crate) fn handshake_failed(&self, reason: &'static str) {
+        self.handshakes.admits(reason, "");
+    }
+
+    /// Says once a minute how many there were. Runs until it is dropped.
+    pub(crate) async fn sum_up_every_minute(&self) {
+        let mut minutes = interval(SUM_UP_INTERVAL);
+        minutes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is at once.
+        minutes.tick().await;
+        loop {
+            minutes.tick().await;
+            self.sum_up();
+        }
+    }
+
+    pub(crate) fn sum_up(&self) {
+        for sum in self.refused.sum_up() {
+            let (count, reason, endpoint) = (sum.count, sum.reason, sum.of);
+            warn!(count, reason, endpoint, "callbacks refused in the last minute, and kept nowhere");
+        }
+        for sum in self.quarantined.sum_up() {
+            let (count, reason, endpoint) = (sum.count, sum.reason, sum.of);
+            warn!(count, reason, endpoint, "bodies kept in quarantine in the last minute");
+        }
+        for sum in self.handshakes.sum_up() {
+            info!(count = sum.count, reason = sum.reason, "TLS handshakes failed in the last minute");
+        }
     }
 }

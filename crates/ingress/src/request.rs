@@ -94,7 +94,7 @@ impl Ingress {
         self.metrics.rejected(reason);
         if let Some(endpoint) = endpoint.filter(|_| answer.loses_callback()) {
             let (endpoint, detail) = (&endpoint.name, &answer.detail());
-            self.refusals.tell(&Refusal { reason, detail, endpoint, bytes, peer });
+            self.refusals.refused(&Refusal { reason, detail, endpoint, bytes, peer });
         }
     }
 

@@ -89,7 +89,10 @@ pub async fn serve_callbacks(
             ingress.metrics.connection_closed("evicted");
         }
     };
-    accept(&listener, shutdown, &mut on_connection, &mut on_failure).await;
+    tokio::select! {
+        () = accept(&listener, shutdown, &mut on_connection, &mut on_failure) => {}
+        () = ingress.refusals.sum_up_every_minute() => {}
+    }
     // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
     // next answer that it was the last, and only those that stay silent are closed.
     ingress.say_goodbye();
@@ -99,6 +102,7 @@ pub async fn serve_callbacks(
     let _ = stop.send(true);
     // Each connection has a receiver until its end.
     stop.closed().await;
+    ingress.refusals.sum_up();
 }
 
 fn spawn(connection: Connection, stream: TcpStream) {

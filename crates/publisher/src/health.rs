@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
+use crate::log_limit::LogLimit;
 use crate::message::Message;
 use crate::nats::{Failure, Scope, StreamState};
 use crate::readiness::{Check, Readiness};
@@ -24,6 +25,9 @@ pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
 /// Forbidden subjects that are told of, a line each; a sender's values stand in subjects.
 const MAX_TOLD: usize = 64;
 
+/// Lines a minute of what NATS forbids: permissions are compared with a few of the subjects.
+const FORBIDDEN_LINES: u64 = 5;
+
 /// The record of what NATS takes.
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -35,6 +39,8 @@ pub(crate) struct Health {
     memory: Duration,
     /// Woken when something changed that the monitor should look at.
     pub(crate) changed: Notify,
+    /// Subjects that may not be published or subscribed to, in the log.
+    pub(crate) forbidden_lines: LogLimit,
     pub(crate) readiness: watch::Sender<Readiness>,
 }
 
@@ -126,6 +132,7 @@ impl Health {
             known: Mutex::new(known),
             memory,
             changed: Notify::new(),
+            forbidden_lines: LogLimit::new(FORBIDDEN_LINES),
             readiness: watch::Sender::new(starting),
         }
     }

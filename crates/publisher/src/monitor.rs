@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::health::Health;
+use crate::log_limit::SUM_UP_INTERVAL;
 use crate::metrics::Metrics;
 use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT, covers};
 use crate::outage::{News, Outage};
@@ -61,6 +62,7 @@ impl LargeWatch {
 impl Monitor {
     pub(crate) async fn run(mut self) {
         let mut left_at: Option<Instant> = None;
+        let mut summed_up_at = Instant::now();
         loop {
             let is_frozen = self.health.silent_for().is_some_and(|silence| silence >= FROZEN_AFTER)
                 && left_at.is_none_or(|at| at.elapsed() >= FROZEN_AFTER);
@@ -76,6 +78,10 @@ impl Monitor {
             readiness.refused = self.spool.as_ref().and_then(|spool| spool.held().summary());
             let interval = if readiness.ready { CALM_INTERVAL } else { ALERT_INTERVAL };
             self.tell(&readiness);
+            if summed_up_at.elapsed() >= SUM_UP_INTERVAL {
+                summed_up_at = Instant::now();
+                self.sum_up();
+            }
             // Either is a reason to look again.
             let _ = timeout(interval, self.health.changed.notified()).await;
         }
@@ -240,6 +246,16 @@ impl Monitor {
                 Check::passed("spool", detail + &refused.unwrap_or_default())
             }
         })
+    }
+
+    fn sum_up(&self) {
+        for sum in self.health.forbidden_lines.sum_up() {
+            warn!(
+                count = sum.count,
+                operation = sum.reason,
+                "NATS forbade that often in the last minute: compare the user's permissions"
+            );
+        }
     }
 
     fn tell(&mut self, readiness: &Readiness) {

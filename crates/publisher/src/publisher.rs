@@ -323,12 +323,14 @@ fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
             );
         }
         LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {
-            if health.forbidden(&subject, &text) {
+            if health.forbidden(&subject, &text) && health.forbidden_lines.admits("publish", "") {
                 warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             }
         }
         LinkEvent::Complaint(Complaint::SubscribeForbidden { subject, text }) => {
-            warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+            if health.forbidden_lines.admits("subscribe", "") {
+                warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+            }
             // To be found by `nats micro ls` is optional.
             if !subject.starts_with("$SRV") {
                 health.subscription_forbidden(text);
