@@ -29,6 +29,7 @@ mod http2_clients;
 mod init;
 mod large;
 mod limits;
+mod log_fields;
 mod logs;
 mod nats_cli;
 mod one_truth;

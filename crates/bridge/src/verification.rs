@@ -136,13 +136,22 @@ impl Verifier for Verification {
             let verdict = timeout(self.within, self.judge(&claim)).await;
             let verdict = verdict
                 .unwrap_or_else(|_| Verdict::Unknown(format!("no answer of CI within {:?}", self.within)));
-            debug!(id = claim.id, state = claim.state, ?verdict, "asked CI about a callback");
+            tell(&claim, &verdict);
             if let Verdict::Confirmed { answer, bucket } = &verdict {
                 remembered().add(key, answer.clone(), bucket.clone());
             }
             verdict
         })
     }
+}
+
+fn tell(claim: &Claim, verdict: &Verdict) {
+    let (verdict, why) = match verdict {
+        Verdict::Confirmed { .. } => ("confirmed", None),
+        Verdict::Denied(why) => ("denied", Some(why)),
+        Verdict::Unknown(why) => ("unknown", Some(why)),
+    };
+    debug!(id = claim.id, state = claim.state, verdict, why, "asked CI about a callback");
 }
 
 impl Confirmed {

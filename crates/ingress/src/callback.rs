@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{
-    HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Routed, Unavailable,
+    HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Receipt, Routed, Unavailable,
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
@@ -322,10 +322,19 @@ impl Rejection {
     }
 }
 
-fn published(messages: Vec<Message>, receipts: Vec<ci_bridge_publisher::Receipt>) -> Answer {
+fn published(messages: Vec<Message>, receipts: Vec<Receipt>) -> Answer {
     let published: Vec<_> = messages.into_iter().zip(receipts).map(|(m, r)| Published::new(m, r)).collect();
-    for message in &published {
-        debug!(subject = message.subject(), id = message.id(), receipt = ?message.receipt(), "published");
-    }
+    published.iter().for_each(tell);
     Answer::Published(published)
+}
+
+fn tell(message: &Published) {
+    let (subject, id) = (message.subject(), message.id());
+    match message.receipt() {
+        Receipt::Stored { stream, sequence, duplicate } => {
+            debug!(subject, id, %stream, sequence, duplicate, "published");
+        }
+        Receipt::Spooled => debug!(subject, id, "spooled"),
+        Receipt::Sent => debug!(subject, id, "published, and stored nowhere"),
+    }
 }
