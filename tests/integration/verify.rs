@@ -138,6 +138,23 @@ fn without_an_answer_of_ci_the_endpoint_decides() {
 }
 
 #[test]
+fn what_is_published_without_an_answer_of_ci_does_not_fill_the_log() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, &configuration(&ci, "publish"));
+    ci.fail("/jobs", Fault::Busy(503, None), usize::MAX);
+    for id in ["j1", "j2"] {
+        let job = Job::ended(id, AGO);
+        ci.add(job.clone());
+        assert_eq!(bridge.post(job.callback()).status, 200);
+    }
+    let (_, log) = bridge.terminate();
+    let lines = |words: &str| log.lines().filter(|line| line.contains(words)).collect::<Vec<_>>();
+    assert_eq!(lines("CI does not answer: a callback is published unverified").len(), 1, "{log}");
+    let [sum] = lines("callbacks published unverified in the last minute")[..] else { panic!("{log}") };
+    assert!(sum.contains("count=2"), "{sum}");
+}
+
+#[test]
 fn moderation_is_asked_for_by_its_kind() {
     let (nats, ci) = (nats(), FakeCi::start());
     let bridge = Bridge::start(&nats, &configuration(&ci, "refuse"));

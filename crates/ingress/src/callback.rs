@@ -136,7 +136,7 @@ impl Ingress {
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
-        let Verified { messages, rules, denied, unknown } = verify::ask(
+        let Verified { messages, rules, denied, unverified, unknown } = verify::ask(
             self.verifier.as_deref(),
             &events,
             &self.limits.parse,
@@ -146,6 +146,9 @@ impl Ingress {
         .await;
         if let Some(why) = unknown {
             return Answer::Unavailable(why);
+        }
+        if let Some(why) = unverified {
+            self.refusals.published_unverified(&endpoint.name, &why);
         }
         let published = match (messages.is_empty(), rules.is_empty()) {
             (false, _) => self.publish(endpoint, body, origin, messages).await,

@@ -12,6 +12,8 @@ use tracing::{info, warn};
 const REFUSED_LINES: u64 = 1;
 /// The same for bodies in quarantine: each is kept, under the id in its line.
 const QUARANTINED_LINES: u64 = 5;
+/// The same for callbacks that are published without CI's word.
+const UNVERIFIED_LINES: u64 = 1;
 /// Failed handshakes are mostly scanners': only their number is told.
 const HANDSHAKE_LINES: u64 = 0;
 
@@ -19,6 +21,7 @@ const HANDSHAKE_LINES: u64 = 0;
 pub(crate) struct Refusals {
     refused: LogLimit,
     quarantined: LogLimit,
+    unverified: LogLimit,
     handshakes: LogLimit,
 }
 
@@ -47,6 +50,7 @@ impl Default for Refusals {
         Self {
             refused: LogLimit::new(REFUSED_LINES),
             quarantined: LogLimit::new(QUARANTINED_LINES),
+            unverified: LogLimit::new(UNVERIFIED_LINES),
             handshakes: LogLimit::new(HANDSHAKE_LINES),
         }
     }
@@ -64,6 +68,12 @@ impl Refusals {
         let Kept { reason, detail, endpoint, id } = kept;
         if self.quarantined.admits(reason, endpoint) {
             warn!(reason, endpoint, %id, detail, "kept in quarantine");
+        }
+    }
+
+    pub(crate) fn published_unverified(&self, endpoint: &str, why: &str) {
+        if self.unverified.admits("unverified", endpoint) {
+            warn!(endpoint, why, "CI does not answer: a callback is published unverified");
         }
     }
 
@@ -91,6 +101,9 @@ impl Refusals {
         for sum in self.quarantined.sum_up() {
             let (count, reason, endpoint) = (sum.count, sum.reason, sum.of);
             warn!(count, reason, endpoint, "bodies kept in quarantine in the last minute");
+        }
+        for sum in self.unverified.sum_up() {
+            warn!(count = sum.count, endpoint = sum.of, "callbacks published unverified in the last minute");
         }
         for sum in self.handshakes.sum_up() {
             info!(count = sum.count, reason = sum.reason, "TLS handshakes failed in the last minute");

@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ci_bridge_publisher::{LogLimit, SUM_UP_INTERVAL, Sum};
 use ci_bridge_schema as schema;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -52,6 +53,8 @@ pub struct Limits {
 const MAX_TURNED_AWAY: usize = 64;
 /// After `accept` failed, usually for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Lines a minute that say so, of the up to 1,200 times.
+const FAILURE_LINES: u64 = 1;
 /// After shutdown has begun, how long connections may still bring a request before they are closed.
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
 /// Health checks and scrapes of one admin listener at once.
@@ -155,12 +158,20 @@ async fn accept(
     on_failure: &mut impl FnMut(),
 ) {
     let mut shutdown = std::pin::pin!(shutdown);
+    let failures = LogLimit::new(FAILURE_LINES);
+    let mut summed_up_at = Instant::now();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => on_connection(stream, peer),
                 Err(error) => {
-                    warn!(%error, "cannot accept a connection");
+                    if summed_up_at.elapsed() >= SUM_UP_INTERVAL {
+                        summed_up_at = Instant::now();
+                        failures.sum_up().iter().for_each(tell_failures);
+                    }
+                    if failures.admits("accept", "") {
+                        warn!(%error, "cannot accept a connection");
+                    }
                     on_failure();
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -168,4 +179,8 @@ async fn accept(
             () = &mut shutdown => return,
         }
     }
+}
+
+fn tell_failures(sum: &Sum) {
+    warn!(count = sum.count, "connections could not be accepted");
 }

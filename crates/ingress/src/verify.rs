@@ -69,6 +69,8 @@ pub(crate) struct Verified {
     pub(crate) rules: BTreeSet<usize>,
     /// Why part of it is not believed.
     pub(crate) denied: Option<String>,
+    /// Why part of it is published although CI did not confirm it.
+    pub(crate) unverified: Option<String>,
     /// Why nothing can be said of part of it, where that ends the callback.
     pub(crate) unknown: Option<String>,
 }
@@ -95,7 +97,7 @@ pub(crate) async fn ask(
                 .ok_or_else(|| "CI's account is of a bucket that the endpoint does not take".to_owned()),
             Verdict::Denied(why) => Err(why),
             Verdict::Unknown(why) if without_answer == WithoutAnswer::Publish => {
-                tracing::warn!(why, "CI does not answer: a callback is published unverified");
+                verified.unverified = Some(why);
                 Ok(route(event, false).unwrap_or_default())
             }
             Verdict::Unknown(why) => {
