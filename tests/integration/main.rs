@@ -10,6 +10,7 @@
 
 mod answers;
 mod architecture;
+mod awaiting;
 mod cloudevents;
 mod cluster;
 mod commands;

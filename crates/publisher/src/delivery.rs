@@ -3,13 +3,14 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, warn};
 
 use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link, ObjectStore, Scope, Stored};
+use crate::nats::{Failure, Link, ObjectStore, Scope, Stored, Waiting};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spool::Spool;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     /// Where messages go that are larger than NATS takes; `None` refuses them.
     pub(crate) large: Option<Arc<ObjectStore>>,
     pub(crate) quarantine: RwLock<Arc<Router>>,
+    /// Who waits for jobs.
+    pub(crate) waiting: Option<Arc<Waiting>>,
 }
 
 /// A publish that came to nothing, and what is to blame.
@@ -74,6 +77,26 @@ impl Shared {
             }
             sleep(RETRY_INTERVAL).await;
         }
+    }
+
+    /// Publishes all of these. Keys of jobs come after the events: whoever is told of a job by its key finds the event in
+    /// its stream, unless that waits in the spool; and the object of both is stored once.
+    pub(crate) async fn store_all(
+        &self,
+        messages: &[Message],
+        deadline: Instant,
+    ) -> Vec<Result<Receipt, Failure>> {
+        if !messages.iter().any(Message::is_key) {
+            return join_all(messages.iter().map(|message| self.store(message, deadline))).await;
+        }
+        let of = async |keys: bool| {
+            let wanted = messages.iter().filter(|message| message.is_key() == keys);
+            join_all(wanted.map(|message| self.store(message, deadline))).await.into_iter()
+        };
+        let (mut events, mut keys) = (of(false).await, of(true).await);
+        let results =
+            messages.iter().map(|message| if message.is_key() { keys.next() } else { events.next() });
+        results.map(|result| result.unwrap_or(Err(Failure::Unanswered))).collect()
     }
 
     /// Puts into the spool what no stream took.
@@ -167,7 +190,7 @@ impl Shared {
         // A callback waits no longer than it would for an acknowledgement; what the spool holds may take its time.
         let time = if self.is_patient(attempt) { within.max(LARGE_TIMEOUT) } else { within };
         let deadline = Instant::now() + time;
-        let name = message.id.as_str();
+        let name = message.object_name();
         let stored = store.put(&self.link, name, &message.payload, deadline).await;
         let is_written = stored.map_err(|failure| {
             // The store's trouble is not that of the message's stream, and no other message waits for it.
@@ -175,6 +198,8 @@ impl Shared {
                 if failure.scope() == Some(Scope::Connection) { Scope::Connection } else { Scope::Message };
             let failure = match failure {
                 Failure::Away | Failure::Disconnected | Failure::InFlight => failure,
+                // Another bridge writes the same object.
+                Failure::Standing(_) => Failure::InFlight,
                 other => Failure::Busy(format!("the object store for large messages: {other}")),
             };
             Missed { failure, scope }

@@ -41,9 +41,9 @@ pub use id::MessageId;
 pub use log_limit::{LogLimit, SUM_UP_INTERVAL, Sum};
 pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
-pub use publisher::{Config, Delivery, Large, Publisher, Receipt, Tasks, Unavailable};
+pub use publisher::{Await, Config, Delivery, Large, Publisher, Receipt, Tasks, Unavailable};
 pub use readiness::{Check, Readiness};
-pub use route::{Destinations, Dropped, Origin, Quarantined, REFUSED, Routed, Router};
+pub use route::{Destinations, Dropped, Jobs, Origin, Quarantined, REFUSED, Routed, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};
 pub use spool::{
     Entry as SpoolEntry, Settings as SpoolSettings, Spool, SpoolError, Status as SpoolStatus, Waiting,

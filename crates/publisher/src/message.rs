@@ -81,6 +81,30 @@ impl Message {
         reference
     }
 
+    /// A value of the bucket with each job's last message.
+    #[must_use]
+    pub fn is_key(&self) -> bool {
+        self.subject.is_key()
+    }
+
+    /// Whether what stands under its key already stays: a state that ends a job is its last, and what comes late is
+    /// older. Moderation may look again, under the same id and with another result.
+    pub(crate) fn leaves_what_stands(&self) -> bool {
+        self.is_key() && self.kind != MessageKind::Moderation
+    }
+
+    /// The name of its object, where it is too large: the key of a job leads to the object of its event.
+    pub(crate) fn object_name(&self) -> &str {
+        let id = self.id.as_str();
+        match self.is_key() {
+            true => {
+                let own = id.strip_suffix(self.subject.as_str()).and_then(|id| id.strip_suffix('@'));
+                own.unwrap_or(id)
+            }
+            false => id,
+        }
+    }
+
     /// Of an event, and not of a body that gives none.
     pub(crate) fn is_event(&self) -> bool {
         self.kind != MessageKind::Quarantine

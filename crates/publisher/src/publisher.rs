@@ -4,7 +4,6 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,7 +18,7 @@ use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::{LargeWatch, Monitor, Watched};
 use crate::nats::{
     self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
-    StreamSpec,
+    StreamSpec, Waiting,
 };
 use crate::outage::Outage;
 use crate::readiness::{Check, Readiness};
@@ -57,6 +56,23 @@ pub struct Config {
     pub quarantine: Router,
     /// What `nats micro ls` finds; `None` when it finds nothing.
     pub micro: Option<Instance>,
+    /// Who may wait for jobs; `None` when nobody may. A part of the micro service, and not there without it.
+    pub jobs: Option<Await>,
+}
+
+/// Who may wait for jobs, by a request to `<prefix>.<id>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Await {
+    /// The bucket with each job's last message.
+    pub bucket: String,
+    /// Its stream.
+    pub stream: StreamSpec,
+    /// What stands before the id in a request's subject.
+    pub prefix: String,
+    /// So many requests wait at a time.
+    pub max_waiting: usize,
+    /// And so long each.
+    pub max_wait: Duration,
 }
 
 /// An object store for messages that are larger than NATS takes.
@@ -137,8 +153,9 @@ impl Publisher {
         };
         let (link, take_answers) = {
             let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
+            let requests = config.jobs.as_ref().map(|jobs| format!("{}.", jobs.prefix));
             Link::open(&config.connection, settings, move |event| {
-                on_link_event(event, &health, &metrics);
+                on_link_event(event, requests.as_deref(), &health, &metrics);
             })
             .await?
         };
@@ -178,8 +195,13 @@ impl Publisher {
             large: large.as_ref().map(|store| LargeWatch::new(store, config.look_at_streams)),
         };
         running.spawn(monitor.run());
+        let waiting = config
+            .jobs
+            .filter(|_| config.micro.is_some() && config.delivery == Delivery::Jetstream)
+            .map(|settings| Arc::new(Waiting::new(settings)));
         if let Some(instance) = config.micro {
-            running.spawn(nats::register_service(link.client().clone(), instance));
+            let waiting = waiting.clone();
+            running.spawn(nats::register_service(link.client().clone(), instance, waiting));
         }
         if let Some(store) = large.clone() {
             let link = Arc::clone(&link);
@@ -187,8 +209,18 @@ impl Publisher {
         }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
         let quarantine = RwLock::new(Arc::new(quarantine));
-        let shared =
-            Shared { delivery, ack_timeout, retry_for, link, health, metrics, spool, large, quarantine };
+        let shared = Shared {
+            delivery,
+            ack_timeout,
+            retry_for,
+            link,
+            health,
+            metrics,
+            spool,
+            large,
+            quarantine,
+            waiting,
+        };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
             running.spawn(drain::run(Arc::clone(&shared), spool));
@@ -208,7 +240,7 @@ impl Publisher {
         let deadline = Instant::now() + shared.retry_for;
         let results = match messages {
             [one] => vec![shared.store(one, deadline).await],
-            many => join_all(many.iter().map(|message| shared.store(message, deadline))).await,
+            many => shared.store_all(many, deadline).await,
         };
         let result = shared.settle(messages, results).await;
         match &result {
@@ -281,6 +313,9 @@ impl Publisher {
     /// Lets what was sent reach the server, and closes the spool. Every publish must have its receipt by now:
     /// async-nats would drop what is unacknowledged.
     pub async fn close(&self, mut tasks: Tasks, within: Duration) {
+        if let Some(waiting) = &self.shared.waiting {
+            waiting.stop().await;
+        }
         // The drain first: what it has not had acknowledged stays in the spool.
         tasks.running.shutdown().await;
         let closing = async {
@@ -300,7 +335,8 @@ impl Publisher {
     }
 }
 
-fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
+/// `requests` is what the subjects of requests for jobs begin with.
+fn on_link_event(event: LinkEvent, requests: Option<&str>, health: &Health, metrics: &Metrics) {
     match event {
         LinkEvent::Connected => {
             info!("connected to NATS");
@@ -333,6 +369,10 @@ fn on_link_event(event: LinkEvent, health: &Health, metrics: &Metrics) {
             }
             // To be found by `nats micro ls` is optional.
             if !subject.starts_with("$SRV") {
+            warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+            // To be found by `nats micro ls` is optional, and so is to be asked for jobs.
+            let is_request = requests.is_some_and(|prefix| subject.starts_with(prefix));
+            if !subject.starts_with("$SRV") && !is_request {
                 health.subscription_forbidden(text);
             }
         }

@@ -9,6 +9,7 @@ use crate::cloudevents::{Attributes, Format};
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
+use crate::subject::Subject;
 use crate::template::{Field, Template, TemplateError, Values};
 
 /// The reason of what JetStream refuses for good; the others are the ingress's.
@@ -34,8 +35,19 @@ pub struct Destinations {
     pub stream: Arc<str>,
     /// The stream of quarantine.
     pub quarantine_stream: Arc<str>,
+    /// The key-value bucket with each job's last message.
+    pub jobs: Option<Jobs>,
     /// Where CloudEvents attributes stand.
     pub format: Format,
+}
+
+/// A key-value bucket with each job's last message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jobs {
+    /// Its name.
+    pub bucket: Arc<str>,
+    /// Its stream, `KV_<bucket>`.
+    pub stream: Arc<str>,
 }
 
 /// Where a callback came from.
@@ -174,6 +186,10 @@ impl Router {
         };
         let mut messages = vec![message(main, false)];
         messages.extend(copy.map(|to| message(to, true)));
+        if let Some(jobs) = &self.destinations.jobs {
+            let key = key(&messages[0], facts, jobs);
+            messages.extend(key);
+        }
         Routed::Published(messages)
     }
 
@@ -247,6 +263,8 @@ impl Router {
                 patterns.push((template.pattern(), own.as_ref().unwrap_or(stream).to_string()));
             }
         }
+        let jobs = self.destinations.jobs.as_ref();
+        patterns.extend(jobs.map(|jobs| (format!("$KV.{}.*", jobs.bucket), jobs.stream.to_string())));
         patterns.push((self.quarantine.pattern(), self.destinations.quarantine_stream.to_string()));
         patterns
     }
@@ -326,6 +344,14 @@ const MODERATION_FIELDS: [Field; 8] = [
     Field::Endpoint,
 ];
 
+/// The message of a job or run that has ended, under its own id in the bucket. A copy of what goes to the stream: body and
+/// headers are the same, `ce-id` too.
+fn key(message: &Message, facts: &Facts<'_>, jobs: &Jobs) -> Option<Message> {
+    let subject = Subject::of_key(&jobs.bucket, facts.id.as_deref()?)?;
+    let id = message.id.copy_to(&subject);
+    Some(Message { subject, id, stream: Arc::clone(&jobs.stream), ..message.clone() })
+}
+
 struct Rejected<'a> {
     reason: &'a str,
     endpoint: &'a str,
@@ -358,6 +384,7 @@ mod tests {
         let destinations = Destinations {
             stream: "CI".into(),
             quarantine_stream: "CI_QUARANTINE".into(),
+            jobs: None,
             format: Format::default(),
         };
         Router::new(subjects, rules.to_vec(), destinations).unwrap()

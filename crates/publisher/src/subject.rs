@@ -11,6 +11,9 @@ use crate::template::{TemplateError, refuse};
 /// the reply subject and sizes; NATS advises 256. Values are cut to keep it, see [`Template`](crate::Template).
 pub const MAX_SUBJECT_BYTES: usize = 512;
 
+/// Where key-value buckets have their keys.
+const KEY_VALUE: &str = "$KV.";
+
 /// A subject that is safe to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject(String);
@@ -32,6 +35,16 @@ impl Subject {
         Ok(Self(text.to_owned()))
     }
 
+    /// Where a key-value bucket keeps what belongs to an id; `None` for an id that is empty, or too long to be a key.
+    pub(crate) fn of_key(bucket: &str, id: &str) -> Option<Self> {
+        let text = format!("{KEY_VALUE}{bucket}.{}", key_of(id));
+        (text.len() <= MAX_SUBJECT_BYTES && is_key(&text)).then_some(Self(text))
+    }
+
+    pub(crate) fn is_key(&self) -> bool {
+        self.0.starts_with(KEY_VALUE)
+    }
+
     /// What a checked template made of encoded values.
     pub(crate) fn made_by_template(text: String) -> Self {
         Self(text)
@@ -39,7 +52,7 @@ impl Subject {
 
     /// A subject that was one before it was spooled.
     pub(crate) fn from_spool(text: String) -> Option<Self> {
-        Self::parse(&text).is_ok().then_some(Self(text))
+        (Self::parse(&text).is_ok() || is_key(&text)).then_some(Self(text))
     }
 
     /// The subject as it goes to NATS.
@@ -53,6 +66,33 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// An id as a key that every client takes (ADR-8): a byte outside `[A-Za-z0-9_-]` is `=` and its two hexadecimal digits,
+/// for the `%` of subjects is none of a key.
+fn key_of(id: &str) -> String {
+    let mut key = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => key.push(char::from(byte)),
+            _ => key.push_str(&format!("={byte:02X}")),
+        }
+    }
+    key
+}
+
+/// `$KV.<bucket>.<key>`, of letters that any key may have.
+fn is_key(text: &str) -> bool {
+    let Some((bucket, key)) = text.strip_prefix(KEY_VALUE).and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
+    let is_word = |word: &str, further: &[u8]| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || further.contains(&b))
+    };
+    is_word(bucket, b"") && is_word(key, b"=")
 }
 
 /// Refuses what NATS would misread; placeholders are a template's business.
@@ -87,5 +127,23 @@ mod tests {
             assert!(error.contains(reason), "{text}: {error}");
         }
         assert_eq!(Subject::parse("ci.task.x").unwrap().as_str(), "ci.task.x");
+    }
+
+    #[test]
+    fn an_id_becomes_a_key_that_every_client_takes() {
+        let rows = [
+            ("jd463fe9bd6d411ed8a93fb1", Some("$KV.CI_JOBS.jd463fe9bd6d411ed8a93fb1")),
+            ("a.b *=é", Some("$KV.CI_JOBS.a=2Eb=20=2A=3D=C3=A9")),
+            ("", None),
+        ];
+        for (id, expected) in rows {
+            let subject = Subject::of_key("CI_JOBS", id);
+            assert_eq!(subject.as_ref().map(Subject::as_str), expected, "{id}");
+            assert_eq!(subject.clone().and_then(|s| Subject::from_spool(s.0)), subject, "{id}");
+        }
+        assert_eq!(Subject::of_key("CI_JOBS", &"x".repeat(MAX_SUBJECT_BYTES)), None);
+        for other in ["$KV.CI_JOBS.>", "$KV.CI_JOBS.a.b", "$KV.CI_JOBS", "$JS.API.INFO", "$KV.CI_JOBS.a%2E"] {
+            assert_eq!(Subject::from_spool(other.to_owned()), None, "{other}");
+        }
     }
 }

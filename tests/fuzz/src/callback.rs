@@ -67,7 +67,7 @@ fn router(format: Format) -> Router {
     let copy = Rule::template(COPY).expect("a template");
     let rules = vec![Rule { matches: Default::default(), then: Then::Copy(copy, None) }];
     let destinations =
-        Destinations { stream: "CI".into(), quarantine_stream: "CI_QUARANTINE".into(), format };
+        Destinations { stream: "CI".into(), quarantine_stream: "CI_QUARANTINE".into(), jobs: None, format };
     Router::new(TEMPLATES, rules, destinations).expect("templates")
 }
 

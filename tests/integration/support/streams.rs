@@ -111,6 +111,41 @@ impl Streams {
         serde_json::from_slice(&answer.payload).ok()
     }
 
+    /// One reply to each request, sent before `meanwhile`; `None` for what nobody answers in time.
+    pub(crate) fn replies_while(
+        &self,
+        subjects: &[&str],
+        within: Duration,
+        meanwhile: impl FnOnce(),
+    ) -> Vec<Option<Stored>> {
+        let asked: Vec<_> = subjects
+            .iter()
+            .map(|subject| {
+                self.runtime.block_on(async {
+                    let inbox = self.client.new_inbox();
+                    let replies = self.client.subscribe(inbox.clone()).await.expect("subscribed");
+                    let (subject, empty) = ((*subject).to_owned(), "".into());
+                    self.client.publish_with_reply(subject, inbox, empty).await.expect("asked");
+                    self.client.flush().await.expect("flushed");
+                    replies
+                })
+            })
+            .collect();
+        meanwhile();
+        let deadline = std::time::Instant::now() + within;
+        let reply = async |mut replies: async_nats::Subscriber| {
+            let left = deadline.saturating_duration_since(std::time::Instant::now());
+            let reply = tokio::time::timeout(left, replies.next()).await.ok()??;
+            let is_answered = reply.status != Some(async_nats::StatusCode::NO_RESPONDERS);
+            is_answered.then(|| Stored {
+                subject: reply.subject.to_string(),
+                headers: headers_of(reply.headers.as_ref()),
+                payload: reply.payload.to_vec(),
+            })
+        };
+        asked.into_iter().map(|replies| self.runtime.block_on(reply(replies))).collect()
+    }
+
     /// What `count` of those who listen on a subject answer; `None` when fewer do.
     pub(crate) fn request_all(&self, subject: &'static str, count: usize) -> Option<Vec<Value>> {
         self.runtime.block_on(async {
@@ -150,6 +185,12 @@ impl Streams {
     pub(crate) fn update(&self, config: Config) {
         self.runtime.block_on(self.context.update_stream(config)).expect("the stream can be changed");
     }
+}
+
+fn headers_of(headers: Option<&async_nats::HeaderMap>) -> Vec<(String, String)> {
+    let all = headers.into_iter().flat_map(async_nats::HeaderMap::iter);
+    all.map(|(name, values)| (name.to_string(), values.first().map(ToString::to_string).unwrap_or_default()))
+        .collect()
 }
 
 impl Stored {

@@ -8,8 +8,9 @@ use ci_bridge_ingress::WithoutAnswer;
 use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
-    Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, LargeStore, Log, LogFormat, Nats,
-    NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent, Verify,
+    Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, Jobs, LargeStore, Log, LogFormat,
+    Nats, NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent,
+    Verify,
 };
 
 impl Default for Ingress {
@@ -142,6 +143,19 @@ impl Default for Subjects {
 impl Default for Spool {
     fn default() -> Self {
         Self { enabled: true, dir: PathBuf::from("./spool"), max_bytes: ByteSize::mib(1024) }
+    }
+}
+
+impl Default for Jobs {
+    fn default() -> Self {
+        Self {
+            bucket: String::new(),
+            max_bytes: ByteSize::mib(1024),
+            max_age: Duration::seconds(7 * 24 * 60 * 60),
+            await_prefix: "ci-await".to_owned(),
+            max_waiting: 1024,
+            max_wait: Duration::seconds(60 * 60),
+        }
     }
 }
 

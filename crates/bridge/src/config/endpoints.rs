@@ -168,6 +168,7 @@ impl Problems {
         let destinations = Destinations {
             stream: config.jetstream.stream.as_str().into(),
             quarantine_stream: config.jetstream.quarantine.stream.as_str().into(),
+            jobs: super::jobs::destination(config),
             format: config.messages.format,
         };
         match Router::new(subjects, rules.to_vec(), destinations) {

@@ -7,6 +7,7 @@ mod context;
 mod defaults;
 mod endpoints;
 mod explain;
+mod jobs;
 mod layers;
 mod mistakes;
 mod nats;
@@ -59,6 +60,8 @@ pub struct Config {
     pub rules: Vec<Rule>,
     /// Where messages wait while NATS is away.
     pub spool: Spool,
+    /// Each job's last message, to look up and to wait for.
+    pub jobs: Jobs,
     /// CI's query API.
     pub tencent: Tencent,
     /// The search for jobs whose callbacks never came.
@@ -321,6 +324,19 @@ pub struct Spool {
     pub enabled: bool,
     pub dir: PathBuf,
     pub max_bytes: ByteSize,
+}
+
+/// `[jobs]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
+pub struct Jobs {
+    pub bucket: String,
+    pub max_bytes: ByteSize,
+    pub max_age: Duration,
+    pub await_prefix: String,
+    pub max_waiting: usize,
+    pub max_wait: Duration,
 }
 
 /// `[tencent]`

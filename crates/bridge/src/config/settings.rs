@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ci_bridge_ingress::{Endpoint, Limits, Secrets, TlsIdentity};
-use ci_bridge_publisher::nats::{Connection, Instance, Missing, StreamSpec};
+use ci_bridge_publisher::nats::{Connection, Holds, Instance, Missing, StreamSpec};
 use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 
 use super::context::UserJwt;
@@ -64,6 +64,7 @@ impl Settings {
             Connection::default()
         });
         problems.ranges(config);
+        problems.jobs(config);
         let tls = problems.tls(&config.ingress.tls);
         let admin_tokens = problems.admin(&config.admin);
         let tencent = problems.tencent(&config.tencent);
@@ -100,6 +101,7 @@ impl Settings {
                     max_bytes: config.spool.max_bytes.bytes(),
                 }),
                 quarantine,
+                jobs: super::jobs::awaiting(config, &streams(config)),
                 micro: config.nats.micro.then(|| instance(config)),
             },
             tencent,
@@ -165,7 +167,7 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
         max_bytes: limit(jetstream.max_bytes),
         // Full of events: refuse new ones, which the sender repeats, rather than drop what nobody has read.
         discard_new: true,
-        object_store: false,
+        holds: Holds::Messages,
         api_prefix: api_prefix(config),
     };
     let quarantine = StreamSpec {
@@ -183,7 +185,8 @@ fn streams(config: &Config) -> Vec<StreamSpec> {
     let others = others.into_iter().filter(|name| *name != events.name && *name != quarantine.name);
     let others: Vec<_> =
         others.map(|name| StreamSpec { name, missing: Missing::Wait, ..events.clone() }).collect();
-    [events, quarantine].into_iter().chain(others).collect()
+    let jobs = super::jobs::stream(config, &events);
+    [events, quarantine].into_iter().chain(others).chain(jobs).collect()
 }
 
 /// The object store for messages that are larger than NATS takes.
@@ -205,7 +208,7 @@ fn large(config: &Config) -> Option<Large> {
         max_bytes: (large.max_bytes.bytes() > 0).then_some(large.max_bytes.bytes()),
         // As events: what was answered 200 is not dropped for what is new.
         discard_new: true,
-        object_store: true,
+        holds: Holds::Objects,
         ..events
     };
     (config.messages.oversize == Oversize::Object).then_some(Large { bucket, stream })

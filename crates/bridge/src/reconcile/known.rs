@@ -35,6 +35,10 @@ impl<'a> Known<'a> {
     /// Reads the streams that these go to, unless that was done.
     pub(super) async fn read(&mut self, candidates: &[Candidate]) -> Result<(), String> {
         for message in candidates.iter().flat_map(|candidate| candidate.routes.iter().flatten()) {
+            // What the bucket of jobs has follows from what the stream has.
+            if message.is_key() {
+                continue;
+            }
             self.read_stream(&message.stream).await?;
         }
         Ok(())
@@ -67,6 +71,7 @@ impl<'a> Known<'a> {
         let whole = |messages: &Vec<Message>| {
             messages
                 .iter()
+                .filter(|message| !message.is_key())
                 .map(|message| self.message_stored_at(message))
                 .try_fold(0, |last, at| Some(at?.max(last)))
         };
@@ -76,7 +81,14 @@ impl<'a> Known<'a> {
     /// What is missing of it, by the endpoint that publishes it.
     pub(super) fn missing(&self, candidate: &Candidate) -> Vec<Message> {
         let messages = candidate.routes.first().into_iter().flatten();
-        messages.filter(|message| self.message_stored_at(message).is_none()).cloned().collect()
+        let missing =
+            messages.filter(|message| !message.is_key() && self.message_stored_at(message).is_none());
+        let mut missing: Vec<_> = missing.cloned().collect();
+        if !missing.is_empty() {
+            let keys = candidate.routes.first().into_iter().flatten().filter(|message| message.is_key());
+            missing.extend(keys.cloned());
+        }
+        missing
     }
 
     fn message_stored_at(&self, message: &Message) -> Option<i64> {

@@ -40,6 +40,9 @@ pub enum Failure {
     /// A copy under the same id is being stored, and may yet fail.
     #[error("a copy with the same id is in flight")]
     InFlight,
+    /// A value stands under the key already, and this one is not to replace it.
+    #[error("the key has a value, of sequence {0}")]
+    Standing(u64),
     /// The stream does not take it now: full, sealed, overloaded, without a leader.
     #[error("JetStream cannot take it now: {0}")]
     Busy(String),
@@ -78,7 +81,7 @@ impl Failure {
             Self::Away | Self::Disconnected => Some(Scope::Connection),
             Self::Busy(_) => Some(Scope::Stream),
             Self::Forbidden(_) | Self::NoStream | Self::OtherStream(_) => Some(Scope::Subject),
-            Self::InFlight | Self::Refused(_) | Self::TooLarge(_) => Some(Scope::Message),
+            Self::InFlight | Self::Standing(_) | Self::Refused(_) | Self::TooLarge(_) => Some(Scope::Message),
         }
     }
 }
@@ -194,14 +197,18 @@ fn usual(answer: &[u8], expected: &Expected) -> Option<u64> {
 /// sealed (10109), overloaded, without a leader.
 fn classify(error: &ApiError) -> Failure {
     const DUPLICATE_IN_FLIGHT: u64 = 10158;
-    // Only names of objects are written on that condition.
     const WRONG_LAST_SEQUENCE: u64 = 10071;
     const EXPECTED_STREAM_MISMATCH: u64 = 10060;
     const MESSAGE_EXCEEDS_MAXIMUM: u64 = 10054;
     const HEADER_EXCEEDS_MAXIMUM: u64 = 10097;
     let text = format!("{} ({})", error.description, error.err_code);
     match error.err_code {
-        DUPLICATE_IN_FLIGHT | WRONG_LAST_SEQUENCE => Failure::InFlight,
+        DUPLICATE_IN_FLIGHT => Failure::InFlight,
+        // Names of objects, leases and jobs in the bucket are written on that condition: the description ends in it.
+        WRONG_LAST_SEQUENCE => {
+            let last = error.description.rsplit(' ').next().and_then(|last| last.parse().ok());
+            Failure::Standing(last.unwrap_or_default())
+        }
         MESSAGE_EXCEEDS_MAXIMUM | HEADER_EXCEEDS_MAXIMUM => Failure::TooLarge(text),
         EXPECTED_STREAM_MISMATCH => Failure::OtherStream(text),
         _ => Failure::Busy(text),

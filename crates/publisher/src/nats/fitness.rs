@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::stream_config::{StreamConfig, StreamInfo};
-use super::streams::StreamSpec;
+use super::streams::{Holds, StreamSpec};
 
 /// What a setting means for what 200 promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,8 +45,8 @@ struct Subject<'a> {
     consumers: u64,
     /// Messages of events: none may go unread. Quarantine is bounded on purpose.
     keeps_all: bool,
-    /// Its own metadata needs rollups.
-    object_store: bool,
+    /// What it is for.
+    holds: Holds,
     max_age: Duration,
 }
 
@@ -85,7 +85,7 @@ const TABLE: &[Row] = &[
         verdict: Verdict::Unfit,
         remedy: "allow rollups, as every object store does",
         effect: |s| {
-            said(s.object_store && !s.config.allow_rollup_hdrs, || {
+            said(s.holds == Holds::Objects && !s.config.allow_rollup_hdrs, || {
                 "is an object store without rollups: the names of objects cannot be written".to_owned()
             })
         },
@@ -158,7 +158,9 @@ const TABLE: &[Row] = &[
         verdict: Verdict::Weaker,
         remedy: "lift the limit, or put {job_id} into the subject",
         effect: |s| {
-            let limit = StreamConfig::limit(s.config.max_msgs_per_subject)?;
+            // Of a key the last value is what is asked for.
+            let limit =
+                StreamConfig::limit(s.config.max_msgs_per_subject).filter(|_| s.holds != Holds::Keys)?;
             Some(match s.config.discards_new() && s.config.discard_new_per_subject {
                 true => format!("refuses a subject's message number {}: it waits in the spool", limit + 1),
                 false => format!("keeps the last {limit} messages of a subject, read or not"),
@@ -206,7 +208,7 @@ const TABLE: &[Row] = &[
         verdict: Verdict::Note,
         remedy: "none, if no other publisher may write here; the bridge never sends Nats-Rollup",
         effect: |s| {
-            said(s.config.allow_rollup_hdrs && !s.object_store, || {
+            said(s.config.allow_rollup_hdrs && s.holds == Holds::Messages, || {
                 "lets any other publisher purge it with Nats-Rollup".to_owned()
             })
         },
@@ -269,7 +271,7 @@ pub(super) fn judge(info: &StreamInfo, spec: &StreamSpec) -> Vec<Finding> {
         config: &info.config,
         consumers: info.state.consumer_count,
         keeps_all: spec.discard_new,
-        object_store: spec.object_store,
+        holds: spec.holds,
         max_age: spec.max_age,
     };
     let found = TABLE.iter().filter_map(|row| {
@@ -323,7 +325,7 @@ mod tests {
             max_age: Duration::from_secs(7 * 86400),
             max_bytes: None,
             discard_new: keeps_all,
-            object_store: false,
+            holds: Holds::Messages,
             api_prefix: "$JS.API".into(),
         }
     }

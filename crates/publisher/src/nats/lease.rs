@@ -140,7 +140,10 @@ impl Lease {
 
 /// Another value is there than was expected: "wrong last sequence".
 fn is_held(failure: &Failure) -> bool {
-    const WRONG_LAST_SEQUENCE: &str = "(10071)";
     const WRONG_LAST_SEQUENCE_CONSTANT: &str = "(10164)";
-    matches!(failure, Failure::Busy(why) if why.ends_with(WRONG_LAST_SEQUENCE) || why.ends_with(WRONG_LAST_SEQUENCE_CONSTANT))
+    match failure {
+        Failure::Standing(_) => true,
+        Failure::Busy(why) => why.ends_with(WRONG_LAST_SEQUENCE_CONSTANT),
+        _ => false,
+    }
 }

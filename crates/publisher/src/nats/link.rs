@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
+use async_nats::header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE;
 use async_nats::{Client, HeaderMap, Statistics, Subscriber, client::PublishErrorKind};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -209,7 +210,10 @@ impl Link {
             return Err(failure);
         }
         let stream = self.names_stream.load(Ordering::Relaxed).then_some(&message.stream);
-        let headers = self.header_maps.of(message, stream);
+        let mut headers = self.header_maps.of(message, stream);
+        if message.leaves_what_stands() {
+            headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, "0");
+        }
         let expected = Expected { stream: Arc::clone(&message.stream), domain: self.settings.domain.clone() };
         let sent = Sent { bytes, ..self.carried(message.subject.as_str()) };
         let mut waiter = self.wire.pending.wait(Wanted::Acknowledgement(expected), sent);
@@ -228,6 +232,9 @@ impl Link {
                 Ok(stored)
             }
             Ok(Ok(Answer::Payload(_) | Answer::NoResponders)) => Err(Failure::NoStream),
+            Ok(Err(Failure::Standing(sequence))) if message.leaves_what_stands() => {
+                Ok(Stored { stream: Arc::clone(&message.stream), sequence, duplicate: true })
+            }
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(waiter.given_up()),
         }

@@ -1,10 +1,13 @@
 //! The bridge as a NATS service (ADR-32): found by `nats micro ls`, `nats micro info` and `nats micro ping`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_nats::Client;
 use async_nats::service::ServiceExt;
 use tracing::debug;
+
+use super::awaiting::Waiting;
 
 /// What `nats micro ls` shows.
 const NAME: &str = "ci-bridge";
@@ -36,10 +39,14 @@ impl Instance {
 
 /// Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` for as long as it is polled. Subscriptions come back with the
 /// connection.
-pub(crate) async fn register_service(client: Client, instance: Instance) {
+/// With somebody who waits for jobs, answers them too.
+pub(crate) async fn register_service(client: Client, instance: Instance, waiting: Option<Arc<Waiting>>) {
     let service = client.service_builder().description(DESCRIPTION).metadata(instance.metadata());
     match service.start(NAME, env!("CARGO_PKG_VERSION")).await {
-        Ok(_service) => std::future::pending().await,
+        Ok(service) => match waiting {
+            Some(waiting) => waiting.serve(client, &service).await,
+            None => std::future::pending().await,
+        },
         Err(error) => debug!(%error, "not to be found by nats micro ls"),
     }
 }

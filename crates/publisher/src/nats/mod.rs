@@ -1,6 +1,7 @@
 //! Everything that talks to a NATS server. Nothing outside this module does.
 
 mod acknowledgement;
+mod awaiting;
 mod complaint;
 mod connect_failure;
 mod connection;
@@ -27,6 +28,7 @@ mod write_check;
 
 pub use acknowledgement::Failure;
 pub(crate) use acknowledgement::{Scope, Stored};
+pub(crate) use awaiting::Waiting;
 pub(crate) use complaint::Complaint;
 pub use connection::{Connection, Part, Problem, connect, open};
 pub use credentials::{Authentication, Secret};
@@ -40,7 +42,7 @@ pub(crate) use micro::register_service;
 pub(crate) use object_store::ObjectStore;
 pub use read_back::{CannotTell, ReadBack};
 pub use servers::Servers;
-pub use streams::{Missing, StreamSpec, covers};
+pub use streams::{Holds, Missing, StreamSpec, covers};
 pub(crate) use streams::{QUESTION_TIMEOUT, StreamOrigin, StreamState, StreamTrouble};
 pub use tls::Tls;
 pub use write_check::WriteCheck;

@@ -36,10 +36,22 @@ pub struct StreamSpec {
     pub max_bytes: Option<u64>,
     /// When full: refuse new messages (`true`), or drop the oldest (`false`).
     pub discard_new: bool,
-    /// It holds the chunks of an object store, whose metadata replaces what was there before (`Nats-Rollup`).
-    pub object_store: bool,
+    /// What it is for.
+    pub holds: Holds,
     /// Where JetStream's API is: `$JS.API`, `$JS.<domain>.API`, or as an account imports it.
     pub api_prefix: String,
+}
+
+/// What a stream is for: what its settings must be follows from it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Holds {
+    /// Messages of events, or of quarantine.
+    #[default]
+    Messages,
+    /// The chunks of an object store, whose metadata replaces what was there before (`Nats-Rollup`).
+    Objects,
+    /// The last value of each key: a key-value bucket, with the settings that every client gives it.
+    Keys,
 }
 
 /// What to do about a stream that is not there.
@@ -209,7 +221,9 @@ impl StreamSpec {
             max_bytes: self.max_bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(-1),
             discard: if self.discard_new { DiscardPolicy::New } else { DiscardPolicy::Old },
             allow_direct: true,
-            allow_rollup: self.object_store,
+            allow_rollup: self.holds != Holds::Messages,
+            max_messages_per_subject: if self.holds == Holds::Keys { 1 } else { -1 },
+            deny_delete: self.holds == Holds::Keys,
             description: Some("Callbacks of Tencent CI, published by ci-bridge".to_owned()),
             ..Config::default()
         }
@@ -228,6 +242,8 @@ impl StreamSpec {
             duplicate_window: self.duplicate_window,
             max_age: self.max_age,
             max_bytes,
+            allow_rollup_hdrs: self.holds != Holds::Messages,
+            deny_delete: self.holds == Holds::Keys,
             ..StreamConfig::default()
         };
         StreamInfo { config, state: StreamCounts::default(), created: String::new() }

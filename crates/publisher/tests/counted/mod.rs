@@ -19,6 +19,7 @@ pub(crate) fn router() -> Result<Router, TemplateError> {
     let destinations = Destinations {
         stream: "CI".into(),
         quarantine_stream: "CI_QUARANTINE".into(),
+        jobs: None,
         format: Format::CloudeventsBinary,
     };
     Router::new(subjects, Vec::new(), destinations).map_err(|(_, error)| error)

@@ -150,7 +150,7 @@ pub(crate) fn router(task: &str, format: Format) -> Router {
         ),
     };
     let destinations =
-        Destinations { stream: "CI".into(), quarantine_stream: "CI_QUARANTINE".into(), format };
+        Destinations { stream: "CI".into(), quarantine_stream: "CI_QUARANTINE".into(), jobs: None, format };
     let subjects =
         [task, "ci.workflow.{state}", "ci.moderation.{event}.{verdict}", "ci-quarantine.{reason}.{endpoint}"];
     Router::new(subjects, vec![copy], destinations).expect("templates of our own")

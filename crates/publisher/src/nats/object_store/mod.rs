@@ -138,11 +138,11 @@ impl ObjectStore {
         };
         let put = timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered));
         if let Err(failure) = &put {
-            match may_be_named && !matches!(failure, Failure::InFlight) {
+            match may_be_named && !matches!(failure, Failure::InFlight | Failure::Standing(_)) {
                 true => self.leftovers.add_unsure(name, nuid),
                 false => self.leftovers.add(nuid),
             }
-            if !matches!(failure, Failure::Unanswered | Failure::InFlight) {
+            if !matches!(failure, Failure::Unanswered | Failure::InFlight | Failure::Standing(_)) {
                 // It may be gone or changed: the next attempt looks again, and makes it.
                 self.seen_on.store(0, Ordering::Relaxed);
             }
@@ -150,7 +150,9 @@ impl ObjectStore {
         let trouble = match &put {
             Ok(_) => None,
             // Those say nothing of the store.
-            Err(Failure::Away | Failure::Disconnected | Failure::InFlight) => return put,
+            Err(Failure::Away | Failure::Disconnected | Failure::InFlight | Failure::Standing(_)) => {
+                return put;
+            }
             Err(failure) => {
                 Some(format!("large messages wait in the spool: bucket {}: {failure}", self.bucket))
             }
