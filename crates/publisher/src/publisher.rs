@@ -367,9 +367,6 @@ fn on_link_event(event: LinkEvent, requests: Option<&str>, health: &Health, metr
             if health.forbidden_lines.admits("subscribe", "") {
                 warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             }
-            // To be found by `nats micro ls` is optional.
-            if !subject.starts_with("$SRV") {
-            warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             // To be found by `nats micro ls` is optional, and so is to be asked for jobs.
             let is_request = requests.is_some_and(|prefix| subject.starts_with(prefix));
             if !subject.starts_with("$SRV") && !is_request {

@@ -42,11 +42,14 @@ const BAD_REQUEST: usize = 400;
 const TOO_LATE: usize = 408;
 const UNAVAILABLE: usize = 503;
 
+/// By key: the places of those who wait for it, each with a number and what wakes it.
+type Places = HashMap<String, Vec<(u64, Arc<Notify>)>>;
+
 /// Who waits for which job.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     settings: Await,
-    keys: Mutex<HashMap<String, Vec<(u64, Arc<Notify>)>>>,
+    keys: Mutex<Places>,
     next: AtomicU64,
     stopping: AtomicBool,
     /// One more has been answered.
@@ -127,7 +130,7 @@ impl Waiting {
                 answer(&request, found).await;
             });
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// The message of the job that a request names.
@@ -232,7 +235,7 @@ impl Waiting {
         self.keys().values().flatten().for_each(|(_, look)| look.notify_one());
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<String, Vec<(u64, Arc<Notify>)>>> {
+    fn keys(&self) -> MutexGuard<'_, Places> {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
