@@ -44,14 +44,13 @@ pub(super) async fn connect(
         Trust::Authority(ca) => {
             let named = certificates(ca)?;
             let roots = Arc::new(roots(Some(ca))?);
-            let webpki = WebPkiServerVerifier::builder_with_provider(roots, provider).build();
-            let webpki = webpki.map_err(|e| explain(ca, e))?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(OfAuthority { webpki, named }))
+            let webpki = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+            let accepted = Accepted::OfAuthority { webpki: webpki.map_err(|e| explain(ca, e))?, named };
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { accepted, provider }))
         }
         Trust::Only(file) => {
-            let certificate = certificates(file)?.swap_remove(0);
-            let only = Arc::new(OnlyThis { certificate, provider });
-            builder.dangerous().with_custom_certificate_verifier(only)
+            let accepted = Accepted::Only(certificates(file)?.swap_remove(0));
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Verifier { accepted, provider }))
         }
     };
     let config = match client {
@@ -70,15 +69,23 @@ pub(super) async fn connect(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(explain)
 }
 
-/// Takes what an authority signed, and the authority's own certificate: what `openssl req -x509` makes for a server says that it
-/// is an authority, and as the certificate of a server webpki takes none of those.
+/// Decides whose certificate is taken. What the handshake proves is as always: that the peer has its key.
 #[derive(Debug)]
-struct OfAuthority {
-    webpki: Arc<WebPkiServerVerifier>,
-    named: Vec<CertificateDer<'static>>,
+struct Verifier {
+    accepted: Accepted,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for OfAuthority {
+#[derive(Debug)]
+enum Accepted {
+    /// What an authority signed, and the authority's own certificate: what `openssl req -x509` makes for a server says that
+    /// it is an authority, and as the certificate of a server webpki takes none of those.
+    OfAuthority { webpki: Arc<WebPkiServerVerifier>, named: Vec<CertificateDer<'static>> },
+    /// One certificate and no other.
+    Only(CertificateDer<'static>),
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,
@@ -87,65 +94,19 @@ impl ServerCertVerifier for OfAuthority {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let verified = self.webpki.verify_server_cert(shown, intermediates, name, ocsp, now);
-        // webpki looks at the dates first: an own certificate that has expired is refused as one.
-        match verified {
-            Err(error) if is_authority_as_server(&error) && self.named.contains(shown) => {
-                verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
-                Ok(ServerCertVerified::assertion())
+        match &self.accepted {
+            Accepted::OfAuthority { webpki, named } => {
+                // webpki looks at the dates first: an own certificate that has expired is refused as one.
+                match webpki.verify_server_cert(shown, intermediates, name, ocsp, now) {
+                    Err(error) if is_authority_as_server(&error) && named.contains(shown) => {
+                        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+                        Ok(ServerCertVerified::assertion())
+                    }
+                    verified => verified,
+                }
             }
-            verified => verified,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-}
-
-/// rustls has no name of its own for it, and passes webpki's on.
-fn is_authority_as_server(error: &rustls::Error) -> bool {
-    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
-    format!("{:?}", other.0).contains("CaUsedAsEndEntity")
-}
-
-/// Takes one certificate and no other. What the handshake proves is as always: that the peer has its key.
-#[derive(Debug)]
-struct OnlyThis {
-    certificate: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for OnlyThis {
-    fn verify_server_cert(
-        &self,
-        shown: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        match *shown == self.certificate {
-            true => Ok(ServerCertVerified::assertion()),
-            false => {
+            Accepted::Only(certificate) if shown == certificate => Ok(ServerCertVerified::assertion()),
+            Accepted::Only(_) => {
                 Err(rustls::Error::General("it shows another certificate than ingress.tls.cert".to_owned()))
             }
         }
@@ -174,6 +135,12 @@ impl ServerCertVerifier for OnlyThis {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// rustls has no name of its own for it, and passes webpki's on.
+fn is_authority_as_server(error: &rustls::Error) -> bool {
+    let rustls::Error::InvalidCertificate(CertificateError::Other(other)) = error else { return false };
+    format!("{:?}", other.0).contains("CaUsedAsEndEntity")
 }
 
 /// The server's certificate is of an authority that is not among the trusted; a bad signature is that of another
