@@ -5,7 +5,8 @@ use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use serde_json::json;
 
 use crate::support::{
-    Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, repository, signal, task, task_with,
+    Authority, Bridge, Streams, ci_bridge, eventually, nats, nats_forbidding, repository, signal, task,
+    task_with,
 };
 
 /// A row of docs/operations.md, "By symptom".
@@ -200,10 +201,8 @@ fn of_a_certificate_that_has_expired() {
 
 #[test]
 fn of_a_subject_that_nats_forbids() {
-    let denied = "permissions: { publish: { deny: \"ci.task.Poison.>\" } }";
-    let config = format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}");
-    let nats = LocalNats::start(&config).unwrap();
-    let bridge = Bridge::start_towards(&nats.url().replace("nats://", "nats://b:p@"), "");
+    let (_nats, url) = nats_forbidding(&["ci.task.Poison.>"]);
+    let bridge = Bridge::start_towards(&url, "");
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task_with("j1", "Poison", "Success")).json()["outcome"], "spooled");
     let words = "subject ci.task.Poison.success: NATS forbids it: Permissions Violation";

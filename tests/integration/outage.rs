@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::Config;
 
-use crate::support::{Bridge, Connection, LocalNats, Streams, eventually, nats, signal, task, task_with};
+use crate::support::{
+    Bridge, Connection, LocalNats, Streams, eventually, nats, nats_forbidding, nats_with_a_small_stream,
+    signal, task, task_with,
+};
 
 /// A nats-server that has a port, but does not run.
 fn stopped_nats() -> LocalNats {
@@ -148,17 +151,7 @@ fn many_jobs_are_answered_when_all_are_durable_and_stored_once() {
 
 #[test]
 fn what_jetstream_refuses_for_good_goes_to_quarantine_and_not_round_and_round() {
-    let mut nats = nats();
-    let streams = Streams::of(&nats);
-    let small = Config {
-        name: "CI".into(),
-        subjects: vec!["ci.>".into()],
-        max_message_size: 1000,
-        ..Config::default()
-    };
-    streams.create(small);
-    drop(streams);
-    nats.kill().unwrap();
+    let mut nats = nats_with_a_small_stream();
     let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
     let large =
         task("large").replace("</JobsDetail>", &format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000)));
@@ -277,11 +270,8 @@ fn a_stream_that_forgets_ids_too_soon_is_warned_of() {
 
 #[test]
 fn a_subject_that_nats_forbids_does_not_hold_up_the_rest() {
-    let denied = "permissions: { publish: { deny: \"ci.task.Poison.>\" } }";
-    let nats =
-        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
-            .unwrap();
-    let bridge = Bridge::start_towards(&nats.url().replace("nats://", "nats://b:p@"), "");
+    let (_nats, url) = nats_forbidding(&["ci.task.Poison.>"]);
+    let bridge = Bridge::start_towards(&url, "");
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task_with("poison", "Poison", "Success")).json()["outcome"], "spooled");
     for job in ["j1", "j2", "j3"] {

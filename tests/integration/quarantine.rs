@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
-use async_nats::jetstream::stream::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, task};
+use crate::support::{
+    Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, nats_with_a_small_stream, task,
+};
 
 /// `ci-bridge quarantine …` with the configuration of a bridge: exit code, standard output and error.
 fn quarantine_at(
@@ -197,17 +198,7 @@ fn what_nats_forbids_is_said() {
 
 #[test]
 fn refused_messages_are_counted() {
-    let mut nats = nats();
-    let streams = Streams::of(&nats);
-    let small = Config {
-        name: "CI".into(),
-        subjects: vec!["ci.>".into()],
-        max_message_size: 1000,
-        ..Config::default()
-    };
-    streams.create(small);
-    drop(streams);
-    nats.kill().unwrap();
+    let mut nats = nats_with_a_small_stream();
     let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
     let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000));
     assert_eq!(bridge.post(task("large").replace("</JobsDetail>", &note)).json()["outcome"], "spooled");

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{
-    Bridge, LocalNats, Streams, ci_bridge, eventually, nats, request, signal, task, task_with,
+    Bridge, LocalNats, Streams, ci_bridge, eventually, nats, nats_forbidding, request, signal, task,
+    task_with,
 };
 
 /// `ci-bridge spool …` with the configuration of a bridge, in its folder: exit code, standard output and error.
@@ -91,11 +92,8 @@ fn a_message_that_nobody_takes_is_named_and_keeps_nobody_from_being_ready() {
 
 #[test]
 fn a_subject_that_new_callbacks_lead_to_keeps_the_bridge_from_being_ready() {
-    let denied = "permissions: { publish: { deny: \"ci.task.Poison.>\" } }";
-    let nats =
-        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
-            .unwrap();
-    let bridge = Bridge::start_towards(&nats.url().replace("nats://", "nats://b:p@"), "");
+    let (_nats, url) = nats_forbidding(&["ci.task.Poison.>"]);
+    let bridge = Bridge::start_towards(&url, "");
     bridge.wait_until_ready();
     for job in ["p1", "p2", "p3"] {
         assert_eq!(bridge.post(task_with(job, "Poison", "Success")).json()["outcome"], "spooled");

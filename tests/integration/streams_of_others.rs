@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Bridge, LocalNats, Streams, eventually, nats, run, task, task_with};
+use crate::support::{Bridge, LocalNats, Streams, eventually, nats, nats_forbidding, run, task, task_with};
 
 /// What the bridge makes of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -307,11 +307,8 @@ fn started_with(configuration: &str) -> Option<LocalNats> {
 
 #[test]
 fn a_forbidden_subject_is_named_steadily_and_costs_nobody_else_a_second() {
-    let denied = "permissions: { publish: { deny: [\"ci.task.Poison.>\", \"ci.task.Other.>\"] } }";
-    let nats =
-        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
-            .unwrap();
-    let bridge = Bridge::start_towards(&nats.url().replace("nats://", "nats://b:p@"), "");
+    let (_nats, url) = nats_forbidding(&["ci.task.Poison.>", "ci.task.Other.>"]);
+    let bridge = Bridge::start_towards(&url, "");
     bridge.wait_until_ready();
     let started = std::time::Instant::now();
     for number in 0..20 {

@@ -11,6 +11,8 @@ mod tools;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::stream::Config;
+
 pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use certificates::Authority;
 pub(crate) use ci_bridge::local_nats::LocalNats;
@@ -27,6 +29,31 @@ pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// A nats-server of the test's own.
 pub(crate) fn nats() -> LocalNats {
     LocalNats::start("").expect("cargo xtask test provides a nats-server")
+}
+
+/// A nats-server whose only user may publish nothing on these subjects, and that user's URL.
+pub(crate) fn nats_forbidding(subjects: &[&str]) -> (LocalNats, String) {
+    let denied = format!("permissions: {{ publish: {{ deny: {subjects:?} }} }}");
+    let nats =
+        LocalNats::start(&format!("authorization {{ users: [{{ user: b, password: p, {denied} }}] }}"))
+            .expect("cargo xtask test provides a nats-server");
+    let url = nats.url().replace("nats://", "nats://b:p@");
+    (nats, url)
+}
+
+/// A nats-server that is down, whose stream takes no message above 1000 bytes.
+pub(crate) fn nats_with_a_small_stream() -> LocalNats {
+    let mut nats = nats();
+    let streams = Streams::of(&nats);
+    streams.create(Config {
+        name: "CI".into(),
+        subjects: vec!["ci.>".into()],
+        max_message_size: 1000,
+        ..Config::default()
+    });
+    drop(streams);
+    nats.kill().expect("nats-server can be killed");
+    nats
 }
 
 /// Whether the bridge sends this server `Nats-Expected-Stream`: mirrors of older ones would lose the message.
