@@ -72,16 +72,13 @@ pub(super) fn problems(problems: Vec<Problem>, figment: &Figment) -> ConfigError
 
 /// Where the value of a key came from; of the nearest key above it, if it has none of its own.
 pub(super) fn source(figment: &Figment, key: &str) -> String {
-    let mut key = key;
-    loop {
-        if let Some(metadata) = figment.find_metadata(key) {
-            return describe(metadata);
-        }
-        match key.rsplit_once('.') {
-            Some((above, _)) => key = above,
-            None => return DEFAULT.to_owned(),
-        }
-    }
+    metadata(figment, key).map_or_else(|| DEFAULT.to_owned(), describe)
+}
+
+/// Of a key, or of the nearest above it that has any: a key that is unknown or that nobody has set has none.
+pub(super) fn metadata<'f>(figment: &'f Figment, key: &str) -> Option<&'f Metadata> {
+    let mut keys = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
+    keys.find_map(|key| figment.find_metadata(key))
 }
 
 /// Where the value of a key came from, if anybody has set it.

@@ -27,8 +27,7 @@ pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Err
                 for mut error in errors {
                     let key = key_of(&error);
                     // Read from a value, it does not know where that came from.
-                    error.metadata =
-                        figment.find_metadata(&key.join(".")).or_else(|| metadata(figment, &key)).cloned();
+                    error.metadata = explain::metadata(figment, &key.join(".")).cloned();
                     found.add(&error);
                     is_less |= remove(&mut value, &key);
                 }
@@ -44,11 +43,6 @@ pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Err
         found.extend(explain::problems(problems.into_iter().filter(is_own).collect(), figment));
     }
     found
-}
-
-/// Of the nearest key above that has any; an unknown key is found that way too.
-fn metadata<'f>(figment: &'f Figment, key: &[String]) -> Option<&'f figment::Metadata> {
-    (1..key.len()).rev().find_map(|length| figment.find_metadata(&key[..length].join(".")))
 }
 
 fn key_of(error: &figment::Error) -> Vec<String> {
