@@ -50,5 +50,6 @@ mod support;
 mod tail;
 mod tls;
 mod truths;
+mod two_languages;
 mod verify;
 mod watching;
