@@ -282,6 +282,36 @@ fn a_folder_that_everybody_may_read_stays_so_and_is_warned_of() {
     assert!(log.contains("may look into the spool's folder: chmod 700 it"), "{log}");
 }
 
+/// As many batches as it takes that somebody can hang up between two of them.
+#[test]
+fn whoever_hangs_up_leaves_nothing_dropped_without_a_line() {
+    const CALLBACKS: usize = 15;
+    const JOBS: usize = 200;
+    let nats = stopped_nats();
+    let bridge = Bridge::start_towards(&nats.url(), "");
+    std::fs::write(bridge.folder().join("admin-token"), "s3cret\n").unwrap();
+    let bridge = bridge.kill_and_restart_with(WITH_TOKEN);
+    for callback in 0..CALLBACKS {
+        let one = task("j");
+        let (begin, end) = (one.find("<JobsDetail>").unwrap(), one.find("</Response>").unwrap());
+        let jobs: String = (0..JOBS)
+            .map(|job| one[begin..end].replace("<JobId>j<", &format!("<JobId>j{callback}-{job}<")))
+            .collect();
+        let body = format!("{}{jobs}</Response>", &one[..begin]);
+        assert_eq!(bridge.post(body).json()["outcome"], "spooled");
+    }
+    let all = CALLBACKS * JOBS;
+    assert_eq!(bridge.metric("ci_bridge_spool_messages"), all as f64);
+    let mut connection = crate::support::Connection::open(bridge.admin);
+    let head = "DELETE /api/v1/spool/messages?all=true HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer s3cret\r\n\r\n";
+    connection.write(head.as_bytes());
+    drop(connection);
+    eventually("everything is dropped", || (bridge.metric("ci_bridge_spool_messages") == 0.0).then_some(()));
+    eventually("and each has its line", || {
+        (bridge.log().matches("dropped from the spool by an operator").count() == all).then_some(())
+    });
+}
+
 /// Status of a request to the API.
 fn ask(bridge: &Bridge, method: &str, path: &str, headers: &[(&str, &str)]) -> u16 {
     request(bridge.admin, method, path, headers, b"").status

@@ -32,7 +32,7 @@ const MAX_LOOKS: usize = 4;
 pub(crate) struct Api {
     publisher: Publisher,
     access: Arc<Access>,
-    looks: Semaphore,
+    looks: Arc<Semaphore>,
 }
 
 /// What can be asked for.
@@ -50,7 +50,7 @@ type Reply = Result<Response<Full<Bytes>>, Problem>;
 
 impl Api {
     pub(crate) fn new(publisher: Publisher, access: Arc<Access>) -> Self {
-        Self { publisher, access, looks: Semaphore::new(MAX_LOOKS) }
+        Self { publisher, access, looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
     }
 
     /// Answers a request that came to this address of ours.

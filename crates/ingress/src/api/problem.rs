@@ -99,6 +99,10 @@ impl Problem {
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "an internal error; the log has more")
+    }
+
     pub(super) fn of_spool(error: &SpoolError) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
             .with(header::RETRY_AFTER, HeaderValue::from_static("5"))

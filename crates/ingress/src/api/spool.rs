@@ -1,9 +1,12 @@
 //! The spool as a resource: how full it is, what waits and why, and giving a message up.
 
-use ci_bridge_publisher::{Spool, SpoolEntry, SpoolStatus, Waiting};
+use std::future::Future;
+use std::sync::Arc;
+
+use ci_bridge_publisher::{Spool, SpoolEntry, SpoolError, SpoolStatus, Waiting};
 use hyper::StatusCode;
 use serde::Serialize;
-use tokio::sync::SemaphorePermit;
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::warn;
 
 use super::access::Permit;
@@ -19,7 +22,7 @@ const MAX_LIMIT: u64 = 1000;
 const MAX_LOOKED_AT: usize = 10_000;
 /// Bytes of bodies in one answer; the message that goes beyond is its last.
 const MAX_BODIES: usize = 8 << 20;
-/// Messages that are given up with one fsync.
+/// Messages that are read at a time while a few of them are wanted.
 const BATCH: usize = 1000;
 
 #[derive(Serialize)]
@@ -99,9 +102,8 @@ impl Api {
 
     pub(super) async fn give_up(&self, id: &str, parameters: Parameters) -> Reply {
         parameters.end()?;
-        let _turn = self.turn()?;
-        let spool = self.spool()?;
-        let given_up = give_up(spool, spool.with_id(id).await).await?;
+        let (spool, wanted) = (self.spool()?.clone(), id.to_owned());
+        let given_up = to_its_end(self.turn()?, async move { give_up(&spool, &wanted).await }).await?;
         if given_up.is_empty() {
             return Err(Problem::no_such_message(id));
         }
@@ -116,16 +118,9 @@ impl Api {
         if !all {
             return Err(Problem::bad_parameter("which? DELETE /api/v1/spool/messages/ID, or ?all=true"));
         }
-        let _turn = self.turn()?;
-        let (spool, mut after, mut dropped) = (self.spool()?, None, 0);
-        let mut left = spool.status().messages;
-        while left > 0 {
-            let batch = spool.list(after, BATCH.min(usize::try_from(left).unwrap_or(BATCH))).await;
-            let Some(last) = batch.last() else { break };
-            after = Some(last.place);
-            left = left.saturating_sub(batch.len() as u64);
-            dropped += give_up(spool, batch).await?.len() as u64;
-        }
+        let spool = self.spool()?.clone();
+        let work = async move { spool.give_up_before(spool.end().await?, tell).await };
+        let dropped = to_its_end(self.turn()?, work).await?;
         Ok(json(StatusCode::OK, "application/json", &AllGivenUp { dropped }))
     }
 
@@ -140,9 +135,23 @@ impl Api {
         self.publisher.spool().ok_or_else(Problem::no_spool)
     }
 
-    fn turn(&self) -> Result<SemaphorePermit<'_>, Problem> {
-        self.looks.try_acquire().map_err(|_| Problem::busy())
+    fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.looks).try_acquire_owned().map_err(|_| Problem::busy())
     }
+}
+
+/// Does what cannot be undone in a task of its own: whoever asked may hang up, and what is given up by then must still
+/// leave its line in the log.
+async fn to_its_end<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl Future<Output = Result<T, SpoolError>> + Send + 'static,
+) -> Result<T, Problem> {
+    let working = tokio::spawn(async move {
+        let _turn = turn;
+        work.await
+    });
+    let done = working.await.map_err(|_| Problem::internal())?;
+    done.map_err(|error| Problem::of_spool(&error))
 }
 
 /// The messages after a place, and where those behind begin.
@@ -172,13 +181,20 @@ async fn page(
     (found, after)
 }
 
-async fn give_up(spool: &Spool, messages: Vec<Waiting>) -> Result<Vec<Waiting>, Problem> {
-    let given_up = spool.give_up(messages).await.map_err(|error| Problem::of_spool(&error))?;
-    for Waiting { message, .. } in &given_up {
+async fn give_up(spool: &Spool, id: &str) -> Result<Vec<Waiting>, SpoolError> {
+    let end = spool.end().await?;
+    let mut messages = spool.with_id(id).await;
+    messages.retain(|waiting| waiting.place < end);
+    let given_up = spool.give_up(messages).await?;
+    tell(&given_up);
+    Ok(given_up)
+}
+
+fn tell(given_up: &[Waiting]) {
+    for Waiting { message, .. } in given_up {
         warn!(id = %message.id, subject = %message.subject, stream = %message.stream,
             "dropped from the spool by an operator: the message is published nowhere");
     }
-    Ok(given_up)
 }
 
 /// Where it is, so that a command can tell whether it is the one that it means.

@@ -15,6 +15,9 @@ use crate::message::Message;
 /// Messages that are read at a time while one is looked for; callbacks that come meanwhile wait for no more than that.
 const PAGE: usize = 256;
 
+/// Messages that are given up with one fsync.
+const GIVEN_UP_AT_A_TIME: usize = 1000;
+
 /// How full the spool is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
@@ -114,6 +117,18 @@ impl Spool {
         }
     }
 
+    /// Behind the newest message that is there now: what comes from now on has this place or a higher one.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not work: then [`Spool::list`] gives nothing, whatever is there.
+    pub async fn end(&self) -> Result<u64, SpoolError> {
+        let (done, result) = oneshot::channel();
+        let gone = || SpoolError::Disk("its writer has ended".to_owned());
+        self.requests.send(Request::End { done }).await.map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+
     /// Forgets messages for good, fsynced; gives those that were still there. One that is being published at this moment
     /// may be stored all the same.
     ///
@@ -129,5 +144,28 @@ impl Spool {
         self.level().gave_up(&removed);
         let removed: BTreeSet<_> = removed.into_iter().collect();
         Ok(messages.into_iter().filter(|waiting| removed.contains(&waiting.place)).collect())
+    }
+
+    /// Gives up everything before a place, and says so of each batch to `tell`. By place and not by number: meanwhile the
+    /// drain takes some away, and callbacks bring others.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not take it: the batches that `tell` knows of are given up.
+    pub async fn give_up_before(
+        &self,
+        end: u64,
+        mut tell: impl FnMut(&[Waiting]),
+    ) -> Result<u64, SpoolError> {
+        let (mut after, mut given_up) = (None, 0);
+        loop {
+            let mut batch = self.list(after, GIVEN_UP_AT_A_TIME).await;
+            batch.retain(|waiting| waiting.place < end);
+            let Some(last) = batch.last() else { return Ok(given_up) };
+            after = Some(last.place);
+            let batch = self.give_up(batch).await?;
+            tell(&batch);
+            given_up += batch.len() as u64;
+        }
     }
 }

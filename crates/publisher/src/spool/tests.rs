@@ -76,6 +76,24 @@ async fn what_is_given_up_is_gone_and_counted_once() {
     assert_eq!(spool.list(None, 9).await.len(), 2);
 }
 
+#[tokio::test]
+async fn what_comes_while_all_is_given_up_stays() {
+    let (_folder, spool) = spool();
+    for _ in 0..2 {
+        spool.append(&[&message(10)]).await.unwrap();
+    }
+    let end = spool.end().await.unwrap();
+    // Meanwhile the drain takes one away, and a callback brings another: as many wait as before.
+    spool.remove(&spool.read(None, 1).await).await;
+    spool.append(&[&message(10)]).await.unwrap();
+    let mut told = Vec::new();
+    let given_up = spool.give_up_before(end, |batch| told.extend(batch.iter().map(|waiting| waiting.place)));
+    assert_eq!(given_up.await, Ok(1));
+    assert_eq!(told, [end - 1]);
+    let left = spool.list(None, 9).await;
+    assert_eq!(left.iter().map(|waiting| waiting.place).collect::<Vec<_>>(), [end]);
+}
+
 /// The lock goes with the thread that has it, a moment after the spool is closed.
 fn eventually_open(settings: &Settings) -> Spool {
     loop {

@@ -43,6 +43,10 @@ pub(super) enum Request {
         limit: usize,
         done: oneshot::Sender<Vec<Spooled>>,
     },
+    /// Asks for the place of the next message.
+    End {
+        done: oneshot::Sender<Result<u64, SpoolError>>,
+    },
     Probe {
         done: oneshot::Sender<()>,
     },
@@ -144,6 +148,11 @@ impl Writer {
         match request {
             Request::Read { after, limit, done } => {
                 let _ = done.send(self.read(after, limit));
+                None
+            }
+            Request::End { done } => {
+                let end = self.reopened().map(drop);
+                let _ = done.send(end.map(|()| self.next));
                 None
             }
             Request::Probe { done } => {

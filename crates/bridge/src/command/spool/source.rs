@@ -123,14 +123,8 @@ impl Source {
                 Ok(dropped["dropped"].as_u64().unwrap_or_default())
             }
             Self::Files(spool) => {
-                let mut dropped = 0;
-                loop {
-                    let found = spool.list(None, PAGE).await;
-                    if found.is_empty() {
-                        return Ok(dropped);
-                    }
-                    dropped += spool.give_up(found).await.map_err(io::Error::other)?.len() as u64;
-                }
+                let end = spool.end().await.map_err(io::Error::other)?;
+                spool.give_up_before(end, |_| {}).await.map_err(io::Error::other)
             }
             Self::Nothing => Ok(0),
         }
