@@ -8,6 +8,7 @@
     reason = "a test fails by panicking, and says why; the long form of the flood ends in a table"
 )]
 
+mod admin_listener;
 mod answers;
 mod architecture;
 mod awaiting;

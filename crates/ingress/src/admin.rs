@@ -58,9 +58,7 @@ impl Admin {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path();
         match path {
-            _ if !is_read
-                && (matches!(path, "/livez" | "/readyz" | "/metrics") || path.starts_with(CHECKS)) =>
-            {
+            _ if !is_read && (path == "/metrics" || Self::is_probe(path)) => {
                 let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "GET it\n");
                 response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
                 response
@@ -75,6 +73,11 @@ impl Admin {
                 "there are /livez, /readyz, /readyz/<check>, /metrics and /api/v1/\n",
             ),
         }
+    }
+
+    /// Whether it is a health check that has this path.
+    pub(crate) fn is_probe(path: &str) -> bool {
+        matches!(path, "/livez" | "/readyz") || path.starts_with(CHECKS)
     }
 
     fn readiness(&self) -> Response<Full<Bytes>> {

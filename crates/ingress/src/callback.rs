@@ -69,6 +69,12 @@ impl Ingress {
         Arc::clone(&self.endpoints.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What senders may take of the bridge.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// From now on each answer is the last of its connection.
     pub(crate) fn say_goodbye(&self) {
         self.closing.store(true, Ordering::Relaxed);

@@ -1,9 +1,6 @@
-//! One connection of a sender: its handshake, its protocol, and its end.
+//! One connection of a sender: its handshake and its protocol.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,21 +11,19 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::callback::Ingress;
 use crate::framing::{Framing, HeadLimits};
 use crate::guard::Guard;
 use crate::http2::Frames;
-use crate::place::Place;
+use crate::life::Life;
 use crate::server::Limits;
 use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
-use crate::when_woken::when_woken;
 
 /// hyper's smallest read buffer.
 const MIN_HEADER_BYTES: usize = 8192;
@@ -50,9 +45,6 @@ const PENDING_RESETS: usize = 20;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a connection's last words may take, once it is idle or shall end.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
-
 const NO_TLS: &str = r#"{"type":"about:blank","title":"Bad Request","status":400,"detail":"this address speaks TLS: use https://"}"#;
 const NO_ROOM: &str = r#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"too many connections at once (max_connections)"}"#;
 
@@ -63,21 +55,10 @@ pub(crate) struct Shared {
     pub(crate) in_flight: Arc<Semaphore>,
 }
 
-/// What the bridge ends a connection with.
-enum End {
-    /// What is in progress is finished.
-    Farewell,
-    /// Nothing: another has its place.
-    Evicted,
-}
-
 /// One connection, from its acceptance to its end.
 pub(crate) struct Connection {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) peer: SocketAddr,
-    pub(crate) place: Arc<Place>,
-    /// Turns true when connections shall finish what they have and end.
-    pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) life: Life,
 }
 
 impl Connection {
@@ -86,7 +67,7 @@ impl Connection {
         // Answers are one small write: waiting for more to send would only delay them.
         let _ = stream.set_nodelay(true);
         if let Err(error) = self.converse(stream).await {
-            debug!(peer = %self.peer, error = error.to_string(), "connection ended");
+            debug!(peer = %self.life.peer, error = error.to_string(), "connection ended");
         }
     }
 
@@ -108,16 +89,16 @@ impl Connection {
                 Ok(stream) => return Some(stream),
                 Err(failure) => failure,
             },
-            () = self.stopped() => return None,
-            () = self.evicted() => return None,
+            () = self.life.stopped() => return None,
+            () = self.life.evicted() => return None,
         };
         self.shared.ingress.metrics.handshake_failed(failure.as_str());
         self.shared.ingress.refusals.handshake_failed(failure.as_str());
-        debug!(peer = %self.peer, reason = failure.as_str(), error = failure.to_string(), "TLS handshake failed");
+        debug!(peer = %self.life.peer, reason = failure.as_str(), error = failure.to_string(), "TLS handshake failed");
         if let HandshakeFailure::PlainText(stream) = failure {
             tokio::select! {
                 () = answer_and_close(stream, "400 Bad Request", NO_TLS) => {}
-                () = self.evicted() => {}
+                () = self.life.evicted() => {}
             }
         }
         None
@@ -125,21 +106,9 @@ impl Connection {
 
     async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<()> {
         let limits = self.limits();
-        let mut http = http1::Builder::new();
-        // A sender that closes its half, or hangs up, still has its callback finished and counted in its place.
-        http.half_close(true)
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.header_timeout)
-            .max_buf_size(limits.max_header_bytes.max(MIN_HEADER_BYTES));
-        // The guard counts headers. Told a limit of its own, hyper clears a place for each with every request.
-        if limits.max_headers > HYPER_MAX_HEADERS {
-            http.max_headers(limits.max_headers);
-        }
-        let framing = Framing::new(HeadLimits { fields: limits.max_headers, bytes: limits.max_header_bytes });
-        let stream = TokioIo::new(Guard::new(stream, framing));
-        let connection = http.serve_connection(stream, self.service());
-        // hyper ends what does not ask, after header_read_timeout. What remains is a client that asks and does not read.
-        self.drive(connection, self.idle(limits.header_timeout + FAREWELL_TIME)).await
+        let http = http1_builder(limits.head(), limits.header_timeout);
+        let connection = http.serve_connection(guarded(stream, limits.head()), self.service());
+        self.life.drive(connection, self.life.not_reading(limits.header_timeout)).await
     }
 
     /// Only over TLS, where clients can agree on it. Memory is bounded by the number of streams and their windows.
@@ -160,7 +129,7 @@ impl Connection {
             .keep_alive_timeout(PING_TIMEOUT);
         let stream = TokioIo::new(Guard::new(stream, Frames::new(limits.max_header_bytes)));
         let connection = http.serve_connection(stream, self.service());
-        self.drive(connection, self.idle(limits.header_timeout)).await
+        self.life.drive(connection, self.life.idle(limits.header_timeout)).await
     }
 
     /// Answers requests, each with a place in flight or a refusal.
@@ -172,7 +141,8 @@ impl Connection {
         Error = Infallible,
         Future: Send + 'static,
     > + use<> {
-        let (shared, place, peer) = (Arc::clone(&self.shared), Arc::clone(&self.place), self.peer.ip());
+        let (shared, place, peer) =
+            (Arc::clone(&self.shared), Arc::clone(&self.life.place), self.life.peer.ip());
         service_fn(move |request| {
             let begun = place.begin();
             let permit = Arc::clone(&shared.in_flight).try_acquire_owned().ok();
@@ -180,67 +150,32 @@ impl Connection {
         })
     }
 
-    /// Serves until the connection ends, is closed for another, is idle for too long, or shall end with what it has.
-    async fn drive<C: GracefulConnection>(
-        &self,
-        connection: C,
-        idle: impl Future<Output = ()>,
-    ) -> Result<(), C::Error> {
-        let mut connection = pin!(connection);
-        let end = async {
-            tokio::select! {
-                () = self.stopped() => End::Farewell,
-                () = idle => End::Farewell,
-                () = self.evicted() => End::Evicted,
-            }
-        };
-        let end = tokio::select! {
-            biased;
-            // First: a client that floods may use up all that tokio grants a task at each poll, and what stands behind
-            // would starve.
-            end = when_woken(end) => end,
-            ended = connection.as_mut() => return ended,
-        };
-        match end {
-            End::Farewell => connection.as_mut().graceful_shutdown(),
-            End::Evicted => return Ok(()),
-        }
-        // Requests in progress are finished; half a head, or a client that does not read, is not waited for.
-        let silent = async {
-            sleep(FAREWELL_TIME).await;
-            self.idle(FAREWELL_TIME).await;
-        };
-        tokio::select! {
-            ended = connection => ended,
-            () = silent => Ok(()),
-            () = self.evicted() => Ok(()),
-        }
-    }
-
-    async fn stopped(&self) {
-        // An error means that nobody is left to say it, which is the end as well.
-        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
-    }
-
-    async fn evicted(&self) {
-        self.place.evicted().await;
-        debug!(peer = %self.peer, "connection closed for another");
-    }
-
-    /// Until there has been no request for this long.
-    async fn idle(&self, limit: Duration) {
-        loop {
-            let since = self.place.waiting_since().unwrap_or_else(Instant::now);
-            if since.elapsed() >= limit {
-                return;
-            }
-            sleep_until(since + limit).await;
-        }
-    }
-
     fn limits(&self) -> &Limits {
         &self.shared.ingress.limits
     }
+}
+
+/// HTTP/1.1 as every listener speaks it.
+pub(crate) fn http1_builder(head: HeadLimits, header_timeout: Duration) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    // A client that closes its half, or hangs up, still has its request finished and counted in its place.
+    http.half_close(true)
+        .timer(TokioTimer::new())
+        .header_read_timeout(header_timeout)
+        .max_buf_size(head.bytes.max(MIN_HEADER_BYTES));
+    // The guard counts headers. Told a limit of its own, hyper clears a place for each with every request.
+    if head.fields > HYPER_MAX_HEADERS {
+        http.max_headers(head.fields);
+    }
+    http
+}
+
+/// A connection that hyper gets only what is beyond doubt of.
+pub(crate) fn guarded<IO: AsyncRead + AsyncWrite + Unpin>(
+    stream: IO,
+    head: HeadLimits,
+) -> TokioIo<Guard<IO, Framing>> {
+    TokioIo::new(Guard::new(stream, Framing::new(head)))
 }
 
 /// Says that there is no room, without reading what the sender wants.

@@ -4,6 +4,7 @@
 //! Everything around it is HTTP.
 
 mod admin;
+mod admin_server;
 mod answer;
 mod api;
 mod auth;
@@ -19,6 +20,7 @@ mod fault;
 mod framing;
 mod guard;
 mod http2;
+mod life;
 mod metrics;
 mod place;
 mod refusals;
@@ -31,10 +33,11 @@ mod verify;
 mod when_woken;
 
 pub use admin::Admin;
+pub use admin_server::serve_admin;
 pub use api::Access;
 pub use auth::{AllowFrom, Secret, Secrets};
 pub use callback::Ingress;
 pub use endpoint::Endpoint;
-pub use server::{Limits, serve_admin, serve_callbacks};
+pub use server::{Limits, serve_callbacks};
 pub use tls::{Tls, TlsIdentity, TlsProblem};
 pub use verify::{Claim, Verdict, Verifier, WithoutAnswer};

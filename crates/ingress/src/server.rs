@@ -7,16 +7,14 @@ use std::time::{Duration, Instant};
 
 use ci_bridge_publisher::{LogLimit, SUM_UP_INTERVAL, Sum};
 use ci_bridge_schema as schema;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
-use crate::admin::Admin;
 use crate::callback::Ingress;
 use crate::connection::{Connection, Shared, turn_away};
+use crate::framing::HeadLimits;
+use crate::life::Life;
 use crate::place::Places;
 use crate::tls::Tls;
 
@@ -49,6 +47,13 @@ pub struct Limits {
     pub parse: schema::Limits,
 }
 
+impl Limits {
+    /// Of a head.
+    pub(crate) fn head(&self) -> HeadLimits {
+        HeadLimits { fields: self.max_headers, bytes: self.max_header_bytes }
+    }
+}
+
 /// Connections over the limit that are told so at a time; more are closed without a word.
 const MAX_TURNED_AWAY: usize = 64;
 /// After `accept` failed, usually for want of file descriptors.
@@ -57,8 +62,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const FAILURE_LINES: u64 = 1;
 /// After shutdown has begun, how long connections may still bring a request before they are closed.
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
-/// Health checks and scrapes of one admin listener at once.
-const MAX_ADMIN_CONNECTIONS: usize = 64;
 
 /// Takes callbacks until `shutdown`, then finishes what is in flight: every request that was received is answered.
 /// With `tls`, nothing else is spoken.
@@ -78,8 +81,8 @@ pub async fn serve_callbacks(
             if was_taken {
                 ingress.metrics.connection_closed("evicted");
             }
-            let (shared, place, stopping) = (Arc::clone(&shared), Arc::new(place), stopping.clone());
-            spawn(Connection { shared, peer, place, stopping }, stream);
+            let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
+            spawn(Connection { shared: Arc::clone(&shared), life }, stream);
         }
         None => {
             ingress.metrics.connection_closed("no_room");
@@ -126,32 +129,7 @@ fn tell_no_room(stream: TcpStream, turning_away: &Arc<Semaphore>) {
     }
 }
 
-/// Answers health checks and scrapes until `shutdown`.
-pub async fn serve_admin(listener: TcpListener, admin: Arc<Admin>, shutdown: impl Future<Output = ()>) {
-    let connections = Arc::new(Semaphore::new(MAX_ADMIN_CONNECTIONS));
-    let mut on_connection = |stream: TcpStream, _| {
-        let (Ok(permit), Ok(local)) = (Arc::clone(&connections).try_acquire_owned(), stream.local_addr())
-        else {
-            return;
-        };
-        let admin = Arc::clone(&admin);
-        let service = service_fn(move |request| {
-            let admin = Arc::clone(&admin);
-            async move { Ok::<_, std::convert::Infallible>(admin.answer(&request, local.ip()).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(30))
-            .serve_connection(TokioIo::new(stream), service);
-        tokio::spawn(async move {
-            let _ = connection.await;
-            drop(permit);
-        });
-    };
-    accept(&listener, shutdown, &mut on_connection, &mut || {}).await;
-}
-
-async fn accept(
+pub(crate) async fn accept(
     listener: &TcpListener,
     shutdown: impl Future<Output = ()>,
     on_connection: &mut impl FnMut(TcpStream, SocketAddr),

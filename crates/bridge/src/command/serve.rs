@@ -179,7 +179,9 @@ impl Bridge {
     /// Takes callbacks until `stop`, and for `shutdown_delay` more, then finishes what is in flight, within `drain_timeout`.
     pub(crate) async fn run_until(self, stop: impl Future<Output = ()>) {
         // Health checks are answered to the very end: they say that the bridge is going.
-        let health = tokio::spawn(serve_admin(self.health, Arc::clone(&self.admin), std::future::pending()));
+        let limits = self.ingress.limits().clone();
+        let health =
+            tokio::spawn(serve_admin(self.health, Arc::clone(&self.admin), limits, std::future::pending()));
         let (stopping, stopped) = oneshot::channel::<()>();
         let until_stopped = async move {
             let _ = stopped.await;

@@ -1,0 +1,112 @@
+//! The admin listener's connections: who has a place when they are many, and what of a request its handlers get.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tracing::debug;
+
+use crate::admin::Admin;
+use crate::answer::Answer;
+use crate::connection::{guarded, http1_builder};
+use crate::framing::{self, HeadLimits};
+use crate::life::Life;
+use crate::place::{Place, Places};
+use crate::server::{Limits, accept};
+
+/// Health checks, scrapes and requests of the API at once, of one admin listener.
+const MAX_CONNECTIONS: usize = 64;
+/// Beside them, while each of those has a request in progress or has only just come: for health checks and nothing
+/// else, so that whoever is busy with the API cannot make Kubernetes restart the bridge.
+const MAX_PROBES: usize = 16;
+/// From a connection's start, or its last answer, to the end of the next request's head: longer than most scrapers wait
+/// between two scrapes. Whoever asks and does not read its answer has as long.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// Answers health checks, scrapes and the API until `shutdown`. Heads are held to the same grammar as those of callbacks,
+/// and to the same limits.
+pub async fn serve_admin(
+    listener: TcpListener,
+    admin: Arc<Admin>,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (usual, probes) = (Arc::new(Places::new(MAX_CONNECTIONS)), Arc::new(Places::new(MAX_PROBES)));
+    let head = limits.head();
+    let (stop, stopping) = watch::channel(false);
+    let mut on_connection = |stream: TcpStream, peer: SocketAddr| {
+        let Ok(local) = stream.local_addr() else { return };
+        let place = usual.take().map(|(place, _)| (place, false));
+        // Without one it is closed without a word: whoever floods the listener learns nothing, and costs no more.
+        let Some((place, only_probes)) = place.or_else(|| Some((probes.take()?.0, true))) else { return };
+        let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
+        let desk = Desk { admin: Arc::clone(&admin), local: local.ip(), only_probes };
+        tokio::spawn(converse(stream, life, desk, head));
+    };
+    accept(&listener, shutdown, &mut on_connection, &mut || {
+        usual.evict();
+    })
+    .await;
+    drop(stopping);
+    let _ = stop.send(true);
+    stop.closed().await;
+}
+
+async fn converse(stream: TcpStream, life: Life, desk: Desk, head: HeadLimits) {
+    // Answers are one small write: waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let (desk, place) = (Arc::new(desk), Arc::clone(&life.place));
+    let service = service_fn(move |request| Arc::clone(&desk).take(request, Arc::clone(&place)));
+    let connection = http1_builder(head, IDLE_TIME).serve_connection(guarded(stream, head), service);
+    if let Err(error) = life.drive(connection, life.not_reading(IDLE_TIME)).await {
+        debug!(peer = %life.peer, error = error.to_string(), "connection ended");
+    }
+}
+
+/// Where the requests of one connection arrive.
+struct Desk {
+    admin: Arc<Admin>,
+    local: IpAddr,
+    only_probes: bool,
+}
+
+impl Desk {
+    async fn take(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        place: Arc<Place>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let Some(in_progress) = place.begin() else {
+            // The connection is being closed for another.
+            return std::future::pending().await;
+        };
+        // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
+        let is_last = request.headers().contains_key(header::TRANSFER_ENCODING) || self.only_probes;
+        let mut response = self.answer(&request).await;
+        drop(in_progress);
+        if is_last {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if let Some(fault) = framing::marked(request) {
+            return Answer::Malformed(fault).into_response();
+        }
+        if self.only_probes && !Admin::is_probe(request.uri().path()) {
+            return Answer::Overloaded("connections to the admin listener").into_response();
+        }
+        self.admin.answer(request, self.local).await
+    }
+}

@@ -1,0 +1,100 @@
+//! How long a connection lasts, whatever is spoken on it, and how it ends.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+use tracing::debug;
+
+use crate::place::Place;
+use crate::when_woken::when_woken;
+
+/// How long a connection's last words may take, once it is idle or shall end.
+const FAREWELL_TIME: Duration = Duration::from_secs(1);
+
+/// What the bridge ends a connection with.
+enum End {
+    /// What is in progress is finished.
+    Farewell,
+    /// Nothing: another has its place.
+    Evicted,
+}
+
+/// A connection's place, and who may end it.
+pub(crate) struct Life {
+    pub(crate) peer: SocketAddr,
+    pub(crate) place: Arc<Place>,
+    /// Turns true when connections shall finish what they have and end.
+    pub(crate) stopping: watch::Receiver<bool>,
+}
+
+impl Life {
+    /// Serves until the connection ends, is closed for another, is idle for too long, or shall end with what it has.
+    pub(crate) async fn drive<C: GracefulConnection>(
+        &self,
+        connection: C,
+        idle: impl Future<Output = ()>,
+    ) -> Result<(), C::Error> {
+        let mut connection = pin!(connection);
+        let end = async {
+            tokio::select! {
+                () = self.stopped() => End::Farewell,
+                () = idle => End::Farewell,
+                () = self.evicted() => End::Evicted,
+            }
+        };
+        let end = tokio::select! {
+            biased;
+            // First: a client that floods may use up all that tokio grants a task at each poll, and what stands behind
+            // would starve.
+            end = when_woken(end) => end,
+            ended = connection.as_mut() => return ended,
+        };
+        match end {
+            End::Farewell => connection.as_mut().graceful_shutdown(),
+            End::Evicted => return Ok(()),
+        }
+        // Requests in progress are finished; half a head, or a client that does not read, is not waited for.
+        let silent = async {
+            sleep(FAREWELL_TIME).await;
+            self.idle(FAREWELL_TIME).await;
+        };
+        tokio::select! {
+            ended = connection => ended,
+            () = silent => Ok(()),
+            () = self.evicted() => Ok(()),
+        }
+    }
+
+    pub(crate) async fn stopped(&self) {
+        // An error means that nobody is left to say it, which is the end as well.
+        let _ = self.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
+    pub(crate) async fn evicted(&self) {
+        self.place.evicted().await;
+        debug!(peer = %self.peer, "connection closed for another");
+    }
+
+    /// Until there has been no request for this long.
+    pub(crate) async fn idle(&self, limit: Duration) {
+        loop {
+            let since = self.place.waiting_since().unwrap_or_else(Instant::now);
+            if since.elapsed() >= limit {
+                return;
+            }
+            sleep_until(since + limit).await;
+        }
+    }
+
+    /// The same for HTTP/1.1, where hyper itself ends what does not ask, after `header_timeout`. What remains is a client
+    /// that asks and does not read.
+    pub(crate) async fn not_reading(&self, header_timeout: Duration) {
+        self.idle(header_timeout + FAREWELL_TIME).await;
+    }
+}
