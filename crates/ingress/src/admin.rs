@@ -1,12 +1,12 @@
-//! The operator's side: `/livez`, `/readyz` and each of its checks, `/metrics`, which are open; and `/api/v1`, which is not.
+//! The operator's side: `/livez`, `/readyz` and each of its checks, `/metrics`, which are open; `/api/v1`, which is not; and
+//! the page that shows it.
 
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{Publisher, Readiness};
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -16,8 +16,10 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::answer::json;
-use crate::api::{self, Access, Api};
+use crate::api::{self, Access, Api, Body, Caller};
+use crate::callback::Ingress;
 use crate::exposition::Form;
+use crate::page::Page;
 
 /// Each check of `/readyz` has a path of its own behind it, as those of Kubernetes' components have.
 const CHECKS: &str = "/readyz/";
@@ -26,8 +28,9 @@ const CHECKS: &str = "/readyz/";
 pub struct Admin {
     readiness: watch::Receiver<Readiness>,
     registry: Mutex<Registry>,
-    draining: AtomicBool,
-    api: Api,
+    draining: Arc<AtomicBool>,
+    page: Page,
+    pub(crate) api: Api,
 }
 
 #[derive(Serialize)]
@@ -37,14 +40,16 @@ struct Status {
 
 impl Admin {
     /// Reports what the publisher says of itself and what `registry` counts, and lets those that `access` knows look at
-    /// what the publisher holds.
+    /// what the publisher holds; and at what came to `ingress`, where that remembers.
     #[must_use]
-    pub fn new(publisher: Publisher, registry: Registry, access: Arc<Access>) -> Self {
+    pub fn new(publisher: Publisher, registry: Registry, access: Arc<Access>, ingress: &Ingress) -> Self {
+        let draining = Arc::new(AtomicBool::new(false));
         Self {
             readiness: publisher.readiness(),
             registry: Mutex::new(registry),
-            draining: AtomicBool::new(false),
-            api: Api::new(publisher, access),
+            draining: Arc::clone(&draining),
+            page: Page::new(),
+            api: Api::new(publisher, access, draining, ingress),
         }
     }
 
@@ -53,8 +58,19 @@ impl Admin {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Answers a request that came to this address of ours.
-    pub(crate) async fn answer(&self, request: &Request<Incoming>, local: IpAddr) -> Response<Full<Bytes>> {
+    /// Tells pages that listen that it is over: nothing follows.
+    pub fn end_events(&self) {
+        self.api.stop_telling();
+    }
+
+    pub(crate) async fn answer(&self, request: &Request<Incoming>, caller: &Caller) -> Response<Body> {
+        if request.uri().path().starts_with(api::PREFIX) {
+            return self.api.answer(request, caller).await;
+        }
+        self.answer_at_once(request, caller).map(Either::Left)
+    }
+
+    fn answer_at_once(&self, request: &Request<Incoming>, caller: &Caller) -> Response<Full<Bytes>> {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         let path = request.uri().path();
         match path {
@@ -67,10 +83,13 @@ impl Admin {
             "/readyz" => self.readiness(),
             "/metrics" => self.metrics(Form::asked_for(request.headers())),
             _ if is_read && path.starts_with(CHECKS) => self.check(&path[CHECKS.len()..]),
-            _ if path.starts_with(api::PREFIX) => self.api.answer(request, local).await,
+            _ if self.api.has_page() && Page::has(path) => match self.api.foreign(request, caller) {
+                Some(refusal) => refusal,
+                None => self.page.answer(request.method(), path, request.headers()),
+            },
             _ => plain(
                 StatusCode::NOT_FOUND,
-                "there are /livez, /readyz, /readyz/<check>, /metrics and /api/v1/\n",
+                "there are /livez, /readyz, /readyz/<check>, /metrics, /api/v1/ and, unless it is off, the page at /\n",
             ),
         }
     }

@@ -2,12 +2,11 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::Either;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderValue};
 use hyper::service::service_fn;
@@ -18,6 +17,7 @@ use tracing::debug;
 
 use crate::admin::Admin;
 use crate::answer::Answer;
+use crate::api::{Body, Caller};
 use crate::connection::{guarded, http1_builder};
 use crate::framing::{self, HeadLimits};
 use crate::life::Life;
@@ -43,6 +43,7 @@ pub async fn serve_admin(
 ) {
     let (usual, probes) = (Arc::new(Places::new(MAX_CONNECTIONS)), Arc::new(Places::new(MAX_PROBES)));
     let head = limits.head();
+    let telling = Arc::clone(&admin);
     let (stop, stopping) = watch::channel(false);
     let mut on_connection = |stream: TcpStream, peer: SocketAddr| {
         let Ok(local) = stream.local_addr() else { return };
@@ -50,13 +51,17 @@ pub async fn serve_admin(
         // Without one it is closed without a word: whoever floods the listener learns nothing, and costs no more.
         let Some((place, only_probes)) = place.or_else(|| Some((probes.take()?.0, true))) else { return };
         let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
-        let desk = Desk { admin: Arc::clone(&admin), local: local.ip(), only_probes };
+        let caller = Caller { local: local.ip(), hang_up: Arc::default() };
+        let desk = Desk { admin: Arc::clone(&admin), caller, only_probes };
         tokio::spawn(converse(stream, life, desk, head));
     };
-    accept(&listener, shutdown, &mut on_connection, &mut || {
+    let mut on_failure = || {
         usual.evict();
-    })
-    .await;
+    };
+    tokio::select! {
+        () = accept(&listener, shutdown, &mut on_connection, &mut on_failure) => {}
+        () = telling.api.keep_telling() => {}
+    }
     drop(stopping);
     let _ = stop.send(true);
     stop.closed().await;
@@ -66,9 +71,15 @@ async fn converse(stream: TcpStream, life: Life, desk: Desk, head: HeadLimits) {
     // Answers are one small write: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let (desk, place) = (Arc::new(desk), Arc::clone(&life.place));
+    let hang_up = Arc::clone(&desk.caller.hang_up);
     let service = service_fn(move |request| Arc::clone(&desk).take(request, Arc::clone(&place)));
     let connection = http1_builder(head, IDLE_TIME).serve_connection(guarded(stream, head), service);
-    if let Err(error) = life.drive(connection, life.not_reading(IDLE_TIME)).await {
+    let driven = tokio::select! {
+        driven = life.drive(connection, life.not_reading(IDLE_TIME)) => driven,
+        // What was written and not read would be in the way of an end in good order.
+        () = hang_up.notified() => Ok(()),
+    };
+    if let Err(error) = driven {
         debug!(peer = %life.peer, error = error.to_string(), "connection ended");
     }
 }
@@ -76,7 +87,7 @@ async fn converse(stream: TcpStream, life: Life, desk: Desk, head: HeadLimits) {
 /// Where the requests of one connection arrive.
 struct Desk {
     admin: Arc<Admin>,
-    local: IpAddr,
+    caller: Caller,
     only_probes: bool,
 }
 
@@ -85,7 +96,7 @@ impl Desk {
         self: Arc<Self>,
         request: Request<Incoming>,
         place: Arc<Place>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
+    ) -> Result<Response<Body>, Infallible> {
         let Some(in_progress) = place.begin() else {
             // The connection is being closed for another.
             return std::future::pending().await;
@@ -93,20 +104,24 @@ impl Desk {
         // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
         let is_last = request.headers().contains_key(header::TRANSFER_ENCODING) || self.only_probes;
         let mut response = self.answer(&request).await;
-        drop(in_progress);
+        // A body that goes on is a request in progress: nobody who only waits.
+        match response.body_mut() {
+            Either::Right(events) => events.hold(in_progress),
+            Either::Left(_) => drop(in_progress),
+        }
         if is_last {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
         if let Some(fault) = framing::marked(request) {
-            return Answer::Malformed(fault).into_response();
+            return Answer::Malformed(fault).into_response().map(Either::Left);
         }
         if self.only_probes && !Admin::is_probe(request.uri().path()) {
-            return Answer::Overloaded("connections to the admin listener").into_response();
+            return Answer::Overloaded("connections to the admin listener").into_response().map(Either::Left);
         }
-        self.admin.answer(request, self.local).await
+        self.admin.answer(request, &self.caller).await
     }
 }

@@ -89,6 +89,11 @@ impl Published {
         matches!(self.receipt, Receipt::Stored { duplicate: true, .. })
     }
 
+    /// Subject and id as they are.
+    pub(crate) fn name(&self) -> (&Subject, &MessageId) {
+        (&self.subject, &self.id)
+    }
+
     fn is_spooled(&self) -> bool {
         self.receipt == Receipt::Spooled
     }

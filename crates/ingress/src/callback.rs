@@ -16,6 +16,7 @@ use crate::answer::{Answer, Published};
 use crate::cost;
 use crate::endpoint::Endpoint;
 use crate::metrics::{Metrics, Outcome};
+use crate::recent::{Recent, Story};
 use crate::refusals::{Kept, Refusals};
 use crate::server::Limits;
 use crate::trace::Traceparent;
@@ -28,6 +29,8 @@ pub struct Ingress {
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     pub(crate) refusals: Refusals,
+    /// What has come lately, for a page that somebody may look at; none when there is no page.
+    pub(crate) recent: Option<Arc<Recent>>,
     publisher: Publisher,
     /// Asks CI about callbacks, for endpoints that want it.
     verifier: Option<Arc<dyn Verifier>>,
@@ -43,6 +46,7 @@ impl Ingress {
         limits: Limits,
         publisher: Publisher,
         verifier: Option<Arc<dyn Verifier>>,
+        recent: Option<Arc<Recent>>,
         registry: &mut prometheus_client::registry::Registry,
     ) -> Self {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
@@ -51,6 +55,7 @@ impl Ingress {
             limits,
             metrics: Metrics::register(registry),
             refusals: Refusals::default(),
+            recent,
             publisher,
             verifier,
             closing: AtomicBool::new(false),
@@ -90,25 +95,28 @@ impl Ingress {
         endpoint: &Endpoint,
         body: Bytes,
         trace: Option<Traceparent>,
+        story: &mut Story,
     ) -> Answer {
         let origin =
             Origin { endpoint: &endpoint.name, traceparent: trace.as_ref().map(Traceparent::as_str) };
         if let Some(without_answer) = endpoint.verify {
             // Boxed: it is larger than the story of others, which need not have room for it.
-            return Box::pin(self.receive_verified(endpoint, without_answer, &body, origin)).await.silenced();
+            let verified = self.receive_verified(endpoint, without_answer, &body, origin, story);
+            return Box::pin(verified).await.silenced();
         }
         let routed = match cost::is_long(&body) {
-            true => block_in_place(|| self.messages(endpoint, &body, origin)),
-            false => self.messages(endpoint, &body, origin),
+            true => block_in_place(|| self.messages(endpoint, &body, origin, story)),
+            false => self.messages(endpoint, &body, origin, story),
         };
+        story.has_parsed();
         let messages = match routed {
             Ok(messages) => messages,
             Err(NoMessages::Unreadable(error)) => {
-                return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error)).await;
+                return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error), story).await;
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
-        self.publish(endpoint, &body, origin, messages).await
+        self.publish(endpoint, &body, origin, messages, story).await
     }
 
     async fn publish(
@@ -117,12 +125,17 @@ impl Ingress {
         body: &Bytes,
         origin: Origin<'_>,
         messages: Vec<Message>,
+        story: &mut Story,
     ) -> Answer {
-        match self.publisher.publish(&messages).await {
+        story.has_in_hand(&messages);
+        let result = self.publisher.publish(&messages).await;
+        story.has_published();
+        match result {
             Ok(receipts) => published(messages, receipts),
             Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
-                self.quarantine(endpoint, body, origin, Rejection::TooLarge(failure.to_string())).await
+                let rejection = Rejection::TooLarge(failure.to_string());
+                self.quarantine(endpoint, body, origin, rejection, story).await
             }
         }
     }
@@ -134,11 +147,14 @@ impl Ingress {
         without_answer: WithoutAnswer,
         body: &Bytes,
         origin: Origin<'_>,
+        story: &mut Story,
     ) -> Answer {
-        let events = match self.events(endpoint, body) {
+        let events = self.events(endpoint, body, origin, story);
+        story.has_parsed();
+        let events = match events {
             Ok(events) => events,
             Err(NoMessages::Unreadable(error)) => {
-                return self.quarantine(endpoint, body, origin, Rejection::Unreadable(error)).await;
+                return self.quarantine(endpoint, body, origin, Rejection::Unreadable(error), story).await;
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
@@ -150,6 +166,7 @@ impl Ingress {
             without_answer,
         )
         .await;
+        story.has_verified();
         if let Some(why) = unknown {
             return Answer::Unavailable(why);
         }
@@ -157,14 +174,15 @@ impl Ingress {
             self.refusals.published_unverified(&endpoint.name, &why);
         }
         let published = match (messages.is_empty(), rules.is_empty()) {
-            (false, _) => self.publish(endpoint, body, origin, messages).await,
+            (false, _) => self.publish(endpoint, body, origin, messages, story).await,
             (true, false) => Answer::Dropped(rules),
             // Nothing of it was confirmed: what is left to say is said below.
             (true, true) => Answer::Silent(Outcome::Quarantined),
         };
+        story.keeps(&published);
         match denied {
             Some(why) if published.status().is_success() => {
-                self.quarantine(endpoint, body, origin, Rejection::Unverified(why)).await
+                self.quarantine(endpoint, body, origin, Rejection::Unverified(why), story).await
             }
             _ => published,
         }
@@ -217,8 +235,9 @@ impl Ingress {
         endpoint: &Endpoint,
         body: &[u8],
         origin: Origin<'_>,
+        story: &mut Story,
     ) -> Result<Vec<Message>, NoMessages> {
-        let events = self.events(endpoint, body)?;
+        let events = self.events(endpoint, body, origin, story)?;
         match self.route(endpoint, &events, origin) {
             (messages, rules) if messages.is_empty() => Err(NoMessages::Answer(Answer::Dropped(rules))),
             (messages, _) => Ok(messages),
@@ -226,13 +245,20 @@ impl Ingress {
     }
 
     /// Parse and normalise, and turn away what the endpoint does not take.
-    fn events<'b>(&self, endpoint: &Endpoint, body: &'b [u8]) -> Result<Vec<Event<'b>>, NoMessages> {
+    fn events<'b>(
+        &self,
+        endpoint: &Endpoint,
+        body: &'b [u8],
+        origin: Origin<'_>,
+        story: &mut Story,
+    ) -> Result<Vec<Event<'b>>, NoMessages> {
         let callback = parse(body, &self.limits.parse).map_err(NoMessages::Unreadable)?;
         let events = match normalise(callback) {
             Normalised::Probe => return Err(NoMessages::Answer(Answer::Probe)),
             Normalised::Events(events) => events,
         };
-        self.metrics.arrived(&events);
+        let age = self.metrics.arrived(&events);
+        story.tells_of(&events, age, |first| endpoint.router.decide(first, origin));
         match endpoint.forbidden_bucket(&events) {
             Some(bucket) => Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket))),
             None => Ok(events),
@@ -246,6 +272,7 @@ impl Ingress {
         body: &Bytes,
         origin: Origin<'_>,
         rejection: Rejection,
+        story: &mut Story,
     ) -> Answer {
         let kept = kept(body, self.publisher.max_payload());
         let mut detail = rejection.detail();
@@ -260,7 +287,11 @@ impl Ingress {
             media_type: Format::sniff(body).media_type(),
         };
         let message = endpoint.router.quarantine(&rejected, origin);
-        match self.publisher.publish(std::slice::from_ref(&message)).await {
+        let result = self.publisher.publish(std::slice::from_ref(&message)).await;
+        story.has_published();
+        let receipt = result.as_ref().ok().and_then(|receipts| receipts.first());
+        story.is_quarantined(rejection.reason(), &detail, &message, receipt);
+        match result {
             Ok(_) => {
                 self.refusals.quarantined(&Kept {
                     reason: rejection.reason(),

@@ -1,7 +1,7 @@
 //! What the ingress counts: every callback has exactly one outcome.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use ci_bridge_publisher::LATENCY_BUCKETS;
 use ci_bridge_schema::Event;
@@ -59,7 +59,7 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct Received<'m> {
     metrics: &'m Metrics,
-    since: std::time::Instant,
+    since: Instant,
     answered: bool,
 }
 
@@ -122,7 +122,7 @@ impl Metrics {
     pub(crate) fn received(&self) -> Received<'_> {
         self.received.inc();
         self.in_flight.inc();
-        Received { metrics: self, since: std::time::Instant::now(), answered: false }
+        Received { metrics: self, since: Instant::now(), answered: false }
     }
 
     pub(crate) fn rejected(&self, reason: &'static str) {
@@ -137,14 +137,18 @@ impl Metrics {
         self.closed.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    /// How late a callback comes; where it does not say when its job ended, nothing is known.
-    pub(crate) fn arrived(&self, events: &[Event<'_>]) {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    /// How late a callback comes, and in return the first of its events; where it does not say when its job ended, nothing
+    /// is known.
+    pub(crate) fn arrived(&self, events: &[Event<'_>]) -> Option<Duration> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let mut first = None;
         for ended in events.iter().filter_map(|event| event.facts().ended_at()) {
             // Whole seconds of another clock: one that is a little ahead of ours is no news of the future.
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-            self.age.observe((now - ended as f64).max(0.0));
+            let age = now.saturating_sub(Duration::from_secs(u64::try_from(ended).unwrap_or(0)));
+            self.age.observe(age.as_secs_f64());
+            first.get_or_insert(age);
         }
+        first
     }
 
     fn count(&self, outcome: Outcome) {
@@ -153,10 +157,18 @@ impl Metrics {
 }
 
 impl Received<'_> {
-    pub(crate) fn answered(mut self, outcome: Outcome) {
+    /// When its head had arrived.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Counts it; how long it took is the answer.
+    pub(crate) fn answered(mut self, outcome: Outcome) -> Duration {
         self.answered = true;
         self.metrics.count(outcome);
-        self.metrics.answer.observe(self.since.elapsed().as_secs_f64());
+        let took = self.since.elapsed();
+        self.metrics.answer.observe(took.as_secs_f64());
+        took
     }
 }
 
@@ -171,7 +183,7 @@ impl Drop for Received<'_> {
 }
 
 impl Outcome {
-    const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Published,
         Self::Duplicate,
         Self::Spooled,
@@ -182,7 +194,7 @@ impl Outcome {
         Self::Dropped,
     ];
 
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Published => "published",
             Self::Duplicate => "duplicate",

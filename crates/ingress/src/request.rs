@@ -5,6 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -27,6 +28,7 @@ use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
 use crate::place::InProgress;
+use crate::recent::{Ended, Story};
 use crate::refusals::Refusal;
 use crate::trace::Traceparent;
 
@@ -54,9 +56,10 @@ impl Ingress {
             };
             let held_until_answered = permit;
             let received = self.metrics.received();
+            let mut story = Story::new(self.recent.is_some());
             let (endpoint, answer) = match admitted {
                 Some(Ok(endpoint)) => {
-                    let answer = self.take(&endpoint, &mut body, trace).await;
+                    let answer = self.take(&endpoint, &mut body, trace, &mut story).await;
                     (Some(endpoint), answer)
                 }
                 Some(Err(Refused { answer, endpoint })) => (endpoint, answer),
@@ -66,7 +69,9 @@ impl Ingress {
                 self.rejected(reason, &answer, endpoint.as_deref(), body.bytes(), peer);
             }
             let outcome = answer.outcome();
-            received.answered(outcome);
+            let since = received.since();
+            let total = received.answered(outcome);
+            self.remember(story, since, total, &answer, endpoint.as_deref(), body.bytes());
             drop(held_until_answered);
             // From here on nothing is held for the request but its connection, and that not against others.
             if outcome == Outcome::Rejected {
@@ -79,6 +84,22 @@ impl Ingress {
             }
             Ok(response)
         }
+    }
+
+    /// Leaves the fact of it for whoever looks.
+    fn remember(
+        &self,
+        story: Story,
+        since: Instant,
+        total: Duration,
+        answer: &Answer,
+        endpoint: Option<&Endpoint>,
+        bytes: u64,
+    ) {
+        let Some(recent) = &self.recent else { return };
+        let endpoint = endpoint.map(|endpoint| endpoint.name.as_str()).unwrap_or_default();
+        let ended = Ended { at: recent.since_1970(since), total, answer, endpoint, bytes };
+        story.end(&ended, |told, age| recent.remember(told, age));
     }
 
     /// Counts a request that was turned away, and says so when it may have been a callback.
@@ -104,6 +125,7 @@ impl Ingress {
         endpoint: &Arc<Endpoint>,
         body: &mut Incomplete,
         trace: Option<Traceparent>,
+        story: &mut Story,
     ) -> Answer {
         let limits = &self.limits;
         let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
@@ -113,11 +135,21 @@ impl Ingress {
             Ok(bytes) => bytes,
             Err(answer) => return answer,
         };
+        story.has_read();
         if !share.take(cost::of_parsing(&bytes, limits.parse.max_nodes)) {
             return Answer::TooManyBytes { limit: share.most() };
         }
-        let failed = |_| Answer::Unavailable("an internal error; the log has more".to_owned());
-        Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace, share).await.unwrap_or_else(failed)
+        let told = std::mem::replace(story, Story::new(false));
+        match Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace, share, told).await {
+            Ok((answer, told)) => {
+                *story = told;
+                answer
+            }
+            Err(_) => {
+                *story = Story::new(self.recent.is_some());
+                Answer::Unavailable("an internal error; the log has more".to_owned())
+            }
+        }
     }
 
     /// Tells the story in a task of its own: a sender that hangs up must not end a publish halfway. Not async, so
@@ -128,14 +160,18 @@ impl Ingress {
         body: bytes::Bytes,
         trace: Option<Traceparent>,
         share: Share,
-    ) -> JoinHandle<Answer> {
+        mut story: Story,
+    ) -> JoinHandle<(Answer, Story)> {
         // Boxed, because spawning moves what it is given several times.
         tokio::spawn(Box::pin(async move {
             let _held_until_answered = share;
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             // Where it stands: a timeout would move it, and it is large.
-            let story = pin!(self.receive(&endpoint, body, trace));
-            timeout(self.limits.deadline, story).await.unwrap_or_else(late)
+            let answer = {
+                let receiving = pin!(self.receive(&endpoint, body, trace, &mut story));
+                timeout(self.limits.deadline, receiving).await.unwrap_or_else(late)
+            };
+            (answer, story)
         }))
     }
 

@@ -43,7 +43,7 @@ pub use message::{HeaderName, Headers, Message, MessageKind};
 pub use metrics::LATENCY_BUCKETS;
 pub use publisher::{Await, Config, Delivery, Large, Publisher, Receipt, Tasks, Unavailable};
 pub use readiness::{Check, Readiness};
-pub use route::{Destinations, Dropped, Jobs, Origin, Quarantined, REFUSED, Routed, Router};
+pub use route::{Decision, Destinations, Dropped, Jobs, Origin, Quarantined, REFUSED, Routed, Router};
 pub use rule::{Match, OneOrMany, Rule, Then};
 pub use spool::{
     Entry as SpoolEntry, Settings as SpoolSettings, Spool, SpoolError, Status as SpoolStatus, Waiting,

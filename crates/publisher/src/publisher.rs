@@ -285,6 +285,12 @@ impl Publisher {
         *self.shared.quarantine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(quarantine);
     }
 
+    /// What an answer of 200 promises.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        self.shared.delivery
+    }
+
     /// Messages that wait in the spool.
     #[must_use]
     pub fn spooled(&self) -> u64 {

@@ -68,6 +68,17 @@ pub enum Routed {
     Dropped(Dropped),
 }
 
+/// What decides where an event goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The template of its kind: no rule matches.
+    Template,
+    /// The rule in this place among all, the first being 0: it sends it elsewhere, or drops it.
+    Rule(u16),
+    /// The same, for a rule that copies what the template sends.
+    Copy(u16),
+}
+
 /// A message that a rule keeps from being published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
@@ -191,6 +202,20 @@ impl Router {
             messages.extend(key);
         }
         Routed::Published(messages)
+    }
+
+    /// What decides where the event goes.
+    #[must_use]
+    pub fn decide(&self, event: &Event<'_>, origin: Origin<'_>) -> Decision {
+        let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
+        let Some(place) = self.rules.iter().position(|rule| rule.matches.matches(&described)) else {
+            return Decision::Template;
+        };
+        let rule = u16::try_from(place).unwrap_or(u16::MAX);
+        match self.rules[place].then {
+            Then::Copy(..) => Decision::Copy(rule),
+            Then::To(..) | Then::Drop => Decision::Rule(rule),
+        }
     }
 
     /// The message that keeps a body in quarantine.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Access, Admin, Ingress, Tls, serve_admin, serve_callbacks};
+use ci_bridge_ingress::{Access, Admin, Ingress, Recent, Tls, serve_admin, serve_callbacks};
 use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
 use ci_bridge_tencent::Client;
 use prometheus_client::metrics::info::Info;
@@ -108,6 +108,7 @@ impl Bridge {
             settings.limits,
             publisher.clone(),
             Some(Arc::new(verifier)),
+            settings.admin_page.then(Arc::<Recent>::default),
             registry,
         );
         let ingress = Arc::new(ingress);
@@ -147,9 +148,9 @@ impl Bridge {
             admin_listen: health.local_addr()?,
             callbacks,
             health,
+            admin: Arc::new(Admin::new(publisher.clone(), everything, access, &ingress)),
             ingress,
             tls,
-            admin: Arc::new(Admin::new(publisher.clone(), everything, access)),
             publisher,
             shutdown_delay: settings.shutdown_delay,
             drain_timeout: settings.drain_timeout,
@@ -210,6 +211,7 @@ impl Bridge {
             warn!("some requests were not answered within ingress.drain_timeout");
         }
         self.publisher.close(self.tasks, CLOSE_TIME).await;
+        self.admin.end_events();
         health.abort();
         info!("stopped");
     }

@@ -62,7 +62,7 @@ impl Default for Endpoint {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: loopback(9090), hosts: Vec::new(), token_file: PathBuf::new() }
+        Self { listen: loopback(9090), page: true, hosts: Vec::new(), token_file: PathBuf::new() }
     }
 }
 

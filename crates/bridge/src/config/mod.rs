@@ -168,6 +168,7 @@ pub enum SubjectKey {
 #[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct Admin {
     pub listen: SocketAddr,
+    pub page: bool,
     pub hosts: Vec<String>,
     pub token_file: PathBuf,
 }

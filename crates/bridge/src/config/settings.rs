@@ -22,6 +22,8 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Where health checks and scrapes come in.
     pub admin_listen: SocketAddr,
+    /// Whether it shows a page.
+    pub admin_page: bool,
     /// Further names by which the admin listener may be called.
     pub admin_hosts: Vec<String>,
     /// Who may use its API; none lets everybody read and nobody write.
@@ -77,6 +79,7 @@ impl Settings {
         let settings = Self {
             listen: config.ingress.listen,
             admin_listen: config.admin.listen,
+            admin_page: config.admin.page,
             admin_hosts: config.admin.hosts.clone(),
             admin_tokens,
             shutdown_delay: config.ingress.shutdown_delay.get(),

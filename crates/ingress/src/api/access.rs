@@ -21,11 +21,13 @@ pub struct Access {
     tokens: RwLock<Arc<Secrets>>,
 }
 
-/// What whoever asks may see.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What whoever asks may see and do.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub(super) struct Permit {
     /// Bodies and headers of messages: what senders wrote.
     pub(super) bodies: bool,
+    /// Whether anything may be changed.
+    pub(super) write: bool,
 }
 
 impl Access {
@@ -75,18 +77,23 @@ impl Access {
         }
     }
 
+    /// Whether there are tokens.
+    pub(super) fn has_tokens(&self) -> bool {
+        !self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// What the request may do. Writing always needs the token; reading does where there is one.
     pub(super) fn permit(&self, headers: &HeaderMap, method: &Method) -> Result<Permit, Problem> {
         let tokens = Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner));
         if tokens.is_empty() {
             return match *method {
-                Method::GET => Ok(Permit { bodies: self.is_loopback }),
+                Method::GET => Ok(Permit { bodies: self.is_loopback, write: false }),
                 _ => Err(Problem::no_token_configured()),
             };
         }
         let presented: Vec<_> = bearer(headers).into_iter().collect();
         match tokens.accept(&presented) {
-            true => Ok(Permit { bodies: true }),
+            true => Ok(Permit { bodies: true, write: true }),
             false => Err(Problem::unauthenticated(!presented.is_empty())),
         }
     }

@@ -1,24 +1,36 @@
-//! `/api/v1` of the admin listener: what waits in the spool, for `ci-bridge spool` and whoever else looks after a bridge.
+//! `/api/v1` of the admin listener: what waits in the spool, for `ci-bridge spool` and whoever else looks after a bridge;
+//! and what has come lately, for the page.
 //!
 //! One table of resources, one file for each; `access` says who may.
 
 mod access;
+mod callbacks;
+mod events;
+mod listeners;
 mod parameters;
 mod problem;
 mod spool;
+mod status;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use bytes::Bytes;
 use ci_bridge_publisher::Publisher;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::callback::Ingress;
+use crate::recent::Recent;
 pub use access::Access;
+use access::Permit;
+pub(crate) use listeners::Events;
+use listeners::Listeners;
 use parameters::Parameters;
 use problem::Problem;
 
@@ -31,13 +43,42 @@ const MAX_LOOKS: usize = 4;
 /// Answers requests for what the bridge holds.
 pub(crate) struct Api {
     publisher: Publisher,
-    access: Arc<Access>,
+    pub(crate) access: Arc<Access>,
     looks: Arc<Semaphore>,
+    /// Shutdown has begun.
+    draining: Arc<AtomicBool>,
+    /// What the page shows; `None` when there is none.
+    view: Option<View>,
 }
+
+/// What only the page asks for.
+struct View {
+    recent: Arc<Recent>,
+    listeners: Listeners,
+}
+
+/// Whoever asks.
+pub(crate) struct Caller {
+    /// The address of ours that the request came to.
+    pub(crate) local: IpAddr,
+    /// Ends the connection at once.
+    pub(crate) hang_up: Arc<Notify>,
+}
+
+/// The body of an answer: whole, or one that goes on.
+pub(crate) type Body = Either<Full<Bytes>, Events>;
 
 /// What can be asked for.
 #[derive(Debug, PartialEq)]
 enum Resource {
+    /// How it goes.
+    Status,
+    /// Ten minutes of it.
+    Series,
+    /// What has come lately.
+    Callbacks,
+    /// The same as it happens.
+    Events,
     /// How full the spool is.
     Spool,
     /// What waits in it.
@@ -49,13 +90,32 @@ enum Resource {
 type Reply = Result<Response<Full<Bytes>>, Problem>;
 
 impl Api {
-    pub(crate) fn new(publisher: Publisher, access: Arc<Access>) -> Self {
-        Self { publisher, access, looks: Arc::new(Semaphore::new(MAX_LOOKS)) }
+    pub(crate) fn new(
+        publisher: Publisher,
+        access: Arc<Access>,
+        draining: Arc<AtomicBool>,
+        ingress: &Ingress,
+    ) -> Self {
+        let view = ingress
+            .recent
+            .as_ref()
+            .map(|recent| View { recent: Arc::clone(recent), listeners: Listeners::default() });
+        Self { publisher, access, looks: Arc::new(Semaphore::new(MAX_LOOKS)), draining, view }
     }
 
-    /// Answers a request that came to this address of ours.
-    pub(crate) async fn answer<B>(&self, request: &Request<B>, local: IpAddr) -> Response<Full<Bytes>> {
-        let mut response = self.try_answer(request, local).await.unwrap_or_else(Problem::into_response);
+    pub(crate) fn has_page(&self) -> bool {
+        self.view.is_some()
+    }
+
+    /// Why a request is not for this listener, if it is not.
+    pub(crate) fn foreign<B>(&self, request: &Request<B>, caller: &Caller) -> Option<Response<Full<Bytes>>> {
+        self.access.check_host(request, caller.local).err().map(Problem::into_response)
+    }
+
+    /// Answers a request.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>, caller: &Caller) -> Response<Body> {
+        let answered = self.try_answer(request, caller).await;
+        let mut response = answered.unwrap_or_else(|problem| problem.into_response().map(Either::Left));
         let headers = response.headers_mut();
         // What a sender wrote stands in it: no browser is to make a page of that, and nobody is to keep it.
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -63,9 +123,9 @@ impl Api {
         response
     }
 
-    async fn try_answer<B>(&self, request: &Request<B>, local: IpAddr) -> Reply {
+    async fn try_answer<B>(&self, request: &Request<B>, caller: &Caller) -> Result<Response<Body>, Problem> {
         // First: a page of a stranger's name learns nothing, not even what there is.
-        self.access.check_host(request, local)?;
+        self.access.check_host(request, caller.local)?;
         let resource = Resource::at(request.uri().path()).ok_or_else(Problem::no_such_resource)?;
         let method = match *request.method() {
             // hyper leaves the body out.
@@ -78,14 +138,39 @@ impl Api {
         }
         let permit = self.access.permit(request.headers(), method)?;
         let parameters = Parameters::of(request.uri().query().unwrap_or_default())?;
-        match (resource, method) {
+        let reply = match (resource, method) {
             (Resource::Spool, _) => self.spool_status(parameters),
             (Resource::Messages, &Method::DELETE) => self.give_up_all(parameters).await,
             (Resource::Messages, _) => self.messages(parameters, permit).await,
             (Resource::Message(id), &Method::DELETE) => self.give_up(&id, parameters).await,
             (Resource::Message(id), _) => self.message(&id, parameters, permit).await,
+            (Resource::Events, _) => {
+                return self.events(self.view()?, request.headers(), caller, parameters);
+            }
+            (resource, _) => self.shown(resource, parameters, permit).await,
+        };
+        reply.map(|response| response.map(Either::Left))
+    }
+
+    /// What only the page asks for.
+    async fn shown(&self, resource: Resource, parameters: Parameters, permit: Permit) -> Reply {
+        let view = self.view()?;
+        match resource {
+            Resource::Status => self.status_now(view, parameters, permit),
+            Resource::Series => Self::series(view, parameters),
+            Resource::Callbacks => Self::callbacks(view, parameters),
+            _ => Err(Problem::no_such_resource()),
         }
     }
+
+    fn view(&self) -> Result<&View, Problem> {
+        self.view.as_ref().ok_or_else(Problem::no_page)
+    }
+}
+
+/// As JSON has times and JavaScript wants them.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Resource {
@@ -93,6 +178,10 @@ impl Resource {
     fn at(path: &str) -> Option<Self> {
         let segments: Vec<_> = path.strip_prefix(PREFIX)?.split('/').collect();
         match segments[..] {
+            ["status"] => Some(Self::Status),
+            ["series"] => Some(Self::Series),
+            ["callbacks"] => Some(Self::Callbacks),
+            ["events"] => Some(Self::Events),
             ["spool"] => Some(Self::Spool),
             ["spool", "messages"] => Some(Self::Messages),
             ["spool", "messages", id] => {
@@ -105,7 +194,7 @@ impl Resource {
 
     fn methods(&self) -> &'static [Method] {
         match self {
-            Self::Spool => &[Method::GET],
+            Self::Status | Self::Series | Self::Callbacks | Self::Events | Self::Spool => &[Method::GET],
             Self::Messages | Self::Message(_) => &[Method::GET, Method::DELETE],
         }
     }
@@ -119,6 +208,12 @@ mod tests {
     fn a_path_names_one_resource_or_none() {
         let message = |id: &str| Some(Resource::Message(id.to_owned()));
         for (path, expected) in [
+            ("/api/v1/status", Some(Resource::Status)),
+            ("/api/v1/status/", None),
+            ("/api/v1/series", Some(Resource::Series)),
+            ("/api/v1/callbacks", Some(Resource::Callbacks)),
+            ("/api/v1/events", Some(Resource::Events)),
+            ("/api/v1/Events", None),
             ("/api/v1/spool", Some(Resource::Spool)),
             ("/api/v1/spool/messages", Some(Resource::Messages)),
             ("/api/v1/spool/messages/task:j1:Success", message("task:j1:Success")),

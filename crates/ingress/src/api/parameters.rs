@@ -42,6 +42,11 @@ impl Parameters {
         number.map(Some).ok_or_else(explain)
     }
 
+    /// A text, whatever it is.
+    pub(super) fn text(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
     /// `true` or `false`; a name alone is `true`.
     pub(super) fn flag(&mut self, name: &str) -> Result<bool, Problem> {
         match self.0.remove(name).as_deref() {

@@ -42,10 +42,16 @@ impl Problem {
     }
 
     pub(super) fn no_such_resource() -> Self {
-        Self::new(
-            StatusCode::NOT_FOUND,
-            "there are /api/v1/spool, /api/v1/spool/messages and /api/v1/spool/messages/ID",
-        )
+        Self::new(StatusCode::NOT_FOUND, "there is nothing here: docs/admin-api.md has what there is")
+    }
+
+    pub(super) fn no_page() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "the page is off, and what it reads as well ([admin] page = false)")
+    }
+
+    pub(super) fn too_many_listeners() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "as many pages listen as may: close one, or come back")
+            .with(header::RETRY_AFTER, HeaderValue::from_static("5"))
     }
 
     pub(super) fn method_not_allowed(methods: &[Method]) -> Self {
