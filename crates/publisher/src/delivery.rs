@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link, ObjectStore, Scope, Stored, Waiting};
+use crate::nats::{Failure, Link, ObjectStore, Scope, Stored, StreamSpec, Waiting};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spool::Spool;
@@ -27,6 +27,9 @@ pub(crate) struct Shared {
     /// Where messages go that are larger than NATS takes; `None` refuses them.
     pub(crate) large: Option<Arc<ObjectStore>>,
     pub(crate) quarantine: RwLock<Arc<Router>>,
+    /// Those of the configuration, and that of large messages.
+    pub(crate) streams: Vec<StreamSpec>,
+    pub(crate) quarantine_stream: Arc<str>,
     /// Who waits for jobs.
     pub(crate) waiting: Option<Arc<Waiting>>,
 }

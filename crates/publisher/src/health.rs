@@ -211,6 +211,11 @@ impl Health {
         }
     }
 
+    /// A stream as it was last seen.
+    pub(crate) fn stream_state(&self, stream: &str) -> Option<StreamState> {
+        self.known().streams.iter().find(|known| *known.name == *stream)?.state.clone()
+    }
+
     /// The largest message that a stream takes, where it has a limit of its own, in bytes with headers.
     pub(crate) fn stream_limit(&self, stream: &Arc<str>) -> Option<usize> {
         self.known().stream(stream).state.as_ref().and_then(StreamState::max_message_bytes)

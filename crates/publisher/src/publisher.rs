@@ -173,10 +173,15 @@ impl Publisher {
         if config.delivery == Delivery::Jetstream && config.look_at_streams {
             health.await_look(config.streams.iter().map(|stream| stream.name.as_str()));
         }
+        let mut streams = match config.delivery {
+            Delivery::Jetstream => config.streams.clone(),
+            Delivery::Core => Vec::new(),
+        };
         let large = config.large.filter(|_| config.delivery == Delivery::Jetstream);
         let large = large.map(|Large { bucket, stream }| {
             Arc::new(ObjectStore::new(bucket, stream, config.look_at_streams))
         });
+        streams.extend(large.as_ref().map(|store| store.watched()));
         let monitor = Monitor {
             link: Arc::clone(&link),
             health: Arc::clone(&health),
@@ -208,6 +213,7 @@ impl Publisher {
             running.spawn(async move { store.tidy(&link).await });
         }
         let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+        let quarantine_stream = Arc::clone(quarantine.quarantine_stream());
         let quarantine = RwLock::new(Arc::new(quarantine));
         let shared = Shared {
             delivery,
@@ -219,6 +225,8 @@ impl Publisher {
             spool,
             large,
             quarantine,
+            streams,
+            quarantine_stream,
             waiting,
         };
         let shared = Arc::new(shared);

@@ -345,7 +345,7 @@ impl AccountLimits {
     }
 }
 
-async fn ask<T: serde::de::DeserializeOwned>(
+pub(super) async fn ask<T: serde::de::DeserializeOwned>(
     link: &Link,
     subject: String,
     payload: Bytes,
