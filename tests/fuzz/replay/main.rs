@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, and says why")]
 
-#[path = "../src/lib.rs"]
+#[path = "../src/targets.rs"]
 pub mod fuzz;
 
 use std::fs;

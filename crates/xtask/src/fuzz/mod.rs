@@ -37,30 +37,30 @@ pub(crate) fn run(minutes: u64, only: Option<&str>) -> Result<(), Box<dyn Error>
     let jobs = std::thread::available_parallelism()?.get();
     let share = Duration::from_secs(minutes * 60 / u64::try_from(names.len())?);
     println!("{} targets, {} s each, {jobs} processes at once", names.len(), share.as_secs());
-    println!("{:10} {:>12} {:>10} {:>9}  finds", "target", "inputs", "a second", "coverage");
-    let mut finds = Vec::new();
-    for name in names {
+    println!("{}", row(["target", "inputs", "a second", "coverage", "finds"]));
+    let (mut inputs, mut finds) = (0, Vec::new());
+    for name in &names {
         let target = Target::prepare(name, &home, &programs)?;
         let report = target.run(jobs, share)?;
-        print(&target, &report, share);
+        println!("{}", row_of(name, &report));
+        inputs += report.inputs;
         finds.extend(report.finds.iter().map(|find| target.replay(find)));
     }
+    println!("{}", row(["all", &inputs.to_string(), "", "", &finds.len().to_string()]));
     match finds.is_empty() {
         true => Ok(()),
         false => Err(explain(&finds).into()),
     }
 }
 
-fn print(target: &Target, report: &Report, share: Duration) {
-    let rate = report.inputs / share.as_secs().max(1);
-    println!(
-        "{:10} {:>12} {:>10} {:>9}  {}",
-        target.name,
-        report.inputs,
-        rate,
-        report.coverage,
-        report.finds.len()
-    );
+fn row_of(name: &str, report: &Report) -> String {
+    let Report { inputs, coverage, took, finds } = report;
+    let rate = *inputs as f64 / took.as_secs_f64();
+    row([name, &inputs.to_string(), &format!("{rate:.0}"), &coverage.to_string(), &finds.len().to_string()])
+}
+
+fn row([target, inputs, rate, coverage, finds]: [&str; 5]) -> String {
+    format!("{target:10} {inputs:>12} {rate:>10} {coverage:>9} {finds:>6}")
 }
 
 fn explain(finds: &[String]) -> String {
