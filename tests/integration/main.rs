@@ -50,6 +50,8 @@ mod streams_of_others;
 mod support;
 mod tail;
 mod tls;
+#[cfg(feature = "otlp")]
+mod traces;
 mod truths;
 mod two_languages;
 mod verify;

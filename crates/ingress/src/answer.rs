@@ -152,6 +152,16 @@ impl Answer {
         }
     }
 
+    /// What kept the callback from being published, in a word; `None` when nothing did.
+    pub(crate) fn error_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreadable(error, _) => Some(error.reason().as_str()),
+            Self::MessageTooLarge(..) => Some(Reason::Oversize.as_str()),
+            Self::Unavailable(_) => Some("unavailable"),
+            other => other.rejection(),
+        }
+    }
+
     /// Whether what was turned away may have been a callback that is kept nowhere.
     pub(crate) fn loses_callback(&self) -> bool {
         matches!(

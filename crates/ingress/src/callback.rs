@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{
-    HeaderName, Message, MessageId, Origin, Publisher, Quarantined, Receipt, Routed, Unavailable,
+    HeaderName, Message, MessageId, Origin, Propagation, Publisher, Quarantined, Receipt, Routed, TraceContext, Unavailable,
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
-use tracing::debug;
+use tracing::{Instrument, debug};
 
 use crate::answer::{Answer, Published};
 use crate::cost;
@@ -19,7 +19,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::recent::{Recent, Story};
 use crate::refusals::{Kept, Refusals};
 use crate::server::Limits;
-use crate::trace::Traceparent;
+use crate::trace;
 use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
 
 /// Takes callbacks and answers them.
@@ -89,16 +89,20 @@ impl Ingress {
         self.closing.load(Ordering::Relaxed)
     }
 
+    /// Who exports spans, if anybody does.
+    pub(crate) fn traces(&self) -> Option<&dyn Propagation> {
+        self.publisher.traces()
+    }
+
     /// What an authenticated callback is answered: 200 only when every message of it is durable.
     pub(crate) async fn receive(
         &self,
         endpoint: &Endpoint,
         body: Bytes,
-        trace: Option<Traceparent>,
+        trace: Option<&TraceContext>,
         story: &mut Story,
     ) -> Answer {
-        let origin =
-            Origin { endpoint: &endpoint.name, traceparent: trace.as_ref().map(Traceparent::as_str) };
+        let origin = Origin { endpoint: &endpoint.name, trace };
         if let Some(without_answer) = endpoint.verify {
             // Boxed: it is larger than the story of others, which need not have room for it.
             let verified = self.receive_verified(endpoint, without_answer, &body, origin, story);
@@ -165,6 +169,7 @@ impl Ingress {
             |event, is_verified| self.route_verified(endpoint, event, origin, is_verified),
             without_answer,
         )
+        .instrument(trace::verify())
         .await;
         story.has_verified();
         if let Some(why) = unknown {
@@ -252,11 +257,16 @@ impl Ingress {
         origin: Origin<'_>,
         story: &mut Story,
     ) -> Result<Vec<Event<'b>>, NoMessages> {
-        let callback = parse(body, &self.limits.parse).map_err(NoMessages::Unreadable)?;
+        let parsing = trace::parse().entered();
+        let callback = parse(body, &self.limits.parse).map_err(|error| {
+            parsing.record("error.type", error.reason().as_str());
+            NoMessages::Unreadable(error)
+        })?;
         let events = match normalise(callback) {
             Normalised::Probe => return Err(NoMessages::Answer(Answer::Probe)),
             Normalised::Events(events) => events,
         };
+        drop(parsing);
         let age = self.metrics.arrived(&events);
         story.tells_of(&events, age, |first| endpoint.router.decide(first, origin));
         match endpoint.forbidden_bucket(&events) {

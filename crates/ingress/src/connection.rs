@@ -143,10 +143,11 @@ impl Connection {
     > + use<> {
         let (shared, place, peer) =
             (Arc::clone(&self.shared), Arc::clone(&self.life.place), self.life.peer.ip());
+        let is_tls = shared.tls.is_some();
         service_fn(move |request| {
             let begun = place.begin();
             let permit = Arc::clone(&shared.in_flight).try_acquire_owned().ok();
-            Arc::clone(&shared.ingress).answer(request, peer, begun, permit)
+            Arc::clone(&shared.ingress).answer(request, peer, is_tls, begun, permit)
         })
     }
 

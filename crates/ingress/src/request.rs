@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{Instrument, debug};
 
 use crate::answer::Answer;
 use crate::auth;
@@ -30,7 +30,7 @@ use crate::metrics::Outcome;
 use crate::place::InProgress;
 use crate::recent::{Ended, Story};
 use crate::refusals::Refusal;
-use crate::trace::Traceparent;
+use crate::trace::{Thread, Trace};
 
 impl Ingress {
     /// Answers one request. `begun` notes that it is in progress, unless its connection is being closed for another;
@@ -40,6 +40,7 @@ impl Ingress {
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
+        is_tls: bool,
         begun: Option<InProgress>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = Result<Response<Full<bytes::Bytes>>, Infallible>> + Send + use<> {
@@ -47,8 +48,11 @@ impl Ingress {
         // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
         let is_last = headers.contains_key(header::TRANSFER_ENCODING);
         let waits_for_leave = headers.contains_key(header::EXPECT);
-        let trace = Traceparent::read(headers);
         let admitted = permit.is_some().then(|| self.admit(&request, peer));
+        let mut trace = match &admitted {
+            Some(Ok(endpoint)) => Trace::begin(self.traces(), &request, endpoint, peer, is_tls),
+            _ => Trace::default(),
+        };
         let mut body = Incomplete::new(request.into_body(), waits_for_leave);
         async move {
             let Some(in_progress) = begun else {
@@ -59,7 +63,7 @@ impl Ingress {
             let mut story = Story::new(self.recent.is_some());
             let (endpoint, answer) = match admitted {
                 Some(Ok(endpoint)) => {
-                    let answer = self.take(&endpoint, &mut body, trace, &mut story).await;
+                    let answer = self.take(&endpoint, &mut body, &mut trace, &mut story).await;
                     (Some(endpoint), answer)
                 }
                 Some(Err(Refused { answer, endpoint })) => (endpoint, answer),
@@ -71,6 +75,7 @@ impl Ingress {
             let outcome = answer.outcome();
             let since = received.since();
             let total = received.answered(outcome);
+            trace.answered(&answer, body.bytes());
             self.remember(story, since, total, &answer, endpoint.as_deref(), body.bytes());
             drop(held_until_answered);
             // From here on nothing is held for the request but its connection, and that not against others.
@@ -124,7 +129,7 @@ impl Ingress {
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         body: &mut Incomplete,
-        trace: Option<Traceparent>,
+        trace: &mut Trace,
         story: &mut Story,
     ) -> Answer {
         let limits = &self.limits;
@@ -140,7 +145,7 @@ impl Ingress {
             return Answer::TooManyBytes { limit: share.most() };
         }
         let told = std::mem::replace(story, Story::new(false));
-        match Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace, share, told).await {
+        match Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace.thread(), share, told).await {
             Ok((answer, told)) => {
                 *story = told;
                 answer
@@ -158,7 +163,7 @@ impl Ingress {
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
         body: bytes::Bytes,
-        trace: Option<Traceparent>,
+        trace: Thread,
         share: Share,
         mut story: Story,
     ) -> JoinHandle<(Answer, Story)> {
@@ -168,8 +173,8 @@ impl Ingress {
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             // Where it stands: a timeout would move it, and it is large.
             let answer = {
-                let receiving = pin!(self.receive(&endpoint, body, trace, &mut story));
-                timeout(self.limits.deadline, receiving).await.unwrap_or_else(late)
+                let receiving = pin!(self.receive(&endpoint, body, trace.context.as_deref(), &mut story));
+                timeout(self.limits.deadline, receiving.instrument(trace.span)).await.unwrap_or_else(late)
             };
             (answer, story)
         }))

@@ -56,7 +56,7 @@ fn run(body: &[u8], last: Stage, router: &Router) -> Result<usize, Box<dyn Error
     let mut bytes = 0;
     if last == Stage::Route {
         for event in &events {
-            let origin = Origin { endpoint: "default", traceparent: None };
+            let origin = Origin { endpoint: "default", trace: None };
             let messages = router.route(event, origin).into_messages();
             bytes += messages.iter().map(|message| message.payload.len()).sum::<usize>();
             black_box(messages);

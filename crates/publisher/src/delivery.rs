@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::{debug, warn};
+use tracing::{Instrument, Span, debug, warn};
 
 use crate::health::{Attempt, Health};
 use crate::message::Message;
@@ -13,7 +13,9 @@ use crate::metrics::{MessageOutcome, Metrics};
 use crate::nats::{Failure, Link, ObjectStore, Scope, Stored, StreamSpec, Waiting};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
+use crate::spans;
 use crate::spool::Spool;
+use crate::trace::Propagation;
 
 /// What publishing callbacks and draining the spool have in common.
 pub(crate) struct Shared {
@@ -32,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) quarantine_stream: Arc<str>,
     /// Who waits for jobs.
     pub(crate) waiting: Option<Arc<Waiting>>,
+    /// Who exports spans.
+    pub(crate) traces: Option<Arc<dyn Propagation>>,
 }
 
 /// A publish that came to nothing, and what is to blame.
@@ -82,19 +86,35 @@ impl Shared {
         }
     }
 
+    /// The same, and ends the message's span.
+    pub(crate) async fn store_within(
+        &self,
+        message: &Message,
+        span: Option<&Span>,
+        deadline: Instant,
+    ) -> Result<Receipt, Failure> {
+        let result = self.store(message, deadline).await;
+        if let Some(span) = span {
+            spans::ended(span, &result);
+        }
+        result
+    }
+
     /// Publishes all of these. Keys of jobs come after the events: whoever is told of a job by its key finds the event in
     /// its stream, unless that waits in the spool; and the object of both is stored once.
     pub(crate) async fn store_all(
         &self,
         messages: &[Message],
+        spans: &[Span],
         deadline: Instant,
     ) -> Vec<Result<Receipt, Failure>> {
+        let store = |(at, message)| self.store_within(message, spans.get(at), deadline);
         if !messages.iter().any(Message::is_key) {
-            return join_all(messages.iter().map(|message| self.store(message, deadline))).await;
+            return join_all(messages.iter().enumerate().map(store)).await;
         }
         let of = async |keys: bool| {
-            let wanted = messages.iter().filter(|message| message.is_key() == keys);
-            join_all(wanted.map(|message| self.store(message, deadline))).await.into_iter()
+            let wanted = messages.iter().enumerate().filter(|(_, message)| message.is_key() == keys);
+            join_all(wanted.map(store)).await.into_iter()
         };
         let (mut events, mut keys) = (of(false).await, of(true).await);
         let results =
@@ -119,7 +139,10 @@ impl Shared {
             let Some(spool) = &self.spool else { return Err(Unavailable::Later(why.to_string())) };
             let waiting: Vec<_> = waiting.iter().map(|(message, _)| *message).collect();
             let refused = |error| Unavailable::Later(format!("{why}, and {error}"));
-            spool.append(&waiting).await.map_err(refused)?;
+            let span = spans::spool(waiting.len());
+            let appended = spool.append(&waiting).instrument(span.clone()).await;
+            spans::spooled(&span, &appended);
+            appended.map_err(refused)?;
         }
         if let Some((_, why)) = too_large.first() {
             return Err(Unavailable::TooLarge((*why).clone()));

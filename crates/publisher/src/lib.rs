@@ -30,9 +30,11 @@ mod publisher;
 mod readiness;
 mod route;
 mod rule;
+mod spans;
 mod spool;
 mod subject;
 mod template;
+mod trace;
 mod watch;
 
 pub use cloudevents::Format;
@@ -52,3 +54,4 @@ pub use spool::{
 };
 pub use subject::{MAX_SUBJECT_BYTES, Subject};
 pub use template::{Field, Template, TemplateError, Values};
+pub use trace::{Propagation, SPANS, TraceContext};

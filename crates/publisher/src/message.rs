@@ -9,6 +9,7 @@ use percent_encoding::{CONTROLS, utf8_percent_encode};
 use crate::excerpt::excerpt;
 use crate::id::MessageId;
 use crate::subject::Subject;
+use crate::trace::TraceContext;
 
 /// What is published: one message of one event, or one body in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,7 @@ pub enum HeaderName {
     CeDatacontenttype,
     CiOrigin,
     CiVerified,
+    Tracestate,
 }
 
 impl Message {
@@ -127,7 +129,7 @@ impl Message {
 
 impl HeaderName {
     /// Every name. Spooled messages hold a name's place in this list: new ones go to its end.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CeSpecversion,
         Self::CeId,
         Self::CeSource,
@@ -146,6 +148,7 @@ impl HeaderName {
         Self::CeDatacontenttype,
         Self::CiOrigin,
         Self::CiVerified,
+        Self::Tracestate,
     ];
 
     /// What quarantine adds to a message that JetStream refused; all its other headers are those that it had.
@@ -173,6 +176,7 @@ impl HeaderName {
             Self::CeDatacontenttype => "ce-datacontenttype",
             Self::CiOrigin => "Ci-Origin",
             Self::CiVerified => "Ci-Verified",
+            Self::Tracestate => "tracestate",
         }
     }
 }
@@ -190,6 +194,20 @@ impl Headers {
         let printable = value.bytes().fold(true, |so_far, b| so_far & (b' '..=b'~').contains(&b));
         let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string().into() };
         self.0.push((name, value));
+    }
+
+    /// Adds the place in a trace.
+    pub(crate) fn push_trace(&mut self, context: &TraceContext) {
+        self.push(HeaderName::Traceparent, context.traceparent().to_owned());
+        if let Some(tracestate) = context.tracestate() {
+            self.push(HeaderName::Tracestate, tracestate.to_owned());
+        }
+    }
+
+    /// The same, in the place of the one that is there.
+    pub(crate) fn replace_trace(&mut self, context: &TraceContext) {
+        self.0.retain(|(name, _)| !matches!(name, HeaderName::Traceparent | HeaderName::Tracestate));
+        self.push_trace(context);
     }
 
     /// The headers in their order.

@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing::{debug, info, warn};
+use tracing::{Span, debug, info, warn};
 
 use crate::delivery::Shared;
 use crate::drain;
@@ -23,7 +23,9 @@ use crate::nats::{
 use crate::outage::Outage;
 use crate::readiness::{Check, Readiness};
 use crate::route::{Dropped, Router};
+use crate::spans::Outgoing;
 use crate::spool::{self, Spool};
+use crate::trace::Propagation;
 use crate::watch::StreamWatch;
 
 /// How the publisher works.
@@ -58,6 +60,8 @@ pub struct Config {
     pub micro: Option<Instance>,
     /// Who may wait for jobs; `None` when nobody may. A part of the micro service, and not there without it.
     pub jobs: Option<Await>,
+    /// Who exports spans; `None` when nobody does.
+    pub traces: Option<Arc<dyn Propagation>>,
 }
 
 /// Who may wait for jobs, by a request to `<prefix>.<id>`.
@@ -212,7 +216,7 @@ impl Publisher {
             let link = Arc::clone(&link);
             running.spawn(async move { store.tidy(&link).await });
         }
-        let Config { delivery, ack_timeout, retry_for, quarantine, .. } = config;
+        let Config { delivery, ack_timeout, retry_for, quarantine, traces, .. } = config;
         let quarantine_stream = Arc::clone(quarantine.quarantine_stream());
         let quarantine = RwLock::new(Arc::new(quarantine));
         let shared = Shared {
@@ -228,6 +232,7 @@ impl Publisher {
             streams,
             quarantine_stream,
             waiting,
+            traces,
         };
         let shared = Arc::new(shared);
         if let Some(spool) = shared.spool.clone() {
@@ -244,11 +249,26 @@ impl Publisher {
     ///
     /// [`Unavailable`] says what the sender should be told.
     pub async fn publish(&self, messages: &[Message]) -> Result<Vec<Receipt>, Unavailable> {
+        match &self.shared.traces {
+            None => self.publish_within(messages, &[]).await,
+            Some(propagation) => {
+                let Outgoing { messages, spans } = Outgoing::begin(&**propagation, messages);
+                Box::pin(self.publish_within(&messages, &spans)).await
+            }
+        }
+    }
+
+    /// The first of the messages may have spans.
+    async fn publish_within(
+        &self,
+        messages: &[Message],
+        spans: &[Span],
+    ) -> Result<Vec<Receipt>, Unavailable> {
         let shared = &self.shared;
         let deadline = Instant::now() + shared.retry_for;
         let results = match messages {
-            [one] => vec![shared.store(one, deadline).await],
-            many => shared.store_all(many, deadline).await,
+            [one] => vec![shared.store_within(one, spans.first(), deadline).await],
+            many => shared.store_all(many, spans, deadline).await,
         };
         let result = shared.settle(messages, results).await;
         match &result {
@@ -264,6 +284,12 @@ impl Publisher {
             }
         }
         result
+    }
+
+    /// Who exports spans, if anybody does.
+    #[must_use]
+    pub fn traces(&self) -> Option<&dyn Propagation> {
+        self.shared.traces.as_deref()
     }
 
     /// Counts a message that a rule keeps from being published.

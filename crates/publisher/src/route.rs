@@ -11,6 +11,7 @@ use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
 use crate::subject::Subject;
 use crate::template::{Field, Template, TemplateError, Values};
+use crate::trace::TraceContext;
 
 /// The reason of what JetStream refuses for good; the others are the ingress's.
 pub const REFUSED: &str = "refused";
@@ -55,8 +56,8 @@ pub struct Jobs {
 pub struct Origin<'a> {
     /// The endpoint's name.
     pub endpoint: &'a str,
-    /// A valid W3C `traceparent` of the request.
-    pub traceparent: Option<&'a str>,
+    /// The trace that it is part of.
+    pub trace: Option<&'a TraceContext>,
 }
 
 /// What becomes of an event.
@@ -393,8 +394,8 @@ impl Values for Rejected<'_> {
 }
 
 fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
-    if let Some(traceparent) = origin.traceparent {
-        headers.push(HeaderName::Traceparent, traceparent.to_owned());
+    if let Some(trace) = origin.trace {
+        headers.push_trace(trace);
     }
 }
 
@@ -451,7 +452,9 @@ mod tests {
             media_type: "text/plain",
         };
         let router = router(SHARED, &[]);
-        let origin = Origin { endpoint: "b", traceparent: Some("00-1-2-01") };
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::parse(traceparent, Some("a=b")).unwrap();
+        let origin = Origin { endpoint: "b", trace: Some(&trace) };
         let message = router.quarantine(&rejected, origin);
         let refused = router.refused(&message, "sealed (10109)");
         assert_eq!(refused.subject.as_str(), "ci-quarantine.refused");

@@ -38,7 +38,7 @@ fn allocations(workload: Workload) -> u64 {
 /// From bytes to messages, as `Ingress::receive` takes them.
 fn stages(body: &[u8], router: &Router) -> usize {
     let callback = parse(body, &Limits::default()).expect("a callback");
-    let origin = Origin { endpoint: "default", traceparent: None };
+    let origin = Origin { endpoint: "default", trace: None };
     let events = match normalise(callback) {
         Normalised::Events(events) => events,
         Normalised::Probe => Vec::new(),

@@ -51,7 +51,7 @@ pub(crate) fn check(body: &[u8]) -> Result<(), String> {
 static BINARY: LazyLock<Router> = LazyLock::new(|| router(Format::CloudeventsBinary));
 static STRUCTURED: LazyLock<Router> = LazyLock::new(|| router(Format::CloudeventsStructured));
 
-const ORIGIN: Origin<'static> = Origin { endpoint: "default", traceparent: None };
+const ORIGIN: Origin<'static> = Origin { endpoint: "default", trace: None };
 
 /// As the configuration's defaults have it, see `config/ci-bridge.toml`.
 const TEMPLATES: [&str; 4] = [

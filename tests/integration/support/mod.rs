@@ -2,6 +2,8 @@
 
 mod bridge;
 mod certificates;
+#[cfg(feature = "otlp")]
+mod collector;
 mod http;
 mod large;
 mod streams;
@@ -15,6 +17,8 @@ use async_nats::jetstream::stream::Config;
 
 pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use certificates::Authority;
+#[cfg(feature = "otlp")]
+pub(crate) use collector::{Collector, Mood, Span};
 pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use http::{Answer, Connection, request};
 pub(crate) use large::{moderation, rendered, speech};

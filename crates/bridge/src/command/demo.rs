@@ -73,7 +73,7 @@ fn end_with_parent(keep: bool) {
 }
 
 async fn show(args: &Arguments, nats: &LocalNats, settings: config::Settings) -> io::Result<()> {
-    let bridge = Bridge::start(settings, None).await?;
+    let bridge = Bridge::start(settings, None, None).await?;
     let target = Target::at(format!("http://{}/ci/callback", bridge.listen));
     let mut readiness = bridge.readiness();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

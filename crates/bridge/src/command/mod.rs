@@ -23,7 +23,7 @@ pub(crate) mod serve;
 pub(crate) mod spool;
 mod start_line;
 pub(crate) mod tail;
-mod trust;
+pub(crate) mod trust;
 mod watchdog;
 
 use std::future::Future;

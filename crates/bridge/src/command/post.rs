@@ -98,7 +98,8 @@ impl Target {
             (None, Some(ca)) => Trust::Authority(ca),
             (None, None) => Trust::System,
         };
-        let stream = trust::connect(stream, host, trust, client).await?;
+        let stream = trust::connect(stream, host, trust, client).await;
+        let stream = stream.map_err(|e| trust::explained(host, &e, "name its authority with --ca FILE"))?;
         self.over(stream, &uri, authority.as_str(), body).await
     }
 

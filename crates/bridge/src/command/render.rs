@@ -64,7 +64,7 @@ fn route(settings: &Settings, body: &[u8]) -> Result<Vec<Routed>, ParseError> {
     let Some(endpoint) = settings.endpoints.first() else {
         return Ok(Vec::new());
     };
-    let origin = Origin { endpoint: &endpoint.name, traceparent: None };
+    let origin = Origin { endpoint: &endpoint.name, trace: None };
     Ok(match normalise(callback) {
         Normalised::Probe => Vec::new(),
         Normalised::Events(events) => {

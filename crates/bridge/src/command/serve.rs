@@ -27,18 +27,21 @@ use crate::config::Settings;
 use crate::process_metrics::ProcessMetrics;
 use crate::reconcile::{Repeating, Repetition};
 use crate::verification::Verification;
-use crate::{service_manager, telemetry};
+use crate::telemetry::{self, Exporting, Traces};
+use crate::{instance, service_manager};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
 const CLOSE_TIME: Duration = Duration::from_secs(1);
+/// The same for the collector of traces, where there is one.
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failure> {
-    telemetry::start(&settings)?;
+    let traces = telemetry::start_with_traces(&settings)?;
     file_limit::raise(settings.limits.max_connections);
     private_files::from_now_on();
     super::runtime()?.block_on(async {
         let line = StartLine::of(&settings, source.file.as_deref());
-        let bridge = Bridge::start(settings, Some(source)).await?;
+        let bridge = Bridge::start(settings, Some(source), traces).await?;
         line.tell(&bridge);
         announce(&bridge)?;
         let stop = terminated()?;
@@ -63,6 +66,7 @@ pub(crate) struct Bridge {
     drain_timeout: Duration,
     tasks: Tasks,
     reconciling: Option<Repeating>,
+    exporting: Option<Exporting>,
     _reloading: Option<AbortOnDrop>,
 }
 
@@ -77,12 +81,16 @@ impl Drop for AbortOnDrop {
 
 impl Bridge {
     /// Binds both listeners and starts towards NATS, which need not be there yet.
-    /// With a `source`, it is reloaded when that changes.
-    pub(crate) async fn start(mut settings: Settings, source: Option<Source>) -> io::Result<Self> {
+    /// With a `source`, it is reloaded when that changes; with `traces`, its spans are exported.
+    pub(crate) async fn start(
+        mut settings: Settings,
+        source: Option<Source>,
+        traces: Option<Traces>,
+    ) -> io::Result<Self> {
         let shown = Certificate::all(&settings);
         let callbacks = bind(settings.listen, "ingress.listen").await?;
         if let Some(found) = &mut settings.publisher.micro {
-            found.instance = instance_name();
+            found.instance = instance::name();
             found.listen = callbacks.local_addr()?.to_string();
         }
         let health = bind(settings.admin_listen, "admin.listen").await?;
@@ -93,6 +101,8 @@ impl Bridge {
         everything.register_collector(Box::new(ProcessMetrics));
         let registry = everything.sub_registry_with_prefix("ci_bridge");
         registry.register("build", "The program", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        settings.publisher.traces = traces.as_ref().map(Traces::propagation);
+        let exporting = traces.map(|traces| traces.start(registry)).transpose()?;
         let (streams, parse_limits) = (settings.publisher.streams.clone(), settings.limits.parse);
         let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
         let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
@@ -121,7 +131,7 @@ impl Bridge {
                     publisher: publisher.clone(),
                     ingress: Arc::clone(&ingress),
                     streams,
-                    instance: instance_name(),
+                    instance: instance::name(),
                 };
                 repetition.start(registry)
             }
@@ -156,6 +166,7 @@ impl Bridge {
             drain_timeout: settings.drain_timeout,
             tasks,
             reconciling,
+            exporting,
             _reloading: reloading,
         })
     }
@@ -205,13 +216,17 @@ impl Bridge {
                 reconciling.stop().await;
             }
         };
-        let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME);
+        let for_traces = if self.exporting.is_some() { FLUSH_TIME } else { Duration::ZERO };
+        let for_answers = self.drain_timeout.saturating_sub(CLOSE_TIME + for_traces);
         let (answered, ()) = tokio::join!(timeout(for_answers, &mut callbacks), stop_reconciling);
         if answered.is_err() {
             warn!("some requests were not answered within ingress.drain_timeout");
         }
         self.publisher.close(self.tasks, CLOSE_TIME).await;
         self.admin.end_events();
+        if let Some(exporting) = self.exporting {
+            exporting.flush(FLUSH_TIME).await;
+        }
         health.abort();
         info!("stopped");
     }
@@ -220,11 +235,6 @@ impl Bridge {
 async fn bind(address: SocketAddr, key: &str) -> io::Result<TcpListener> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address} ({key}): {e}"));
     TcpListener::bind(address).await.map_err(explain)
-}
-
-/// `<host>:<process id>`, for `nats micro info`; in Kubernetes the host's name is the pod's.
-fn instance_name() -> String {
-    format!("{}:{}", rustix::system::uname().nodename().to_string_lossy(), std::process::id())
 }
 
 /// The ready line: what a script waits for, with the real ports.

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 
 /// Whom to take for the bridge.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Trust<'a> {
+pub(crate) enum Trust<'a> {
     /// Whoever has a certificate of the system's authorities for the host.
     System,
     /// Whoever has one of this authority (PEM) for the host.
@@ -29,7 +29,7 @@ pub(super) enum Trust<'a> {
 }
 
 /// Shakes hands with `host`, if it is trusted; `client` is the certificate and the key to show.
-pub(super) async fn connect(
+pub(crate) async fn connect(
     stream: TcpStream,
     host: &str,
     trust: Trust<'_>,
@@ -62,11 +62,13 @@ pub(super) async fn connect(
         None => builder.with_no_client_auth(),
     };
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let explain = |e: io::Error| {
-        let advice = if is_unknown_issuer(&e) { "; name its authority with --ca FILE" } else { "" };
-        io::Error::new(e.kind(), format!("TLS with {host}: {e}{advice}"))
-    };
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.map_err(explain)
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
+}
+
+/// A failed handshake in words; `advice` is for one whose authority is not known.
+pub(crate) fn explained(host: &str, error: &io::Error, advice: &str) -> io::Error {
+    let advice = if is_unknown_issuer(error) { format!("; {advice}") } else { String::new() };
+    io::Error::new(error.kind(), format!("TLS with {host}: {error}{advice}"))
 }
 
 /// Decides whose certificate is taken. What the handshake proves is as always: that the peer has its key.

@@ -9,8 +9,8 @@ use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
     Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, Jobs, LargeStore, Log, LogFormat,
-    Nats, NatsTls, Provision, QuarantineStream, Reconcile, SecretText, Spool, Storage, Subjects, Tencent,
-    Verify,
+    Exporter, Nats, NatsTls, Provision, QuarantineStream, Reconcile, Sampler, SecretText, Spool, Storage, Subjects,
+    Telemetry, Tencent, Verify,
 };
 
 impl Default for Ingress {
@@ -187,6 +187,25 @@ impl Default for Reconcile {
 impl Default for Log {
     fn default() -> Self {
         Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: String::new(),
+            otlp_traces_endpoint: String::new(),
+            otlp_protocol: "http/protobuf".to_owned(),
+            otlp_headers: SecretText::default(),
+            otlp_certificate: PathBuf::new(),
+            otlp_timeout: Duration::seconds(10),
+            service_name: "ci-bridge".to_owned(),
+            resource_attributes: String::new(),
+            sampler: Sampler::default(),
+            sampler_arg: String::new(),
+            exporter: Exporter::default(),
+            disabled: false,
+        }
     }
 }
 

@@ -20,6 +20,10 @@ pub(super) struct Problem {
 }
 
 impl ConfigError {
+    pub(super) fn of(problems: Vec<String>) -> Self {
+        Self { problems }
+    }
+
     /// Each by itself.
     pub(crate) fn mistakes(&self) -> &[String] {
         &self.problems
@@ -77,8 +81,9 @@ pub(super) fn source(figment: &Figment, key: &str) -> String {
 
 /// Of a key, or of the nearest above it that has any: a key that is unknown or that nobody has set has none.
 pub(super) fn metadata<'f>(figment: &'f Figment, key: &str) -> Option<&'f Metadata> {
+    let root = figment.find_value("").ok()?;
     let mut keys = std::iter::successors(Some(key), |key| key.rsplit_once('.').map(|(above, _)| above));
-    keys.find_map(|key| figment.find_metadata(key))
+    keys.find_map(|key| figment.get_metadata(find(&root, key)?.tag()))
 }
 
 /// Where the value of a key came from, if anybody has set it.
@@ -181,7 +186,7 @@ fn describe(metadata: &Metadata) -> String {
 
 fn is_secret(key: &str) -> bool {
     let last = key.rsplit('.').find(|name| name.parse::<usize>().is_err()).unwrap_or_default();
-    matches!(last, "tokens" | "token" | "password")
+    matches!(last, "tokens" | "token" | "password" | "otlp_headers")
 }
 
 fn is_empty(value: &Value) -> bool {

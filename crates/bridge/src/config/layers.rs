@@ -2,36 +2,18 @@
 //! open, a context of the nats CLI.
 
 use std::collections::BTreeMap;
-use std::env;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::providers::{Format, Serialized, Toml};
-use figment::value::{Dict, Map, Tag, Value};
+use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::context;
+use super::environment;
 use super::explain::{self, ConfigError};
 use super::mistakes;
 use super::{Config, Settings};
-
-/// Every variable of ours starts with this. A single `_` would take the `CI_BRIDGE_PORT=tcp://…` that Kubernetes
-/// makes of a service called ci-bridge.
-const PREFIX: &str = "CI_BRIDGE__";
-
-/// The variables of the nats CLI, and the keys that they stand for.
-const NATS_VARIABLES: [(&str, &str); 10] = [
-    ("NATS_URL", "nats.servers"),
-    ("NATS_USER", "nats.user"),
-    ("NATS_PASSWORD", "nats.password"),
-    ("NATS_TOKEN", "nats.token"),
-    ("NATS_CREDS", "nats.creds_file"),
-    ("NATS_NKEY", "nats.nkey_file"),
-    ("NATS_CONTEXT", "nats.context"),
-    ("NATS_CA", "nats.tls.ca"),
-    ("NATS_CERT", "nats.tls.cert"),
-    ("NATS_KEY", "nats.tls.key"),
-];
 
 /// What the command line says over everything else: keys and their values.
 #[derive(Debug, Clone, Default)]
@@ -79,11 +61,9 @@ fn layers(file: Option<&Path>, overrides: &Overrides) -> Result<Figment, ConfigE
     }
     let defaults = Serialized::defaults(Config::default()).data().map_err(|e| explain::figment(&e))?;
     let defaults = defaults.into_values().next().unwrap_or_default();
-    for variable in variables(&defaults) {
-        figment = figment.merge(variable);
-    }
+    figment = environment::apply(figment, &defaults)?;
     for (key, value) in &overrides.0 {
-        let value = typed(&defaults, key, value.clone());
+        let value = environment::typed(&defaults, key, value.clone());
         figment = figment.merge(Single {
             name: format!("--{}", key.replace(['.', '_'], "-")),
             key: (*key).to_owned(),
@@ -135,39 +115,6 @@ impl Provider for Single {
         let nested = figment::util::nest(&self.key, self.value.clone());
         let dict = nested.into_dict().unwrap_or_default();
         Ok(Profile::Default.collect(dict))
-    }
-}
-
-fn variables(defaults: &Dict) -> Vec<Single> {
-    let nats = NATS_VARIABLES.iter().filter_map(|(name, key)| Some((*name, *key, env::var(name).ok()?)));
-    let nats = nats.filter(|(_, _, value)| !value.is_empty()).map(|(name, key, value)| Single {
-        name: format!("environment variable {name}"),
-        key: key.to_owned(),
-        value: typed(defaults, key, value),
-    });
-    let mut ours: Vec<_> = env::vars().filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    ours.sort();
-    let ours = ours.into_iter().map(|(name, value)| {
-        let key = name[PREFIX.len()..].replace("__", ".").to_ascii_lowercase();
-        Single { value: typed(defaults, &key, value), name: format!("environment variable {name}"), key }
-    });
-    nats.chain(ours).collect()
-}
-
-/// Gives a text the type that its key has by default. By its looks alone, a password of `007` would be the number 7.
-fn typed(defaults: &Dict, key: &str, text: String) -> Value {
-    let mut names = key.split('.');
-    let first = names.next().and_then(|name| defaults.get(name));
-    let default = names.try_fold(first, |value, name| Some(value?.as_dict()?.get(name)));
-    let parsed = || text.parse::<Value>().unwrap_or_else(|_| Value::from(text.clone()));
-    match default.flatten() {
-        Some(Value::Num(..) | Value::Bool(..)) => parsed(),
-        Some(Value::Array(..)) if text.trim_start().starts_with('[') => parsed(),
-        Some(Value::Array(..)) => {
-            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-            Value::Array(Tag::Default, items.map(Value::from).collect())
-        }
-        _ => Value::from(text),
     }
 }
 

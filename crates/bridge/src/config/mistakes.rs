@@ -11,10 +11,10 @@ use super::{Config, Settings};
 /// More of them at once help nobody.
 const MOST: usize = 50;
 
-/// Everything that is wrong with a configuration that cannot be read, as `first` says already.
+/// Everything that is wrong with a configuration that cannot be read, as `first` says in part.
 pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Error) -> ConfigError {
-    let mut found = explain::figment(first);
-    let Ok(mut value) = figment.find_value("") else { return found };
+    let Ok(mut value) = figment.find_value("") else { return explain::figment(first) };
+    let mut found = ConfigError::of(Vec::new());
     let mut rest = None;
     while found.len() < MOST {
         match value.deserialize::<Config>() {

@@ -13,6 +13,7 @@ use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
 use super::reconcile::{Search, verify_time};
+use super::telemetry::Export;
 use super::{Config, LogFormat, Oversize, Provision, Storage, nats};
 
 /// A configuration that makes sense.
@@ -48,6 +49,8 @@ pub struct Settings {
     pub verify_time: Duration,
     /// Which jobs are looked for whose callbacks never came.
     pub reconcile: Search,
+    /// Where spans go, if anywhere.
+    pub export: Option<Export>,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing-subscriber` reads them.
@@ -71,6 +74,7 @@ impl Settings {
         let admin_tokens = problems.admin(&config.admin);
         let tencent = problems.tencent(&config.tencent);
         let reconcile = problems.reconcile(config);
+        let export = problems.telemetry(&config.telemetry);
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
@@ -104,12 +108,14 @@ impl Settings {
                     max_bytes: config.spool.max_bytes.bytes(),
                 }),
                 quarantine,
+                traces: None,
                 jobs: super::jobs::awaiting(config, &streams(config)),
                 micro: config.nats.micro.then(|| instance(config)),
             },
             tencent,
             verify_time: verify_time(config),
             reconcile,
+            export,
             log_format: config.log.format,
             log_level: config.log.level.clone(),
         };

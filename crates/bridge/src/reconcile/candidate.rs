@@ -64,7 +64,7 @@ impl Candidate {
 fn routes(event: &Event<'_>, endpoints: &[Arc<Endpoint>]) -> Vec<Vec<Message>> {
     let mut routes = Vec::new();
     for endpoint in endpoints.iter().filter(|endpoint| endpoint.takes(event)) {
-        let origin = Origin { endpoint: &endpoint.name, traceparent: None };
+        let origin = Origin { endpoint: &endpoint.name, trace: None };
         match endpoint.router.route(event, origin) {
             Routed::Published(mut messages) => {
                 for message in &mut messages {

@@ -5,6 +5,7 @@ use tracing::error;
 use crate::delivery::{Missed, Shared};
 use crate::health::Attempt;
 use crate::nats::Scope;
+use crate::spans;
 use crate::spool::Spooled;
 
 /// What became of a message that was tried.
@@ -17,14 +18,26 @@ pub(super) enum Outcome {
 /// Publishes one message. What no stream will ever take goes to quarantine.
 pub(super) async fn publish(shared: &Shared, spooled: Spooled) -> Outcome {
     let message = &spooled.message;
-    match shared.attempt(message, Attempt::Probe, shared.ack_timeout).await {
+    let span = spans::drain(shared.traces.as_deref(), message);
+    let attempt = shared.attempt(message, Attempt::Probe, shared.ack_timeout).await;
+    let outcome = match attempt {
         Ok(receipt) => {
             shared.drained(message, &receipt);
+            spans::ended(&span, &Ok(receipt));
             Outcome::Done(spooled)
         }
-        Err(missed) if missed.failure.is_permanent() => set_aside(shared, spooled, missed).await,
-        Err(missed) => Outcome::Missed(spooled, missed),
+        Err(missed) => {
+            spans::failed(&span, missed.failure.as_str());
+            match missed.failure.is_permanent() {
+                true => set_aside(shared, spooled, missed).await,
+                false => Outcome::Missed(spooled, missed),
+            }
+        }
+    };
+    if matches!(outcome, Outcome::Missed(..)) {
+        spans::tried_again(&span);
     }
+    outcome
 }
 
 /// What is wrong with the message itself goes to quarantine with the reason, instead of round and round. What is too

@@ -74,6 +74,23 @@ impl Failure {
         matches!(self, Self::Refused(_) | Self::TooLarge(_))
     }
 
+    /// The same in a word, for a program.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Away => "away",
+            Self::Disconnected => "disconnected",
+            Self::Unanswered => "unanswered",
+            Self::Forbidden(_) => "forbidden",
+            Self::NoStream => "no_stream",
+            Self::OtherStream(_) => "other_stream",
+            Self::InFlight => "in_flight",
+            Self::Standing(_) => "standing",
+            Self::Busy(_) => "busy",
+            Self::Refused(_) => "refused",
+            Self::TooLarge(_) => "too_large",
+        }
+    }
+
     /// What is to blame. An answer that does not come blames nobody by itself: who else was answered tells.
     pub(crate) fn scope(&self) -> Option<Scope> {
         match self {

@@ -12,7 +12,7 @@ use async_nats::header::{self, HeaderValue, NATS_EXPECTED_STREAM, NATS_MESSAGE_I
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 
 /// Shapes that are kept. An event has time, object and trace, or not; with its attributes in the body, the trace alone:
-/// that makes ten for each of three kinds, in each stream, and as many for large ones. Quarantine has three, and those of
+/// that makes ten, or fifteen where some traces have a state, for each of three kinds, in each stream, and as many for large ones. Quarantine has three, and those of
 /// the events that were refused. So what usually comes fits. Should there be more, the rest is made anew each time.
 const MAX_SHAPES: usize = 64;
 

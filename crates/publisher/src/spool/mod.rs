@@ -78,6 +78,18 @@ pub enum SpoolError {
     InUse(String),
 }
 
+impl SpoolError {
+    /// Why messages were not taken, in a word for a program.
+    pub(crate) fn as_str(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "spool_full",
+            Self::TooLarge(_) => "spool_too_small",
+            Self::NoRoom(_) => "disk_full",
+            _ => "disk",
+        }
+    }
+}
+
 /// Messages on disk, in the order in which they came. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Spool {

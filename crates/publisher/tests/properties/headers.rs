@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ci_bridge_publisher::{Format, Message, Origin, Quarantined};
+use ci_bridge_publisher::{Format, Message, Origin, Quarantined, TraceContext};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -18,12 +18,14 @@ proptest! {
     fn headers_and_ids_are_printable_and_names_are_never_natss(
         values in values(),
         endpoint in hostile(),
-        traceparent in hostile(),
+        tracestate in hostile(),
         structured in any::<bool>(),
     ) {
         let format = if structured { Format::CloudeventsStructured } else { Format::CloudeventsBinary };
         let router = router("ci.task.{tag}.{state:lower}", format);
-        let origin = Origin { endpoint: &endpoint, traceparent: Some(&traceparent) };
+        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = TraceContext::parse(traceparent, Some(&tracestate));
+        let origin = Origin { endpoint: &endpoint, trace: trace.as_ref() };
         let apart = router.clone().with_endpoint_in_ids(&endpoint);
         for body in [as_json(&values), moderation("ReviewImage", &values)] {
             let all = messages(&router, &body, origin).into_iter().chain(messages(&apart, &body, origin));

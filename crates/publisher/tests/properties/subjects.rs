@@ -21,7 +21,7 @@ proptest! {
     ) {
         let names: Vec<_> = places.iter().map(|&place| format!("{{{}}}", PLACES[place].0)).collect();
         let template = format!("ci.x.{}", names.join("."));
-        let origin = Origin { endpoint: &endpoint, traceparent: None };
+        let origin = Origin { endpoint: &endpoint, trace: None };
         let messages = messages(&router(&template, DESTINATION), &as_json(&values), origin);
         prop_assert_eq!(messages.len(), 2, "the message and its copy");
         is_safe(&messages[0], 2 + places.len())?;
@@ -70,7 +70,7 @@ proptest! {
     #[test]
     fn a_reason_for_quarantine_is_one_token(reason in hostile(), endpoint in hostile()) {
         let rejected = Quarantined { body: b"x", kept: "x".into(), reason: &reason, detail: &reason, media_type: &reason };
-        let origin = Origin { endpoint: &endpoint, traceparent: None };
+        let origin = Origin { endpoint: &endpoint, trace: None };
         is_safe(&router("ci.{tag}", DESTINATION).quarantine(&rejected, origin), 3)?;
     }
 
