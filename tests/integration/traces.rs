@@ -25,7 +25,8 @@ fn place(message: &crate::support::Stored) -> (String, String) {
 }
 
 fn assert_has(span: &Span, expected: &[(&str, &str)]) {
-    let have: BTreeMap<_, _> = span.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let have: BTreeMap<_, _> =
+        span.attributes.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     for (key, value) in expected {
         assert_eq!(have.get(key), Some(value), "{key} of {span:?}");
     }
@@ -46,7 +47,10 @@ fn a_callback_is_a_trace_and_its_message_goes_on_in_it() {
     assert_eq!(bridge.post_to(&path, &headers, task("j1")).status, 200);
 
     let [callback] = &collector.wait_for("POST /ci/callback", 1)[..] else { panic!("one callback") };
-    assert_eq!((callback.trace.as_str(), callback.parent.as_str(), callback.kind), (TRACE, PARENT, SpanKind::Server));
+    assert_eq!(
+        (callback.trace.as_str(), callback.parent.as_str(), callback.kind),
+        (TRACE, PARENT, SpanKind::Server)
+    );
     assert_eq!(callback.state, "rojo=1,congo=2");
     assert!(!callback.is_error && callback.nanos > 0, "{callback:?}");
     assert_has(
@@ -79,7 +83,10 @@ fn a_callback_is_a_trace_and_its_message_goes_on_in_it() {
     let [parse] = &collector.wait_for("parse", 1)[..] else { panic!("one parse") };
     assert_eq!((parse.trace.as_str(), &parse.parent, parse.kind), (TRACE, &callback.id, SpanKind::Internal));
     let [publish] = &collector.wait_for("publish", 1)[..] else { panic!("one publish") };
-    assert_eq!((publish.trace.as_str(), &publish.parent, publish.kind), (TRACE, &callback.id, SpanKind::Producer));
+    assert_eq!(
+        (publish.trace.as_str(), &publish.parent, publish.kind),
+        (TRACE, &callback.id, SpanKind::Producer)
+    );
     let [message] = &Streams::of(&nats).messages("CI")[..] else { panic!("one message") };
     assert_has(
         publish,
@@ -95,7 +102,11 @@ fn a_callback_is_a_trace_and_its_message_goes_on_in_it() {
             ("ci_bridge.duplicate", "false"),
         ],
     );
-    assert_eq!(place(message), (TRACE.to_owned(), publish.id.clone()), "the message is a child of its publish");
+    assert_eq!(
+        place(message),
+        (TRACE.to_owned(), publish.id.clone()),
+        "the message is a child of its publish"
+    );
     assert_eq!(message.header("traceparent").unwrap().rsplit('-').next(), Some("01"));
     assert_eq!(message.header("tracestate"), Some("rojo=1,congo=2"));
 
@@ -147,7 +158,10 @@ fn the_sampler_is_the_operators() {
     let (nats, collector) = (nats(), Collector::start(Mood::Takes));
     let settings = format!("{}sampler = \"traceidratio\"\nsampler_arg = \"0\"\n", collector.section());
     let bridge = Bridge::start(&nats, &settings);
-    assert_eq!(bridge.post_to("/ci/callback", &[("traceparent", &traceparent("01"))], task("j1")).status, 200);
+    assert_eq!(
+        bridge.post_to("/ci/callback", &[("traceparent", &traceparent("01"))], task("j1")).status,
+        200
+    );
     let (status, log) = bridge.terminate();
     assert!(status.success(), "{log}");
     assert_eq!(collector.spans().len(), 0);
@@ -177,17 +191,24 @@ fn what_is_wrong_with_a_callback_is_in_its_span_and_a_stranger_has_none() {
     let mut errors: Vec<_> = callbacks.iter().map(|span| span.attributes["error.type"].as_str()).collect();
     errors.sort_unstable();
     // Whether the bridge saw the end of the body or that of the connection first.
-    assert!(["body_broken", "sender_left"].iter().any(|left| {
-        let mut expected = ["body_too_large", "shape", "syntax", left];
-        expected.sort_unstable();
-        errors == expected
-    }), "{errors:?}");
+    assert!(
+        ["body_broken", "sender_left"].iter().any(|left| {
+            let mut expected = ["body_too_large", "shape", "syntax", left];
+            expected.sort_unstable();
+            errors == expected
+        }),
+        "{errors:?}"
+    );
     // By the semantic conventions, no error of the server.
     assert!(callbacks.iter().all(|span| !span.is_error), "{callbacks:?}");
     let parses = collector.wait_for("parse", 2);
     assert!(parses.iter().any(|span| span.attributes.get("error.type").is_some_and(|kind| kind == "syntax")));
     let quarantined = collector.wait_for("publish", 2);
-    assert!(quarantined.iter().all(|span| span.attributes["messaging.destination.name"].starts_with("ci-quarantine.")));
+    assert!(
+        quarantined
+            .iter()
+            .all(|span| span.attributes["messaging.destination.name"].starts_with("ci-quarantine."))
+    );
     let (_, log) = bridge.terminate();
     assert_eq!(collector.spans().iter().filter(|span| span.kind == SpanKind::Server).count(), 4, "{log}");
 }
@@ -268,7 +289,11 @@ fn callbacks_do_not_notice_a_collector_that_is_away_slow_or_broken() {
             assert_eq!(bridge.post(task(&format!("{number}"))).status, 200);
         }
         eventually(said, || bridge.log().contains(said).then_some(()));
-        assert!(bridge.log().contains("traces are not exported; callbacks are not affected"), "{}", bridge.log());
+        assert!(
+            bridge.log().contains("traces are not exported; callbacks are not affected"),
+            "{}",
+            bridge.log()
+        );
         let dropped = || bridge.metric("ci_bridge_spans_dropped_total{reason=\"refused\"}");
         if dropped_at_once > 0.0 {
             eventually("its spans are given up", || (dropped() >= dropped_at_once).then_some(()));
@@ -369,6 +394,9 @@ fn without_an_endpoint_the_senders_trace_is_passed_on_as_it_is() {
     assert_eq!(messages[0].header("traceparent"), Some(sent.as_str()));
     assert_eq!(messages[0].header("tracestate"), Some("rojo=1,congo=2"));
     assert_eq!((messages[1].header("traceparent"), messages[1].header("tracestate")), (None, None));
-    assert!(!bridge.get("/metrics").text().contains("ci_bridge_spans"), "nothing is counted that is not there");
+    assert!(
+        !bridge.get("/metrics").text().contains("ci_bridge_spans"),
+        "nothing is counted that is not there"
+    );
     signal("TERM", bridge.id());
 }

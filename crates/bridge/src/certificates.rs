@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ci_bridge_ingress::{ShownCertificate, milliseconds_since_1970};
 use ci_bridge_publisher::{Check, nats, timestamp};
 use der::asn1::{AnyRef, GeneralizedTime, UtcTime};
 use der::{Decode, Reader, SliceReader, Tag};
@@ -220,6 +221,17 @@ impl Watched {
     pub(crate) fn renew_for_nats(&mut self, shown: Option<Certificate>) {
         let others = self.shown.iter().filter(|certificate| certificate.role != Role::NatsClient).cloned();
         self.replace(others.chain(shown).collect());
+    }
+
+    /// Each as it is now, for people.
+    pub(crate) fn shown_at(&self, now: SystemTime) -> Vec<ShownCertificate> {
+        let shown = |certificate: &Certificate| ShownCertificate {
+            name: certificate.role.as_str(),
+            not_after: milliseconds_since_1970(certificate.validity.not_after),
+            ok: certificate.state(now).is_valid(),
+            detail: certificate.sentence(now),
+        };
+        self.shown.iter().map(shown).collect()
     }
 
     /// What `/readyz` is to say now. An end that comes near is said in the log: when it begins to be near, and once a day.

@@ -222,8 +222,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let loaded = config::load(args.config.config.as_deref(), &overrides)?;
             let connection = &loaded.settings.publisher.connection;
             let (nats_files, nats_tls) = (connection.credential_files(), connection.tls.clone());
-            let file = args.config.config;
-            let source = Source { file, overrides, config: loaded.config, nats_files, nats_tls };
+            let (file, report) = (args.config.config, loaded.report());
+            let source = Source { file, overrides, report, config: loaded.config, nats_files, nats_tls };
             serve::run(loaded.settings, source)
         }
         Command::Check(args) => check::run(&args.what, args.config.config.as_deref()),

@@ -20,6 +20,7 @@ use crate::api::{self, Access, Api, Body, Caller};
 use crate::callback::Ingress;
 use crate::exposition::Form;
 use crate::page::Page;
+use crate::shown::Shown;
 
 /// Each check of `/readyz` has a path of its own behind it, as those of Kubernetes' components have.
 const CHECKS: &str = "/readyz/";
@@ -40,16 +41,22 @@ struct Status {
 
 impl Admin {
     /// Reports what the publisher says of itself and what `registry` counts, and lets those that `access` knows look at
-    /// what the publisher holds; and at what came to `ingress`, where that remembers.
+    /// what the publisher holds; and at what came to `ingress` and what is `shown`, where `ingress` remembers.
     #[must_use]
-    pub fn new(publisher: Publisher, registry: Registry, access: Arc<Access>, ingress: &Ingress) -> Self {
+    pub fn new(
+        publisher: Publisher,
+        registry: Registry,
+        access: Arc<Access>,
+        ingress: &Arc<Ingress>,
+        shown: Arc<Shown>,
+    ) -> Self {
         let draining = Arc::new(AtomicBool::new(false));
         Self {
             readiness: publisher.readiness(),
             registry: Mutex::new(registry),
             draining: Arc::clone(&draining),
             page: Page::new(),
-            api: Api::new(publisher, access, draining, ingress),
+            api: Api::new(publisher, access, draining, ingress, shown),
         }
     }
 

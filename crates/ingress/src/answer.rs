@@ -1,6 +1,7 @@
 //! What a callback is answered. The one place that knows status codes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
 use ci_bridge_schema::{ParseError, Reason};
@@ -92,6 +93,14 @@ impl Published {
     /// Subject and id as they are.
     pub(crate) fn name(&self) -> (&Subject, &MessageId) {
         (&self.subject, &self.id)
+    }
+
+    /// Where it is stored.
+    pub(crate) fn stored(&self) -> Option<(Arc<str>, u64)> {
+        match &self.receipt {
+            Receipt::Stored { stream, sequence, .. } => Some((Arc::clone(stream), *sequence)),
+            Receipt::Spooled | Receipt::Sent => None,
+        }
     }
 
     fn is_spooled(&self) -> bool {

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{
-    HeaderName, Message, MessageId, Origin, Propagation, Publisher, Quarantined, Receipt, Routed, TraceContext, Unavailable,
+    HeaderName, Message, MessageId, Origin, Propagation, Publisher, Quarantined, Receipt, Routed,
+    TraceContext, Unavailable,
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tokio::task::block_in_place;
@@ -287,7 +288,7 @@ impl Ingress {
         let kept = kept(body, self.publisher.max_payload());
         let mut detail = rejection.detail();
         if kept.len() < body.len() {
-            detail.push_str(&format!("; kept are the first {} of {} bytes", kept.len(), body.len()));
+            detail.push_str(&format!("{KEPT_ARE}{} of {} bytes", kept.len(), body.len()));
         }
         let rejected = Quarantined {
             body,
@@ -336,6 +337,15 @@ enum Rejection {
 const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
 /// What the headers of a message in quarantine take at most, in bytes.
 const QUARANTINE_HEADERS: usize = 4 * 1024;
+
+/// How a reason ends whose body is not kept whole.
+const KEPT_ARE: &str = "; kept are the first ";
+
+/// How many bytes a body had of which only the beginning is in quarantine, as its reason says.
+pub(crate) fn whole_bytes(detail: &str) -> Option<u64> {
+    let (_, kept) = detail.rsplit_once(KEPT_ARE)?;
+    kept.strip_suffix(" bytes")?.split_once(" of ")?.1.parse().ok()
+}
 
 /// The body, or as much of its beginning as NATS takes.
 fn kept(body: &Bytes, max_payload: usize) -> Bytes {

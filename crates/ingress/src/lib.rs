@@ -29,6 +29,7 @@ mod refusals;
 mod report;
 mod request;
 mod server;
+mod shown;
 mod tls;
 mod trace;
 mod verify;
@@ -42,5 +43,9 @@ pub use callback::Ingress;
 pub use endpoint::Endpoint;
 pub use recent::Recent;
 pub use server::{Limits, serve_callbacks};
+pub use shown::{
+    Reconcile, Reconciled, Recovered, Reload, Setting, Settings as ShownSettings, Shown, ShownCertificate,
+    milliseconds_since_1970,
+};
 pub use tls::{Tls, TlsIdentity, TlsProblem};
 pub use verify::{Claim, Verdict, Verifier, WithoutAnswer};

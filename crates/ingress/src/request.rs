@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
@@ -43,7 +44,7 @@ impl Ingress {
         is_tls: bool,
         begun: Option<InProgress>,
         permit: Option<OwnedSemaphorePermit>,
-    ) -> impl Future<Output = Result<Response<Full<bytes::Bytes>>, Infallible>> + Send + use<> {
+    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + use<> {
         let headers = request.headers();
         // Where a chunked body ends two readers may disagree, so nothing after it is taken for a request.
         let is_last = headers.contains_key(header::TRANSFER_ENCODING);
@@ -141,11 +142,36 @@ impl Ingress {
             Err(answer) => return answer,
         };
         story.has_read();
-        if !share.take(cost::of_parsing(&bytes, limits.parse.max_nodes)) {
+        self.tell(endpoint, bytes, trace.thread(), share, story).await
+    }
+
+    /// Takes a body that quarantine kept as if it came to this endpoint now, and was let in.
+    pub(crate) async fn take_again(self: &Arc<Self>, endpoint: &Arc<Endpoint>, body: Bytes) -> Answer {
+        let received = self.metrics.received();
+        let since = received.since();
+        let bytes = body.len() as u64;
+        let share = Share::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight);
+        let mut story = Story::new(self.recent.is_some());
+        let answer = self.tell(endpoint, body, Trace::default().thread(), share, &mut story).await;
+        let total = received.answered(answer.outcome());
+        self.remember(story, since, total, &answer, Some(endpoint), bytes);
+        answer
+    }
+
+    /// Tells the story of a body that is here.
+    async fn tell(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        body: Bytes,
+        trace: Thread,
+        mut share: Share,
+        story: &mut Story,
+    ) -> Answer {
+        if !share.take(cost::of_parsing(&body, self.limits.parse.max_nodes)) {
             return Answer::TooManyBytes { limit: share.most() };
         }
         let told = std::mem::replace(story, Story::new(false));
-        match Arc::clone(self).spawn(Arc::clone(endpoint), bytes, trace.thread(), share, told).await {
+        match Arc::clone(self).spawn(Arc::clone(endpoint), body, trace, share, told).await {
             Ok((answer, told)) => {
                 *story = told;
                 answer
@@ -162,7 +188,7 @@ impl Ingress {
     fn spawn(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
-        body: bytes::Bytes,
+        body: Bytes,
         trace: Thread,
         share: Share,
         mut story: Story,

@@ -120,7 +120,8 @@ pub(crate) fn verify() -> Span {
 
 fn read(headers: &HeaderMap) -> Option<TraceContext> {
     let traceparent = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let states: Option<Vec<_>> = headers.get_all(TRACESTATE).iter().map(|value| value.to_str().ok()).collect();
+    let states: Option<Vec<_>> =
+        headers.get_all(TRACESTATE).iter().map(|value| value.to_str().ok()).collect();
     // Several are one list.
     let tracestate = states.filter(|states| !states.is_empty()).map(|states| states.join(","));
     TraceContext::parse(traceparent, tracestate.as_deref())

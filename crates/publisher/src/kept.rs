@@ -38,7 +38,11 @@ impl Publisher {
                 messages: state.as_ref().map(|state| state.messages),
                 bytes: state.as_ref().map(|state| state.bytes),
                 limits: state.as_ref().map(limits).unwrap_or_default(),
-                findings: state.iter().flat_map(|state| &state.findings).map(|f| f.sentence(&spec.name)).collect(),
+                findings: state
+                    .iter()
+                    .flat_map(|state| &state.findings)
+                    .map(|f| f.sentence(&spec.name))
+                    .collect(),
             }
         };
         self.shared.streams.iter().map(look).collect()
@@ -119,17 +123,15 @@ impl Publisher {
             refused(kept).ok_or("its headers do not say where it belongs: publish it by hand".to_owned())?;
         let stored = self.shared.link.publish(&message, self.shared.ack_timeout).await;
         let stored = stored.map_err(|failure| format!("not taken by {}: {failure}", message.stream))?;
-        let receipt = Receipt::Stored {
-            stream: stored.stream,
-            sequence: stored.sequence,
-            duplicate: stored.duplicate,
-        };
+        let receipt =
+            Receipt::Stored { stream: stored.stream, sequence: stored.sequence, duplicate: stored.duplicate };
         Ok((message, receipt))
     }
 
     fn spec(&self, stream: &str) -> Result<&StreamSpec, Unseen> {
         // Chunks of objects are no messages for people.
-        let found = self.shared.streams.iter().find(|spec| spec.name == stream && spec.holds != Holds::Objects);
+        let found =
+            self.shared.streams.iter().find(|spec| spec.name == stream && spec.holds != Holds::Objects);
         found.ok_or_else(|| Unseen::Gone(format!("{stream:?} is no stream of this bridge's messages")))
     }
 }
@@ -170,8 +172,12 @@ fn limits(state: &StreamState) -> String {
     if !config.max_age.is_zero() {
         parts.push(format!("max_age {}", span(config.max_age)));
     }
-    for (name, limit) in [("max_msgs", config.max_msgs), ("max_msgs_per_subject", config.max_msgs_per_subject)] {
-        parts.extend(u64::try_from(limit).ok().filter(|limit| *limit > 0).map(|limit| format!("{name} {limit}")));
+    for (name, limit) in
+        [("max_msgs", config.max_msgs), ("max_msgs_per_subject", config.max_msgs_per_subject)]
+    {
+        parts.extend(
+            u64::try_from(limit).ok().filter(|limit| *limit > 0).map(|limit| format!("{name} {limit}")),
+        );
     }
     let bytes = u64::try_from(config.max_bytes).ok().filter(|bytes| *bytes > 0);
     parts.extend(bytes.map(|bytes| format!("max_bytes {}", size(bytes))));

@@ -37,10 +37,8 @@ impl TraceContext {
     #[must_use]
     pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
         let tracestate = tracestate.map(str::trim).filter(|text| is_tracestate(text));
-        is_traceparent(traceparent).then(|| Self {
-            traceparent: traceparent.to_owned(),
-            tracestate: tracestate.map(str::to_owned),
-        })
+        is_traceparent(traceparent)
+            .then(|| Self { traceparent: traceparent.to_owned(), tracestate: tracestate.map(str::to_owned) })
     }
 
     /// `00-<trace>-<parent>-<flags>`.
@@ -78,7 +76,9 @@ fn is_tracestate(text: &str) -> bool {
         Some((key, value)) => {
             !key.is_empty()
                 && key.bytes().all(|b| {
-                    b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-' | b'*' | b'/' | b'@')
+                    b.is_ascii_lowercase()
+                        || b.is_ascii_digit()
+                        || matches!(b, b'_' | b'-' | b'*' | b'/' | b'@')
                 })
                 && !value.is_empty()
                 && value.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'=')

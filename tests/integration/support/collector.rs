@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span as Wire, span::SpanKind, status::StatusCode};
 use prost::Message;
@@ -142,7 +144,9 @@ fn read(reader: &mut impl BufRead) -> Option<(String, Vec<u8>)> {
     while !head.ends_with("\r\n\r\n") {
         reader.read_line(&mut head).ok().filter(|bytes| *bytes > 0)?;
     }
-    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
     let mut body = vec![0; length?];
     reader.read_exact(&mut body).ok()?;
     Some((head, body))

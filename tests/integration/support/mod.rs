@@ -4,6 +4,7 @@ mod bridge;
 mod certificates;
 #[cfg(feature = "otlp")]
 mod collector;
+mod events;
 mod http;
 mod large;
 mod streams;
@@ -17,9 +18,10 @@ use async_nats::jetstream::stream::Config;
 
 pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use certificates::Authority;
+pub(crate) use ci_bridge::local_nats::LocalNats;
 #[cfg(feature = "otlp")]
 pub(crate) use collector::{Collector, Mood, Span};
-pub(crate) use ci_bridge::local_nats::LocalNats;
+pub(crate) use events::Events;
 pub(crate) use http::{Answer, Connection, request};
 pub(crate) use large::{moderation, rendered, speech};
 pub(crate) use streams::{Stored, Streams};

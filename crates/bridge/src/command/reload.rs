@@ -7,7 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use ci_bridge_ingress::{Access, Ingress, Tls};
+use ci_bridge_ingress::{
+    Access, Ingress, Reload, Setting, Shown, ShownSettings, Tls, milliseconds_since_1970,
+};
 use ci_bridge_publisher::{Publisher, nats};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -31,6 +33,8 @@ pub(crate) struct Source {
     pub(crate) overrides: Overrides,
     /// As it is in effect.
     pub(crate) config: Config,
+    /// The same for people: keys, values without secrets, and who set them.
+    pub(crate) report: Vec<(String, String, String)>,
     /// What the connection to NATS reads beside it.
     pub(crate) nats_files: Vec<PathBuf>,
     /// Among them, what it shows of itself.
@@ -63,6 +67,8 @@ pub(crate) struct Replaces {
     pub(crate) tls: Option<Arc<Tls>>,
     /// Who may use the admin listener's API.
     pub(crate) access: Arc<Access>,
+    /// What the admin listener's page shows.
+    pub(crate) shown: Arc<Shown>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +92,7 @@ impl Reloader {
         let metrics = Metrics::register(registry);
         let hangup = signal(SignalKind::hangup())?;
         let taken = source.versions();
+        replaces.shown.set_settings(source.settings());
         Ok(Self { source, taken, hangup, replaces, certificates, metrics })
     }
 
@@ -109,7 +116,9 @@ impl Reloader {
     }
 
     fn look_at_certificates(&mut self) {
-        let found = self.certificates.look(SystemTime::now());
+        let now = SystemTime::now();
+        self.replaces.shown.set_certificates(self.certificates.shown_at(now));
+        let found = self.certificates.look(now);
         self.replaces.publisher.report("certificates", found);
     }
 
@@ -126,6 +135,22 @@ impl Reloader {
             Err(why) => error!(why, "configuration not reloaded: the one before stays in effect"),
         }
         self.metrics.reloaded(outcome.is_ok());
+        self.show(outcome);
+    }
+
+    /// Tells the page what became of a reload.
+    fn show(&self, outcome: Result<(String, String), String>) {
+        let time = milliseconds_since_1970(SystemTime::now());
+        let shown = &self.replaces.shown;
+        shown.set_settings(self.source.settings());
+        shown.set_reload(match outcome {
+            Ok((changed, files)) => {
+                let parts = [changed, files].into_iter().filter(|part| !part.is_empty());
+                let changed = parts.collect::<Vec<_>>().join("; ");
+                Reload { time, applied: true, changed: (!changed.is_empty()).then_some(changed), why: None }
+            }
+            Err(why) => Reload { time, applied: false, changed: None, why: Some(why) },
+        });
     }
 
     /// Returns what has changed: keys, and files that they name.
@@ -133,19 +158,20 @@ impl Reloader {
         let loaded =
             config::load(self.source.file.as_deref(), &self.source.overrides).map_err(|e| e.to_string())?;
         let changes = Changes::between(&self.source.config, &loaded.config);
+        let report = loaded.report();
         let settings = loaded.settings;
         if let Some(why) = self.refuses(&changes, settings.tls.is_some()) {
             return Err(why);
         }
         let shown = Certificate::all(&settings);
-        let Replaces { ingress, publisher, tls, access } = &self.replaces;
+        let Replaces { ingress, publisher, tls, access, .. } = &self.replaces;
         if let (Some(tls), Some(identity)) = (tls, settings.tls) {
             tls.replace(identity);
         }
         publisher.replace_routes(settings.publisher.patterns, settings.publisher.quarantine);
         ingress.replace_endpoints(settings.endpoints);
         access.replace_tokens(settings.admin_tokens);
-        self.source.config = loaded.config;
+        (self.source.config, self.source.report) = (loaded.config, report);
         self.certificates.replace(shown);
         Ok((changes.summary(), self.take_files()))
     }
@@ -174,6 +200,19 @@ impl Reloader {
 }
 
 impl Source {
+    /// For the page.
+    fn settings(&self) -> ShownSettings {
+        let setting = |(key, value, source): &(String, String, String)| Setting {
+            key: key.clone(),
+            value: value.clone(),
+            source: source.clone(),
+        };
+        ShownSettings {
+            file: self.file.as_ref().map(|file| file.display().to_string()),
+            settings: self.report.iter().map(setting).collect(),
+        }
+    }
+
     fn versions(&self) -> BTreeMap<PathBuf, Version> {
         let ingress = &self.config.ingress;
         let tokens = ingress.endpoints.iter().map(|endpoint| &endpoint.tokens_file);

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ci_bridge_ingress::{Access, Admin, Ingress, Recent, Tls, serve_admin, serve_callbacks};
+use ci_bridge_ingress::{Access, Admin, Ingress, Recent, Shown, Tls, serve_admin, serve_callbacks};
 use ci_bridge_publisher::{Delivery, Publisher, Readiness, Tasks};
 use ci_bridge_tencent::Client;
 use prometheus_client::metrics::info::Info;
@@ -26,8 +26,8 @@ use crate::cli::Failure;
 use crate::config::Settings;
 use crate::process_metrics::ProcessMetrics;
 use crate::reconcile::{Repeating, Repetition};
-use crate::verification::Verification;
 use crate::telemetry::{self, Exporting, Traces};
+use crate::verification::Verification;
 use crate::{instance, service_manager};
 
 /// Of `drain_timeout`, what is left for NATS after the last answer.
@@ -122,10 +122,12 @@ impl Bridge {
             registry,
         );
         let ingress = Arc::new(ingress);
+        let shown_to_people = Arc::<Shown>::default();
         let reconciling = match settings.reconcile.every {
             Some(every) => {
                 let repetition = Repetition {
                     every,
+                    shown: Arc::clone(&shown_to_people),
                     search: settings.reconcile,
                     client,
                     publisher: publisher.clone(),
@@ -147,6 +149,7 @@ impl Bridge {
                     publisher: publisher.clone(),
                     tls: tls.clone(),
                     access: Arc::clone(&access),
+                    shown: Arc::clone(&shown_to_people),
                 };
                 let reloader = Reloader::new(source, shown, replaces, registry)?;
                 Some(AbortOnDrop(tokio::spawn(reloader.run())))
@@ -158,7 +161,7 @@ impl Bridge {
             admin_listen: health.local_addr()?,
             callbacks,
             health,
-            admin: Arc::new(Admin::new(publisher.clone(), everything, access, &ingress)),
+            admin: Arc::new(Admin::new(publisher.clone(), everything, access, &ingress, shown_to_people)),
             ingress,
             tls,
             publisher,

@@ -8,9 +8,9 @@ use ci_bridge_ingress::WithoutAnswer;
 use ci_bridge_publisher::nats::ExpectStream;
 
 use super::{
-    Admin, ByteSize, Duration, Endpoint, Ingress, IngressTls, Jetstream, Jobs, LargeStore, Log, LogFormat,
-    Exporter, Nats, NatsTls, Provision, QuarantineStream, Reconcile, Sampler, SecretText, Spool, Storage, Subjects,
-    Telemetry, Tencent, Verify,
+    Admin, ByteSize, Duration, Endpoint, Exporter, Ingress, IngressTls, Jetstream, Jobs, LargeStore, Log,
+    LogFormat, Nats, NatsTls, Provision, QuarantineStream, Reconcile, Sampler, SecretText, Spool, Storage,
+    Subjects, Telemetry, Tencent, Verify,
 };
 
 impl Default for Ingress {

@@ -77,7 +77,8 @@ fn source(variable: &str) -> String {
 
 /// Our variables, entries of lists in their order: `…__10__…` after `…__9__…`.
 fn ours() -> Vec<(String, Option<String>)> {
-    let named = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
+    let named =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())));
     let mut ours: Vec<_> = named.filter(|(name, _)| name.starts_with(PREFIX)).collect();
     ours.sort_by_cached_key(|(name, _)| {
         let word = |word: &str| (word.parse::<usize>().ok(), word.to_owned());
@@ -151,7 +152,8 @@ fn kind(defaults: &Dict, key: &str) -> Kind {
         ["rules", number, "match", _] if number.parse::<usize>().is_ok() => return Kind::List,
         _ => {}
     }
-    let (first, rest) = names.split_first().map_or((None, &[][..]), |(first, rest)| (defaults.get(*first), rest));
+    let (first, rest) =
+        names.split_first().map_or((None, &[][..]), |(first, rest)| (defaults.get(*first), rest));
     match rest.iter().fold(first, |value, name| inside(value?, name)) {
         Some(Value::Num(..)) => Kind::Number,
         Some(Value::Bool(..)) => Kind::Bool,

@@ -99,7 +99,10 @@ impl Problems {
         // Whatever it is, it may hold a secret.
         match url {
             Some(url) if url.authority().is_some_and(|authority| authority.as_str().contains('@')) => {
-                self.add(key, "holds a user or a password: put what the collector asks for into telemetry.otlp_headers");
+                self.add(
+                    key,
+                    "holds a user or a password: put what the collector asks for into telemetry.otlp_headers",
+                );
                 None
             }
             Some(url) => Some(url),
@@ -123,7 +126,10 @@ impl Problems {
                 // The entry is a secret.
                 None => self.add(
                     "telemetry.otlp_headers",
-                    format!("entry {} is no header: write \"name=value,name2=value2\", values percent-encoded", at + 1),
+                    format!(
+                        "entry {} is no header: write \"name=value,name2=value2\", values percent-encoded",
+                        at + 1
+                    ),
                 ),
             }
         }
@@ -193,7 +199,10 @@ mod tests {
         change(&mut telemetry);
         let mut problems = Problems::default();
         let export = problems.telemetry(&telemetry);
-        (export, problems.0.into_iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect())
+        (
+            export,
+            problems.0.into_iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect(),
+        )
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use ci_bridge_ingress::Ingress;
+use ci_bridge_ingress::{Ingress, Reconcile, Reconciled, Recovered, Shown, milliseconds_since_1970};
 use ci_bridge_publisher::Publisher;
 use ci_bridge_publisher::nats::{Held, LEASE, Lease, RENEW_INTERVAL, StreamSpec};
 use ci_bridge_tencent::Client;
@@ -30,6 +30,8 @@ const READY_TIME: Duration = Duration::from_secs(30);
 /// What a repetition needs.
 pub(crate) struct Repetition {
     pub(crate) every: Duration,
+    /// Where the last account is told of.
+    pub(crate) shown: Arc<Shown>,
     pub(crate) search: Search,
     pub(crate) client: Client,
     pub(crate) publisher: Publisher,
@@ -63,6 +65,7 @@ impl Repetition {
     /// Starts it. Its metrics are there from now on.
     pub(crate) fn start(self, registry: &mut Registry) -> Option<Repeating> {
         let metrics = Metrics::register(registry);
+        self.show(None);
         let lease = Lease::new(self.streams.first()?, &self.search.lease_bucket, &self.key(), &self.instance);
         let is_held = Arc::new(AtomicBool::new(false));
         let publisher = self.publisher.clone();
@@ -123,6 +126,10 @@ impl Repetition {
         }
     }
 
+    fn show(&self, last: Option<Reconciled>) {
+        self.shown.set_reconcile(Reconcile { every_seconds: self.every.as_secs(), last });
+    }
+
     /// Never returns.
     async fn repeat(&self, next: &mut Instant, metrics: &Metrics) {
         loop {
@@ -143,8 +150,11 @@ impl Repetition {
             spooled: &HashSet::new(),
             is_dry: false,
         };
-        let mut log = Log { metrics, problems: HashSet::new() };
-        match account.make(Wanted::Recent, &mut log).await {
+        let begun = Instant::now();
+        let mut log = Log { metrics, problems: HashSet::new(), recovered: Vec::new() };
+        let made = account.make(Wanted::Recent, &mut log).await;
+        self.show(Some(log.account(&made, begun)));
+        match made {
             Ok(totals) if log.problems.is_empty() && totals.failed == 0 => {
                 let Totals { present, recovered, young, foreign, .. } = totals;
                 info!(present, recovered, young, foreign, "reconciled with CI");
@@ -155,6 +165,32 @@ impl Repetition {
                 warn!(recovered, failed, "reconciled with CI in part: jobs may be unaccounted for");
             }
             Err(why) => warn!(why, "not reconciled with CI"),
+        }
+    }
+}
+
+/// So many recovered jobs are shown by name.
+const SHOWN: usize = 20;
+
+impl Log<'_> {
+    /// The account as it is shown.
+    fn account(&mut self, made: &Result<Totals, String>, begun: Instant) -> Reconciled {
+        let problems = self.problems.iter().cloned().chain(made.as_ref().err().cloned());
+        let trouble = problems.collect::<Vec<_>>().join("; ");
+        let totals = made.as_ref().copied().unwrap_or_default();
+        let results = [
+            ("present", totals.present),
+            ("recovered", totals.recovered),
+            ("young", totals.young),
+            ("foreign", totals.foreign),
+            ("failed", totals.failed),
+        ];
+        Reconciled {
+            time: milliseconds_since_1970(SystemTime::now()),
+            seconds: begun.elapsed().as_secs_f64(),
+            results: results.into_iter().collect(),
+            recovered: std::mem::take(&mut self.recovered),
+            trouble: (!trouble.is_empty()).then_some(trouble),
         }
     }
 }
@@ -197,6 +233,8 @@ struct Log<'m> {
     metrics: &'m Metrics,
     /// Each once.
     problems: HashSet<String>,
+    /// The first of them, for people.
+    recovered: Vec<Recovered>,
 }
 
 impl Report for Log<'_> {
@@ -204,6 +242,9 @@ impl Report for Log<'_> {
         self.metrics.jobs.get_or_create(&ResultLabel { result: result.as_str() }).inc();
         if result == Outcome::Recovered {
             warn!(id, subject, "its callback never came: published from CI's own account of it");
+            if self.recovered.len() < SHOWN {
+                self.recovered.push(Recovered { id, subject });
+            }
         }
     }
 

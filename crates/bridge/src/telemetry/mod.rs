@@ -26,7 +26,8 @@ const LEFT_OUT: [&str; 3] = ["async_nats", "h2", SPANS];
 /// Starts logging. `RUST_LOG` wins over `log.level`, as in every program of this kind.
 pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     let filter = filter(settings)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     match settings.log_format {
         LogFormat::Text => builder.with_ansi(is_terminal()).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -2,13 +2,16 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use hyper::header::{self, HeaderMap};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request};
 
+use super::guesses::Guesses;
 use super::problem::Problem;
-use crate::auth::Secrets;
+use super::session::{self, Sessions};
+use crate::auth::{Secret, Secrets};
 
 /// Who may use the API of an admin listener.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub struct Access {
     hosts: Vec<String>,
     /// None: reading needs none, and nothing can be written. Replaced as a whole.
     tokens: RwLock<Arc<Secrets>>,
+    sessions: Sessions,
+    guesses: Guesses,
 }
 
 /// What whoever asks may see and do.
@@ -30,12 +35,27 @@ pub(super) struct Permit {
     pub(super) write: bool,
 }
 
+/// By what somebody was let in: what goes on for long looks again whether it still holds.
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    /// There is no token.
+    None,
+    Token(Secret),
+    /// The value of a cookie.
+    Session(String),
+}
+
 impl Access {
     /// To a listener at this address.
     #[must_use]
     pub fn new(listen: SocketAddr, hosts: Vec<String>, tokens: Secrets) -> Self {
-        let is_loopback = listen.ip().to_canonical().is_loopback();
-        Self { is_loopback, hosts, tokens: RwLock::new(Arc::new(tokens)) }
+        Self {
+            is_loopback: listen.ip().to_canonical().is_loopback(),
+            hosts,
+            tokens: RwLock::new(Arc::new(tokens)),
+            sessions: Sessions::default(),
+            guesses: Guesses::default(),
+        }
     }
 
     /// From now on these are accepted.
@@ -79,23 +99,91 @@ impl Access {
 
     /// Whether there are tokens.
     pub(super) fn has_tokens(&self) -> bool {
-        !self.tokens.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+        !self.tokens().is_empty()
     }
 
-    /// What the request may do. Writing always needs the token; reading does where there is one.
-    pub(super) fn permit(&self, headers: &HeaderMap, method: &Method) -> Result<Permit, Problem> {
-        let tokens = Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner));
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    fn tokens(&self) -> Arc<Secrets> {
+        Arc::clone(&self.tokens.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What the request may do. Writing always needs the token; reading does where there is one. Whoever writes by a
+    /// browser does it from our own page.
+    pub(super) fn permit(
+        &self,
+        headers: &HeaderMap,
+        method: &Method,
+        peer: IpAddr,
+    ) -> Result<(Permit, Proof), Problem> {
+        let is_read = *method == Method::GET;
+        let tokens = self.tokens();
         if tokens.is_empty() {
-            return match *method {
-                Method::GET => Ok(Permit { bodies: self.is_loopback, write: false }),
-                _ => Err(Problem::no_token_configured()),
+            return match is_read {
+                true => Ok((Permit { bodies: self.is_loopback, write: false }, Proof::None)),
+                false => Err(Problem::no_token_configured()),
             };
         }
-        let presented: Vec<_> = bearer(headers).into_iter().collect();
-        match tokens.accept(&presented) {
-            true => Ok(Permit { bodies: true, write: true }),
-            false => Err(Problem::unauthenticated(!presented.is_empty())),
+        let proof = match bearer(headers) {
+            Some(token) => Proof::Token(self.token(&tokens, &token, peer)?),
+            None => {
+                let value = session::cookie(headers).ok_or_else(|| Problem::unauthenticated(false))?;
+                Proof::Session(value.to_owned())
+            }
+        };
+        if !self.still_holds(&proof) {
+            return Err(Problem::unauthenticated(false));
         }
+        if !is_read && !is_from_here(headers, matches!(proof, Proof::Token(_))) {
+            return Err(Problem::other_site());
+        }
+        Ok((Permit { bodies: true, write: true }, proof))
+    }
+
+    /// The token, if it is one of them. Whoever has guessed often is not even compared.
+    fn token(&self, tokens: &Secrets, token: &str, peer: IpAddr) -> Result<Secret, Problem> {
+        let now = Instant::now();
+        if let Some(wait) = self.guesses.wait(peer, now) {
+            return Err(Problem::too_many_guesses(wait));
+        }
+        let secret = Secret::new(token);
+        if bool::from(tokens.holds(&secret)) {
+            return Ok(secret);
+        }
+        self.guesses.wrong(peer, now);
+        Err(Problem::unauthenticated(true))
+    }
+
+    /// Whether what somebody was let in by would let them in now.
+    pub(super) fn still_holds(&self, proof: &Proof) -> bool {
+        let tokens = self.tokens();
+        match proof {
+            Proof::None => tokens.is_empty(),
+            Proof::Token(secret) => tokens.holds(secret).into(),
+            Proof::Session(value) => {
+                let token = self.sessions.token(value, Instant::now());
+                token.is_some_and(|token| tokens.holds(&token).into())
+            }
+        }
+    }
+}
+
+/// Whether a request that changes something is our own page's, or no browser's. A browser says where a request comes from,
+/// in one header or the other, and no page can keep it from that.
+fn is_from_here(headers: &HeaderMap, has_token: bool) -> bool {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return site == "same-origin";
+    }
+    match (headers.get(header::ORIGIN), headers.get(header::HOST)) {
+        (Some(origin), Some(host)) => {
+            let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
+            origin.is_some_and(|(_, authority)| authority.as_bytes().eq_ignore_ascii_case(host.as_bytes()))
+        }
+        (Some(_), None) => false,
+        // A cookie alone is a browser's.
+        (None, _) => has_token,
     }
 }
 
@@ -110,7 +198,9 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::Secret;
+    use std::net::Ipv4Addr;
+
+    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
     fn access(listen: &str, tokens: &[&str]) -> Access {
         let tokens = tokens.iter().map(|token| Secret::new(token)).collect();
@@ -183,8 +273,8 @@ mod tests {
             if let Some(value) = authorization {
                 headers.insert(header::AUTHORIZATION, value.parse().unwrap());
             }
-            let permit = access(listen, tokens).permit(&headers, &method.parse().unwrap());
-            let found = permit.map(|permit| permit.bodies).map_err(|problem| problem.status());
+            let permit = access(listen, tokens).permit(&headers, &method.parse().unwrap(), PEER);
+            let found = permit.map(|(permit, _)| permit.bodies).map_err(|problem| problem.status());
             assert_eq!(found, expected, "{listen} {tokens:?} {method} {authorization:?}");
         }
     }
@@ -195,6 +285,73 @@ mod tests {
         headers.append(header::AUTHORIZATION, "Bearer s3cret".parse().unwrap());
         headers.append(header::AUTHORIZATION, "Bearer guess".parse().unwrap());
         let access = access("127.0.0.1:1", &["s3cret"]);
-        assert_eq!(access.permit(&headers, &Method::GET).unwrap_err().status(), 401);
+        assert_eq!(access.permit(&headers, &Method::GET, PEER).unwrap_err().status(), 401);
+    }
+
+    #[test]
+    fn what_changes_something_comes_from_our_own_page_or_from_no_browser() {
+        let access = access("127.0.0.1:1", &["s3cret"]);
+        let cookie = access.sessions.open(Secret::new("s3cret"), Instant::now()).unwrap();
+        let cookie = format!("ci-bridge-session={cookie}");
+        let (token, cookie) = (("authorization", "Bearer s3cret"), ("cookie", cookie.as_str()));
+        let host = ("host", "127.0.0.1:9090");
+        let rows: &[(&[(&str, &str)], Result<(), u16>)] = &[
+            (&[token, host], Ok(())),
+            (&[cookie, host], Err(403)),
+            (&[cookie, host, ("sec-fetch-site", "same-origin")], Ok(())),
+            (&[cookie, host, ("sec-fetch-site", "same-site")], Err(403)),
+            (&[cookie, host, ("sec-fetch-site", "cross-site")], Err(403)),
+            (&[cookie, host, ("sec-fetch-site", "none")], Err(403)),
+            (&[token, host, ("sec-fetch-site", "cross-site")], Err(403)),
+            (&[cookie, host, ("origin", "http://127.0.0.1:9090")], Ok(())),
+            (&[cookie, host, ("origin", "http://127.0.0.1:9091")], Err(403)),
+            (&[cookie, host, ("origin", "http://evil.example")], Err(403)),
+            (&[token, host, ("origin", "http://evil.example")], Err(403)),
+            (&[cookie, host, ("origin", "null")], Err(403)),
+            (
+                &[cookie, host, ("sec-fetch-site", "cross-site"), ("origin", "http://127.0.0.1:9090")],
+                Err(403),
+            ),
+            (&[host], Err(401)),
+        ];
+        for (fields, expected) in rows {
+            let mut headers = HeaderMap::new();
+            for (name, value) in *fields {
+                headers
+                    .append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            }
+            let found = access.permit(&headers, &Method::POST, PEER);
+            let found = found.map(|_| ()).map_err(|problem| problem.status());
+            assert_eq!(found, *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_session_ends_with_its_token() {
+        let access = access("127.0.0.1:1", &["s3cret"]);
+        let session = Proof::Session(access.sessions.open(Secret::new("s3cret"), Instant::now()).unwrap());
+        assert!(access.still_holds(&session));
+        access.replace_tokens([Secret::new("new"), Secret::new("s3cret")].into_iter().collect());
+        assert!(access.still_holds(&session));
+        access.replace_tokens([Secret::new("new")].into_iter().collect());
+        assert!(!access.still_holds(&session));
+        access.replace_tokens(Secrets::default());
+        assert!(!access.still_holds(&session), "it was somebody's who had the token");
+    }
+
+    #[test]
+    fn guessing_ends_in_429_whatever_is_sent_then() {
+        let access = access("127.0.0.1:1", &["s3cret"]);
+        let ask = |token: &str, peer: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, format!("Bearer {token}").parse().unwrap());
+            let found = access.permit(&headers, &Method::GET, peer.parse().unwrap());
+            found.map(|_| ()).map_err(|problem| problem.status())
+        };
+        for n in 0..super::super::guesses::MOST {
+            assert_eq!(ask(&n.to_string(), "10.0.0.1"), Err(401));
+        }
+        assert_eq!(ask("s3cret", "10.0.0.1"), Err(429));
+        assert_eq!(ask("s3cret", "10.0.0.2"), Ok(()));
     }
 }

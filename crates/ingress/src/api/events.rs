@@ -8,7 +8,8 @@ use hyper::Response;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use tokio::time::sleep;
 
-use super::listeners::{Place, TICK, json};
+use super::access::Proof;
+use super::listeners::{Place, TICK, Who, json};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{Api, Caller, View};
@@ -26,6 +27,7 @@ impl Api {
         headers: &HeaderMap,
         caller: &Caller,
         mut parameters: Parameters,
+        proof: Proof,
     ) -> Result<Response<super::Body>, Problem> {
         let asked = parameters.text("last");
         parameters.end()?;
@@ -36,7 +38,8 @@ impl Api {
         // What the browser says itself is the newer of both.
         let last = heard.and_then(Place::read).or_else(|| Place::read(&asked?));
         let status = json(&self.status(view));
-        let events = view.listeners.join(&view.recent, last.as_ref(), status, Arc::clone(&caller.hang_up))?;
+        let hang_up = Arc::clone(&caller.hang_up);
+        let events = view.listeners.join(&view.recent, last.as_ref(), status, Who { hang_up, proof })?;
         let mut response = Response::new(Either::Right(events));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         Ok(response)
@@ -60,6 +63,9 @@ impl Api {
             let state = (self.draining.load(Ordering::Relaxed), self.publisher.readiness().borrow().ready);
             let is_news = looked.replace(state) != Some(state);
             let status = (is_news || writes.is_multiple_of(LOOK_EVERY)).then(|| json(&self.status(view)));
+            if status.is_some() {
+                view.listeners.keep(|proof| self.access.still_holds(proof));
+            }
             view.listeners.write(&view.recent, status);
         }
     }

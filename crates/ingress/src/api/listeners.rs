@@ -10,7 +10,9 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
+use tracing::debug;
 
+use super::access::Proof;
 use super::callbacks::each;
 use super::problem::Problem;
 use crate::place::InProgress;
@@ -51,8 +53,16 @@ struct Listening {
 #[derive(Debug)]
 struct Listener {
     frames: mpsc::Sender<Bytes>,
-    /// Ends its connection: what it did not read would be in the way of saying so.
-    hang_up: Arc<Notify>,
+    who: Who,
+}
+
+/// Who listens.
+#[derive(Debug)]
+pub(super) struct Who {
+    /// Ends the connection: what was not read would be in the way of saying so.
+    pub(super) hang_up: Arc<Notify>,
+    /// By what they were let in.
+    pub(super) proof: Proof,
 }
 
 /// The body of an answer that goes on.
@@ -90,7 +100,7 @@ impl Listeners {
         recent: &Recent,
         last: Option<&Place>,
         status: String,
-        hang_up: Arc<Notify>,
+        who: Who,
     ) -> Result<Events, Problem> {
         let mut listening = self.listening();
         listening.all.retain(|listener| !listener.frames.is_closed());
@@ -113,7 +123,7 @@ impl Listeners {
         let (frames, body) = mpsc::channel(BACKLOG);
         // There is room for the first.
         let _ = frames.try_send(text.into());
-        listening.all.push(Listener { frames, hang_up });
+        listening.all.push(Listener { frames, who });
         drop(listening);
         self.joined.notify_one();
         Ok(Events { frames: body, in_progress: None })
@@ -125,6 +135,11 @@ impl Listeners {
 
     pub(super) fn is_empty(&self) -> bool {
         self.listening().all.is_empty()
+    }
+
+    /// Ends those who would not be let in any more.
+    pub(super) fn keep(&self, may: impl Fn(&Proof) -> bool) {
+        self.listening().all.retain(|listener| may(&listener.who.proof));
     }
 
     /// Writes to everybody what has come since the last write; `status` is how it goes now, where that was looked at.
@@ -158,7 +173,8 @@ impl Listeners {
         listening.all.retain(|listener| match listener.frames.try_send(frame.clone()) {
             Ok(()) => true,
             Err(_) => {
-                listener.hang_up.notify_one();
+                debug!("a page does not read its events: cut, and may come back");
+                listener.who.hang_up.notify_one();
                 false
             }
         });
@@ -239,7 +255,8 @@ mod tests {
 
     fn join(listeners: &Listeners, recent: &Recent) -> Result<(Events, Arc<Notify>), Problem> {
         let hang_up = Arc::new(Notify::new());
-        let events = listeners.join(recent, None, "{}".to_owned(), Arc::clone(&hang_up))?;
+        let who = Who { hang_up: Arc::clone(&hang_up), proof: Proof::None };
+        let events = listeners.join(recent, None, "{}".to_owned(), who)?;
         Ok((events, hang_up))
     }
 

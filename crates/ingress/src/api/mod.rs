@@ -6,9 +6,14 @@
 mod access;
 mod callbacks;
 mod events;
+mod guesses;
+mod kept;
 mod listeners;
 mod parameters;
 mod problem;
+mod quarantine;
+mod session;
+mod settings;
 mod spool;
 mod status;
 
@@ -27,8 +32,9 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::callback::Ingress;
 use crate::recent::Recent;
+use crate::shown::Shown;
 pub use access::Access;
-use access::Permit;
+use access::{Permit, Proof};
 pub(crate) use listeners::Events;
 use listeners::Listeners;
 use parameters::Parameters;
@@ -55,12 +61,15 @@ pub(crate) struct Api {
 struct View {
     recent: Arc<Recent>,
     listeners: Listeners,
+    ingress: Arc<Ingress>,
+    shown: Arc<Shown>,
 }
 
 /// Whoever asks.
 pub(crate) struct Caller {
     /// The address of ours that the request came to.
     pub(crate) local: IpAddr,
+    pub(crate) peer: IpAddr,
     /// Ends the connection at once.
     pub(crate) hang_up: Arc<Notify>,
 }
@@ -79,6 +88,22 @@ enum Resource {
     Callbacks,
     /// The same as it happens.
     Events,
+    /// One message of a stream.
+    Stored { stream: String, sequence: u64 },
+    /// The last message of a job.
+    Job(String),
+    /// What is in quarantine,
+    Quarantine,
+    /// one of it,
+    Quarantined(u64),
+    /// its body as it came,
+    QuarantinedBody(u64),
+    /// and posting it again.
+    Replay(u64),
+    /// The configuration in effect.
+    Settings,
+    /// Logging in on the page.
+    Session,
     /// How full the spool is.
     Spool,
     /// What waits in it.
@@ -94,12 +119,15 @@ impl Api {
         publisher: Publisher,
         access: Arc<Access>,
         draining: Arc<AtomicBool>,
-        ingress: &Ingress,
+        ingress: &Arc<Ingress>,
+        shown: Arc<Shown>,
     ) -> Self {
-        let view = ingress
-            .recent
-            .as_ref()
-            .map(|recent| View { recent: Arc::clone(recent), listeners: Listeners::default() });
+        let view = ingress.recent.as_ref().map(|recent| View {
+            recent: Arc::clone(recent),
+            listeners: Listeners::default(),
+            ingress: Arc::clone(ingress),
+            shown,
+        });
         Self { publisher, access, looks: Arc::new(Semaphore::new(MAX_LOOKS)), draining, view }
     }
 
@@ -136,7 +164,7 @@ impl Api {
         if !methods.contains(method) {
             return Err(Problem::method_not_allowed(methods));
         }
-        let permit = self.access.permit(request.headers(), method)?;
+        let (permit, proof) = self.access.permit(request.headers(), method, caller.peer)?;
         let parameters = Parameters::of(request.uri().query().unwrap_or_default())?;
         let reply = match (resource, method) {
             (Resource::Spool, _) => self.spool_status(parameters),
@@ -145,7 +173,16 @@ impl Api {
             (Resource::Message(id), &Method::DELETE) => self.give_up(&id, parameters).await,
             (Resource::Message(id), _) => self.message(&id, parameters, permit).await,
             (Resource::Events, _) => {
-                return self.events(self.view()?, request.headers(), caller, parameters);
+                return self.events(self.view()?, request.headers(), caller, parameters, proof);
+            }
+            (Resource::Session, method) => {
+                parameters.end()?;
+                let (_, headers) = (self.view()?, request.headers());
+                match (method, proof) {
+                    (&Method::POST, Proof::Token(token)) => self.log_in(headers, token),
+                    (&Method::DELETE, _) => self.log_out(headers),
+                    _ => Err(Problem::unauthenticated(false)),
+                }
             }
             (resource, _) => self.shown(resource, parameters, permit).await,
         };
@@ -159,6 +196,13 @@ impl Api {
             Resource::Status => self.status_now(view, parameters, permit),
             Resource::Series => Self::series(view, parameters),
             Resource::Callbacks => Self::callbacks(view, parameters),
+            Resource::Stored { stream, sequence } => self.stored(&stream, sequence, parameters, permit).await,
+            Resource::Job(id) => self.job(&id, parameters, permit).await,
+            Resource::Quarantine => self.quarantine(parameters).await,
+            Resource::Quarantined(seq) => self.quarantined(seq, parameters, permit).await,
+            Resource::QuarantinedBody(seq) => self.quarantined_body(seq, parameters, permit).await,
+            Resource::Replay(seq) => self.replay(view, seq, parameters, permit).await,
+            Resource::Settings => self.settings(view, parameters),
             _ => Err(Problem::no_such_resource()),
         }
     }
@@ -177,25 +221,43 @@ impl Resource {
     /// The resource at a path; an id may have any character, percent-encoded.
     fn at(path: &str) -> Option<Self> {
         let segments: Vec<_> = path.strip_prefix(PREFIX)?.split('/').collect();
+        let text = |segment: &str| {
+            let text = percent_decode_str(segment).decode_utf8().ok()?;
+            (!text.is_empty()).then(|| text.into_owned())
+        };
+        // As it is written in answers, and in no other way.
+        let sequence = |segment: &str| {
+            let sequence = segment.parse().ok().filter(|sequence: &u64| *sequence > 0)?;
+            (segment == sequence.to_string()).then_some(sequence)
+        };
         match segments[..] {
             ["status"] => Some(Self::Status),
             ["series"] => Some(Self::Series),
             ["callbacks"] => Some(Self::Callbacks),
             ["events"] => Some(Self::Events),
+            ["streams", stream, "messages", seq] => {
+                Some(Self::Stored { stream: text(stream)?, sequence: sequence(seq)? })
+            }
+            ["jobs", id] => text(id).map(Self::Job),
+            ["quarantine"] => Some(Self::Quarantine),
+            ["quarantine", seq] => sequence(seq).map(Self::Quarantined),
+            ["quarantine", seq, "body"] => sequence(seq).map(Self::QuarantinedBody),
+            ["quarantine", seq, "replay"] => sequence(seq).map(Self::Replay),
+            ["settings"] => Some(Self::Settings),
+            ["session"] => Some(Self::Session),
             ["spool"] => Some(Self::Spool),
             ["spool", "messages"] => Some(Self::Messages),
-            ["spool", "messages", id] => {
-                let id = percent_decode_str(id).decode_utf8().ok()?;
-                (!id.is_empty()).then(|| Self::Message(id.into_owned()))
-            }
+            ["spool", "messages", id] => text(id).map(Self::Message),
             _ => None,
         }
     }
 
     fn methods(&self) -> &'static [Method] {
         match self {
-            Self::Status | Self::Series | Self::Callbacks | Self::Events | Self::Spool => &[Method::GET],
+            Self::Replay(_) => &[Method::POST],
+            Self::Session => &[Method::POST, Method::DELETE],
             Self::Messages | Self::Message(_) => &[Method::GET, Method::DELETE],
+            _ => &[Method::GET],
         }
     }
 }
@@ -214,6 +276,26 @@ mod tests {
             ("/api/v1/callbacks", Some(Resource::Callbacks)),
             ("/api/v1/events", Some(Resource::Events)),
             ("/api/v1/Events", None),
+            (
+                "/api/v1/streams/CI%2FX/messages/7",
+                Some(Resource::Stored { stream: "CI/X".to_owned(), sequence: 7 }),
+            ),
+            ("/api/v1/streams/CI/messages/0", None),
+            ("/api/v1/streams/CI/messages/-1", None),
+            ("/api/v1/streams/CI/messages/+1", None),
+            ("/api/v1/streams/CI/messages/01", None),
+            ("/api/v1/streams/CI/messages/1e3", None),
+            ("/api/v1/streams/CI/messages/99999999999999999999999", None),
+            ("/api/v1/streams//messages/1", None),
+            ("/api/v1/jobs/j1", Some(Resource::Job("j1".to_owned()))),
+            ("/api/v1/jobs/", None),
+            ("/api/v1/quarantine", Some(Resource::Quarantine)),
+            ("/api/v1/quarantine/3", Some(Resource::Quarantined(3))),
+            ("/api/v1/quarantine/3/body", Some(Resource::QuarantinedBody(3))),
+            ("/api/v1/quarantine/3/replay", Some(Resource::Replay(3))),
+            ("/api/v1/quarantine/x", None),
+            ("/api/v1/settings", Some(Resource::Settings)),
+            ("/api/v1/session", Some(Resource::Session)),
             ("/api/v1/spool", Some(Resource::Spool)),
             ("/api/v1/spool/messages", Some(Resource::Messages)),
             ("/api/v1/spool/messages/task:j1:Success", message("task:j1:Success")),

@@ -1,7 +1,10 @@
 //! Why a request of the API is refused: RFC 9457, with a sentence for whoever asked.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ci_bridge_publisher::SpoolError;
+use ci_bridge_publisher::nats::Unseen;
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
@@ -55,7 +58,9 @@ impl Problem {
     }
 
     pub(super) fn method_not_allowed(methods: &[Method]) -> Self {
-        let allowed: Vec<_> = methods.iter().map(Method::as_str).chain(["HEAD"]).collect();
+        // Wherever GET is, so is HEAD.
+        let head = methods.contains(&Method::GET).then_some("HEAD");
+        let allowed: Vec<_> = methods.iter().map(Method::as_str).chain(head).collect();
         let allowed = allowed.join(", ");
         // Method names are header values.
         let value = HeaderValue::from_str(&allowed).unwrap_or(HeaderValue::from_static("GET"));
@@ -76,6 +81,46 @@ impl Problem {
         };
         Self::new(StatusCode::UNAUTHORIZED, detail)
             .with(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ci-bridge admin\""))
+    }
+
+    pub(super) fn too_many_guesses(wait: Duration) -> Self {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many wrong tokens came from this address: wait a minute",
+        )
+        .with(header::RETRY_AFTER, seconds)
+    }
+
+    pub(super) fn other_site() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "a browser sent this from another site, or does not say from which: nothing was changed",
+        )
+    }
+
+    pub(super) fn unreadable(why: &str) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("not posted, it still cannot be read: {why}"))
+    }
+
+    pub(super) fn not_posted(why: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, format!("not posted: {why}"))
+    }
+
+    pub(super) fn no_such_job(id: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, format!("no job or run {id:?} has ended"))
+    }
+
+    /// Why a message cannot be had.
+    pub(super) fn of_unseen(why: &Unseen) -> Self {
+        let problem = |status| Self::new(status, why.to_string());
+        match why {
+            Unseen::Gone(_) => problem(StatusCode::NOT_FOUND),
+            Unseen::Away(_) => problem(StatusCode::SERVICE_UNAVAILABLE)
+                .with(header::RETRY_AFTER, HeaderValue::from_static("5")),
+            Unseen::Unanswered(_) => problem(StatusCode::GATEWAY_TIMEOUT),
+            Unseen::Refused(_) => problem(StatusCode::BAD_GATEWAY),
+        }
     }
 
     pub(super) fn bodies_need_a_token() -> Self {
@@ -101,7 +146,7 @@ impl Problem {
     }
 
     pub(super) fn busy() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "others are looking through the spool: ask again")
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "others are looking already: ask again")
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 

@@ -135,7 +135,7 @@ impl Api {
         self.publisher.spool().ok_or_else(Problem::no_spool)
     }
 
-    fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+    pub(super) fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
         Arc::clone(&self.looks).try_acquire_owned().map_err(|_| Problem::busy())
     }
 }

@@ -12,6 +12,7 @@ use super::{Api, Reply, View, milliseconds};
 use crate::answer::json;
 use crate::metrics::Outcome;
 use crate::recent::{KEPT, LATELY, Lately};
+use crate::shown::Reconcile;
 
 #[derive(Serialize)]
 pub(super) struct Status<'a> {
@@ -25,6 +26,7 @@ pub(super) struct Status<'a> {
     checks: Vec<Checked>,
     spool: Option<Level>,
     lately: Counted,
+    reconcile: Option<Reconcile>,
     jobs: bool,
     token: bool,
 }
@@ -96,7 +98,8 @@ impl Api {
             checks: readiness.checks.into_iter().map(Checked::from).collect(),
             spool: self.publisher.spool().map(Spool::status).map(Level::from),
             lately: Counted::from(view.recent.lately()),
-            jobs: false,
+            reconcile: view.shown.reconcile(),
+            jobs: self.publisher.has_jobs(),
             token: self.access.has_tokens(),
         }
     }

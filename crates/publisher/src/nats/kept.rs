@@ -107,7 +107,8 @@ impl StreamSpec {
             Which::LastOf(subject) => json!({ "last_by_subj": subject }),
         };
         let got: Got = self.question(link, "MSG.GET", request).await?;
-        read(got.message).ok_or_else(|| Unseen::Refused("an answer of JetStream that is not understood".to_owned()))
+        read(got.message)
+            .ok_or_else(|| Unseen::Refused("an answer of JetStream that is not understood".to_owned()))
     }
 
     /// Deletes one message for good.
@@ -143,7 +144,9 @@ impl StreamSpec {
             ))
         })?;
         let answer = answer.map_err(|trouble| match trouble {
-            StreamTrouble::Unknown(why) | StreamTrouble::Missing(why) => Unseen::Away(format!("{why} ({subject})")),
+            StreamTrouble::Unknown(why) | StreamTrouble::Missing(why) => {
+                Unseen::Away(format!("{why} ({subject})"))
+            }
         })?;
         answer.map_err(|error| match error.err_code {
             NO_MESSAGE => Unseen::Gone(format!("stream {} has no such message, or no longer", self.name)),

@@ -68,7 +68,10 @@ impl Collector {
     pub(super) async fn post(&mut self, body: Bytes) -> Result<u64, NotTaken> {
         let within = self.timeout;
         let answered = timeout(within, self.exchange(body)).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {within:?} (otlp_timeout)")))
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("no answer within {within:?} (otlp_timeout)"),
+            ))
         });
         match answered {
             Ok((status, headers, body)) => judge(status, &headers, &body),
@@ -125,7 +128,10 @@ impl Collector {
         }
         let trust = self.ca.as_deref().map_or(Trust::System, Trust::Authority);
         let stream = trust::connect(stream, &self.host, trust, None).await;
-        over(stream.map_err(|error| trust::explained(&self.host, &error, "name its authority in otlp_certificate"))?).await
+        over(stream.map_err(|error| {
+            trust::explained(&self.host, &error, "name its authority in otlp_certificate")
+        })?)
+        .await
     }
 }
 
@@ -148,10 +154,14 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Result<u64, No
             Ok(u64::try_from(rejected).unwrap_or(0))
         }
         429 | 502 | 503 | 504 => {
-            let after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+            let after =
+                headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
             Err(NotTaken::Later { why: why(), after: after.map(Duration::from_secs) })
         }
-        401 | 403 => Err(NotTaken::Refused { why: why(), remedy: "put what it asks for into [telemetry] otlp_headers" }),
+        401 | 403 => Err(NotTaken::Refused {
+            why: why(),
+            remedy: "put what it asks for into [telemetry] otlp_headers",
+        }),
         404 | 405 => Err(NotTaken::Refused {
             why: why(),
             remedy: "otlp_endpoint gets /v1/traces appended; a whole URL goes into otlp_traces_endpoint",
@@ -180,7 +190,9 @@ mod tests {
             assert!(matches!(judged(status, None), Err(NotTaken::Later { after: None, .. })), "{status}");
         }
         let seven = Duration::from_secs(7);
-        assert!(matches!(judged(503, Some("7")), Err(NotTaken::Later { after: Some(after), .. }) if after == seven));
+        assert!(
+            matches!(judged(503, Some("7")), Err(NotTaken::Later { after: Some(after), .. }) if after == seven)
+        );
         for status in [400, 401, 404, 413, 500] {
             assert!(matches!(judged(status, None), Err(NotTaken::Refused { .. })), "{status}");
         }

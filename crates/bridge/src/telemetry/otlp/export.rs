@@ -134,7 +134,8 @@ impl Export {
     }
 }
 
-const REMEDY: &str = "look at the collector and at [telemetry] otlp_endpoint, whose port is that of OTLP over HTTP";
+const REMEDY: &str =
+    "look at the collector and at [telemetry] otlp_endpoint, whose port is that of OTLP over HTTP";
 
 /// Returns once there is a batch. What has been collected stays when this is dropped.
 async fn collect(waiting: &mut mpsc::Receiver<SpanData>, batch: &mut Vec<SpanData>) {

@@ -61,7 +61,11 @@ impl Traces {
             .with_sampler(sampling(export))
             .with_span_processor(Queue::new(spans, counts.clone()))
             .build();
-        tracing_subscriber::registry().with(layer(&provider)).with(log).try_init().map_err(io::Error::other)?;
+        tracing_subscriber::registry()
+            .with(layer(&provider))
+            .with(log)
+            .try_init()
+            .map_err(io::Error::other)?;
         Ok(Self { waiting, counts, resource, export: export.clone(), provider })
     }
 

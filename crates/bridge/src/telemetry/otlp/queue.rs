@@ -54,7 +54,9 @@ impl Counts {
 
     /// All that were dropped, for whatever reason.
     pub(super) fn dropped_in_all(&self) -> u64 {
-        let of = |reason: Dropped| self.dropped.get(&ReasonLabel { reason: reason.as_str() }).map(|counter| counter.get());
+        let of = |reason: Dropped| {
+            self.dropped.get(&ReasonLabel { reason: reason.as_str() }).map(|counter| counter.get())
+        };
         Dropped::ALL.into_iter().filter_map(of).sum()
     }
 

@@ -32,7 +32,10 @@ impl Trouble {
         }
         self.told = Some(Instant::now());
         let dropped = counts.dropped_in_all() - self.dropped_before;
-        warn!(collector = self.collector, error, dropped, remedy, "traces are not exported; callbacks are not affected");
+        warn!(
+            collector = self.collector,
+            error, dropped, remedy, "traces are not exported; callbacks are not affected"
+        );
     }
 
     pub(super) fn over(&mut self, counts: &Counts) {

@@ -1,0 +1,335 @@
+//! Quarantine as a resource: what is kept and why, the body itself, and posting it again.
+
+use ci_bridge_publisher::nats::{KeptMessage, Range, Unseen};
+use ci_bridge_publisher::{HeaderName, REFUSED};
+use ci_bridge_schema::parse;
+use hyper::header::{self, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use tokio::time::{Duration, Instant};
+use tracing::info;
+
+use super::access::Permit;
+use super::kept::Body;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::{Api, Reply, View};
+use crate::answer::{Answer, Published, json};
+use crate::callback::whole_bytes;
+use crate::metrics::Outcome;
+use crate::shown::milliseconds_since_1970;
+
+/// Entries of an answer, unless it is told otherwise, and at most.
+const LIMIT: u64 = 50;
+const MAX_LIMIT: u64 = 200;
+/// Sequences that one request looks at: those that were replayed or dropped leave gaps.
+const MAX_LOOKED_AT: u64 = 500;
+/// How long that may take; what lies behind is on the next page.
+const LOOK_TIME: Duration = Duration::from_secs(3);
+
+#[derive(Serialize)]
+struct Page<'a> {
+    stream: &'a str,
+    total: u64,
+    entries: Vec<Entry>,
+    /// What `before` must be for those behind; absent at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<u64>,
+}
+
+/// An entry without its body.
+#[derive(Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    described: Described,
+    /// Bytes of the body as it came.
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    described: Described,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u32>,
+    headers: &'a [(String, String)],
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+/// What an entry's headers say of it.
+#[derive(Serialize)]
+struct Described {
+    seq: u64,
+    time: u64,
+    id: String,
+    reason: String,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    /// Where a message belongs that JetStream refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    media_type: String,
+}
+
+/// What came of posting a body again.
+#[derive(Serialize)]
+struct Replayed {
+    status: u16,
+    outcome: &'static str,
+    detail: String,
+    messages: Vec<Message>,
+    /// It is out of quarantine.
+    removed: bool,
+}
+
+#[derive(Serialize)]
+struct Message {
+    subject: String,
+    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    duplicate: bool,
+}
+
+impl Api {
+    pub(super) async fn quarantine(&self, mut parameters: Parameters) -> Reply {
+        let limit = parameters.number("limit", 1..=MAX_LIMIT)?.unwrap_or(LIMIT);
+        let before = parameters.number("before", 1..=u64::MAX)?;
+        parameters.end()?;
+        let _turn = self.turn()?;
+        let range = self.publisher.quarantine_range().await.map_err(|why| Problem::of_unseen(&why))?;
+        let (entries, next) = self.entries(range, before, limit).await?;
+        let page = Page { stream: self.publisher.quarantine_stream(), total: range.messages, entries, next };
+        Ok(json(StatusCode::OK, "application/json", &page))
+    }
+
+    /// Backwards from the newest, or from `before`.
+    async fn entries(
+        &self,
+        range: Range,
+        before: Option<u64>,
+        limit: u64,
+    ) -> Result<(Vec<Entry>, Option<u64>), Problem> {
+        let stream = self.publisher.quarantine_stream();
+        let last = before.map_or(range.last_seq, |before| range.last_seq.min(before - 1));
+        let first = range.first_seq.max(1);
+        let (mut entries, begun) = (Vec::new(), Instant::now());
+        if range.messages == 0 {
+            return Ok((entries, None));
+        }
+        for sequence in (first..=last).rev() {
+            let looked_at = last - sequence;
+            if entries.len() as u64 == limit || looked_at == MAX_LOOKED_AT || begun.elapsed() > LOOK_TIME {
+                return Ok((entries, Some(sequence + 1)));
+            }
+            match self.publisher.kept(stream, sequence).await {
+                Ok(kept) => entries.push(Entry::of(&kept)),
+                Err(Unseen::Gone(_)) => {}
+                Err(why) => return Err(Problem::of_unseen(&why)),
+            }
+        }
+        Ok((entries, None))
+    }
+
+    pub(super) async fn quarantined(&self, seq: u64, parameters: Parameters, permit: Permit) -> Reply {
+        parameters.end()?;
+        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let described = Described::of(&kept);
+        let (line, column) = position(&described.detail).unzip();
+        let body = Body::of(&kept.body, whole_bytes(&described.detail));
+        let whole = Whole { described, line, column, headers: &kept.headers, body };
+        Ok(json(StatusCode::OK, "application/json", &whole))
+    }
+
+    /// The bytes as they came. Whatever they are, no browser makes anything of them.
+    pub(super) async fn quarantined_body(&self, seq: u64, parameters: Parameters, permit: Permit) -> Reply {
+        parameters.end()?;
+        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let mut response = Response::new(kept.body.into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        headers
+            .insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; sandbox"));
+        let disposition = format!("attachment; filename=\"quarantine-{seq}\"");
+        if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+            headers.insert(header::CONTENT_DISPOSITION, disposition);
+        }
+        Ok(response)
+    }
+
+    /// Lets a body come to its own endpoint again, or a refused message to its own subject.
+    pub(super) async fn replay(
+        &self,
+        view: &View,
+        seq: u64,
+        parameters: Parameters,
+        permit: Permit,
+    ) -> Reply {
+        parameters.end()?;
+        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let _turn = self.turn()?;
+        let mut replayed = match kept.header(HeaderName::CiReason.as_str()) == Some(REFUSED) {
+            true => self.publish_refused(&kept).await?,
+            false => self.post_again(view, &kept).await?,
+        };
+        if replayed.removed {
+            // Out of quarantine only now, when all of it is durable elsewhere.
+            match self.publisher.remove_from_quarantine(seq).await {
+                Ok(()) | Err(Unseen::Gone(_)) => {}
+                Err(why) => {
+                    replayed.removed = false;
+                    replayed.detail.push_str(&format!("; it stays in quarantine all the same: {why}"));
+                }
+            }
+        }
+        let (id, outcome) = (kept.header(MESSAGE_ID).unwrap_or_default(), replayed.outcome);
+        info!(sequence = seq, id, outcome, removed = replayed.removed, "posted again out of quarantine");
+        Ok(json(StatusCode::OK, "application/json", &replayed))
+    }
+
+    async fn publish_refused(&self, kept: &KeptMessage) -> Result<Replayed, Problem> {
+        let published = self.publisher.publish_refused(kept).await;
+        let (message, receipt) = published.map_err(|why| Problem::not_posted(&why))?;
+        let message = Published::new(message, receipt);
+        let outcome = if message.is_duplicate() { Outcome::Duplicate } else { Outcome::Published };
+        let detail = sentence(std::slice::from_ref(&message));
+        let messages = vec![Message::of(&message)];
+        Ok(Replayed { status: 200, outcome: outcome.as_str(), detail, messages, removed: true })
+    }
+
+    async fn post_again(&self, view: &View, kept: &KeptMessage) -> Result<Replayed, Problem> {
+        let detail = kept.header(HeaderName::CiDetail.as_str()).unwrap_or_default();
+        if whole_bytes(detail).is_some() {
+            return Err(Problem::not_posted("only the beginning of this body was kept"));
+        }
+        // It would be kept once more, as anybody's would: what cannot be read now either is not posted.
+        if let Err(error) = parse(&kept.body, &view.ingress.limits.parse) {
+            return Err(Problem::unreadable(&error.to_string()));
+        }
+        let endpoint = kept.header(HeaderName::CiEndpoint.as_str()).unwrap_or_default();
+        let endpoints = view.ingress.endpoints();
+        // Another endpoint may be another tenant's.
+        let endpoint = endpoints.iter().find(|known| known.name == endpoint).ok_or_else(|| {
+            Problem::not_posted(&format!("it came to the endpoint {endpoint:?}, which there is no more"))
+        })?;
+        let answer = view.ingress.take_again(endpoint, kept.body.clone()).await;
+        let outcome = answer.outcome();
+        let messages: &[Published] = match &answer {
+            Answer::Published(messages) => messages,
+            _ => &[],
+        };
+        Ok(Replayed {
+            status: answer.status().as_u16(),
+            outcome: outcome.as_str(),
+            detail: told(&answer, outcome, messages),
+            messages: messages.iter().map(Message::of).collect(),
+            removed: is_taken(outcome),
+        })
+    }
+}
+
+/// Whether nothing of the callback needs quarantine any more. What CI denies is answered 200 as well, and is there again.
+fn is_taken(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Published | Outcome::Duplicate | Outcome::Spooled | Outcome::Dropped => true,
+        Outcome::Quarantined | Outcome::Rejected | Outcome::Unavailable | Outcome::Probe => false,
+    }
+}
+
+fn told(answer: &Answer, outcome: Outcome, messages: &[Published]) -> String {
+    match outcome {
+        Outcome::Published | Outcome::Duplicate | Outcome::Spooled if !messages.is_empty() => {
+            sentence(messages)
+        }
+        Outcome::Published | Outcome::Duplicate | Outcome::Spooled => {
+            "published as CI describes it".to_owned()
+        }
+        Outcome::Dropped => "a rule drops it".to_owned(),
+        Outcome::Probe => "it is a probe, and tells of nothing".to_owned(),
+        Outcome::Quarantined if answer.detail().is_empty() => {
+            "it is in quarantine again: CI denies it".to_owned()
+        }
+        _ => answer.detail(),
+    }
+}
+
+/// Where the messages are now.
+fn sentence(messages: &[Published]) -> String {
+    let one = |message: &Published| match Message::of(message) {
+        Message { subject, stream: Some(stream), seq: Some(seq), duplicate, .. } => {
+            format!("{subject}, {stream} #{seq}{}", if duplicate { ", where it was already" } else { "" })
+        }
+        Message { subject, .. } => format!("{subject}, in the spool"),
+    };
+    messages.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+impl Described {
+    fn of(kept: &KeptMessage) -> Self {
+        let text = |name: HeaderName| kept.header(name.as_str()).map(str::to_owned);
+        Self {
+            seq: kept.sequence,
+            time: milliseconds_since_1970(kept.time),
+            id: kept.header(MESSAGE_ID).unwrap_or_default().to_owned(),
+            reason: text(HeaderName::CiReason).unwrap_or_default(),
+            detail: text(HeaderName::CiDetail).unwrap_or_default(),
+            endpoint: text(HeaderName::CiEndpoint),
+            subject: text(HeaderName::CiSubject),
+            media_type: text(HeaderName::ContentType).unwrap_or_default(),
+        }
+    }
+}
+
+impl Entry {
+    fn of(kept: &KeptMessage) -> Self {
+        let described = Described::of(kept);
+        let bytes = whole_bytes(&described.detail).unwrap_or(kept.body.len() as u64);
+        Self { described, bytes }
+    }
+}
+
+impl Message {
+    fn of(published: &Published) -> Self {
+        let (stream, seq) = published.stored().unzip();
+        Self {
+            subject: published.subject().to_owned(),
+            id: published.id().to_owned(),
+            stream: stream.map(|stream| stream.to_string()),
+            seq,
+            duplicate: published.is_duplicate(),
+        }
+    }
+}
+
+/// Line and column of a reason that begins with them.
+fn position(detail: &str) -> Option<(u32, u32)> {
+    let (line, rest) = detail.strip_prefix("line ")?.split_once(", column ")?;
+    let (column, _) = rest.split_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_position_is_read_as_a_reason_has_it() {
+        for (detail, expected) in [
+            ("line 3, column 14: syntax error", Some((3, 14))),
+            ("line 3", None),
+            ("no JobsDetail at line 3, column 1: x", None),
+            ("line x, column 1: y", None),
+            ("", None),
+        ] {
+            assert_eq!(position(detail), expected, "{detail}");
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The page of the admin listener and what it reads: what came, as it comes, and what of it is kept.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
+
+use crate::support::{Bridge, Connection, Events, eventually, nats, request, task, task_with};
+
+/// The facts of the last callbacks.
+fn facts(bridge: &Bridge) -> Vec<Value> {
+    bridge.get("/api/v1/callbacks").json()["callbacks"].as_array().unwrap().clone()
+}
+
+#[test]
+fn the_page_is_three_files_that_ask_nobody_else() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    for (path, kind) in [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")] {
+        let answer = bridge.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("content-type").unwrap().starts_with(kind), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        for part in
+            ["default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'"]
+        {
+            assert!(policy.contains(part), "{policy}");
+        }
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+        let tag = answer.header("etag").unwrap();
+        let again = request(bridge.admin, "GET", path, &[("If-None-Match", tag)], b"");
+        assert_eq!((again.status, again.body.len()), (304, 0));
+        let foreign = request_for("evil.example", bridge.admin, path);
+        assert_eq!(foreign.status, 421, "{path}");
+    }
+    for path in ["/api/v1/status", "/api/v1/callbacks", "/api/v1/events", "/api/v1/settings", "/api/v1/none"]
+    {
+        let foreign = request_for("evil.example", bridge.admin, path);
+        assert_eq!(foreign.status, 421, "{path}");
+    }
+    assert_eq!(request(bridge.admin, "POST", "/", &[], b"").status, 405);
+    assert_eq!(bridge.get("/page.txt").status, 404);
+}
+
+fn request_for(host: &str, to: SocketAddr, path: &str) -> crate::support::Answer {
+    let mut connection = Connection::open(to);
+    connection.write(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
+    connection.read_answer()
+}
+
+#[test]
+fn a_page_that_is_off_is_not_there_and_the_spool_can_be_looked_at() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[admin]\npage = false\n");
+    for path in ["/", "/page.js", "/api/v1/status", "/api/v1/events", "/api/v1/streams/CI/messages/1"] {
+        assert_eq!(bridge.get(path).status, 404, "{path}");
+    }
+    assert!(bridge.get("/api/v1/status").text().contains("[admin] page = false"));
+    assert_eq!(bridge.get("/api/v1/spool").status, 200);
+    assert_eq!(bridge.post(task("j1")).status, 200);
+}
+
+#[test]
+fn each_callback_leaves_a_fact_of_what_became_of_it() {
+    let nats = nats();
+    let rules = "
+        [[rules]]
+        match = { tag = \"Unwanted\" }
+        drop = true
+        [[rules]]
+        match = { state = \"Failed\" }
+        subject = \"ci.alerts.{tag}\"
+    ";
+    let bridge = Bridge::start(&nats, rules);
+    let long = format!("{}/the-name.mp4", "a".repeat(900));
+    bridge.post(task("j1"));
+    bridge.post(task("j1"));
+    bridge.post(task_with("j2", "Unwanted", "Success"));
+    bridge.post(task_with("j3", "Transcode", "Failed").replace("in/j3.mp3", &long));
+    bridge.post("<Response>\n <Broken");
+    bridge.post_to("/elsewhere", &[], task("j4"));
+    let facts = facts(&bridge);
+    let found: Vec<_> =
+        facts.iter().map(|fact| (fact["outcome"].as_str().unwrap(), fact["status"].as_u64())).collect();
+    assert_eq!(
+        found,
+        [
+            ("published", Some(200)),
+            ("duplicate", Some(200)),
+            ("dropped", Some(200)),
+            ("published", Some(200)),
+            ("quarantined", Some(400)),
+            ("rejected", Some(404)),
+        ]
+    );
+    let first = &facts[0];
+    for (member, expected) in [
+        ("n", json!(1)),
+        ("endpoint", json!("default")),
+        ("kind", json!("task")),
+        ("tag", json!("NoiseReduction")),
+        ("state", json!("Success")),
+        ("bucket", json!("media-1300000001")),
+        ("object", json!("in/j1.mp3")),
+        ("job", json!("j1")),
+        ("jobs", json!(1)),
+        ("messages", json!(1)),
+        ("subject", json!("ci.task.NoiseReduction.success")),
+        ("id", json!("task:j1:Success")),
+        ("stream", json!("CI")),
+        ("seq", json!(1)),
+        ("duplicate", json!(false)),
+        ("rule", json!("subjects.task")),
+        ("cut", Value::Null),
+    ] {
+        assert_eq!(first[member], expected, "{member} of {first}");
+    }
+    let sum: f64 = first["stages"].as_object().unwrap().values().map(|ms| ms.as_f64().unwrap()).sum();
+    assert!(sum > 0.0 && sum <= first["ms"].as_f64().unwrap(), "{first}");
+    assert_eq!((&facts[1]["seq"], &facts[1]["duplicate"]), (&json!(1), &json!(true)));
+    assert_eq!((&facts[2]["rule"], &facts[2]["messages"]), (&json!("rules[0]"), &json!(0)));
+    assert_eq!((&facts[3]["rule"], &facts[3]["cut"]), (&json!("rules[1]"), &json!(["object"])));
+    let object = facts[3]["object"].as_str().unwrap();
+    assert!(object.starts_with('…') && object.ends_with("/the-name.mp4"), "{object}");
+    assert_eq!((&facts[4]["reason"], &facts[4]["stream"]), (&json!("syntax"), &json!("CI_QUARANTINE")));
+    assert!(facts[4]["detail"].as_str().unwrap().starts_with("line 2, column "), "{}", facts[4]);
+    assert_eq!(facts[5]["reason"], "no_such_path");
+    let status = bridge.get("/api/v1/status").json();
+    let lately = &status["lately"];
+    assert_eq!(
+        (&lately["callbacks"], &lately["published"], &lately["rejected"]),
+        (&json!(5), &json!(2), &json!(1))
+    );
+    assert_eq!(status["may"], json!({ "bodies": true, "write": false }));
+    assert_eq!((&status["ready"], &status["spool"]["messages"]), (&json!(true), &json!(0)));
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn what_waits_in_the_spool_and_what_is_refused_says_so() {
+    let mut nats = nats();
+    let bridge = Bridge::start(&nats, "[spool]\nmax_bytes = \"8KiB\"\n[ingress]\nmax_body = \"4KiB\"\n");
+    let mut events = Events::open(bridge.admin, "", &[]).unwrap();
+    nats.kill().unwrap();
+    let nats_check = events.wait("not ready", |event| {
+        let checks = (event.name == "status").then(|| event.data["checks"].as_array())??;
+        checks.iter().find(|check| check["name"] == "nats" && check["ok"] == false).cloned()
+    });
+    assert!(nats_check["remedy"].as_str().unwrap().contains("check --connect"), "{nats_check}");
+    bridge.post(task("j1"));
+    let unavailable = eventually("the spool is full", || {
+        bridge.post(task("further"));
+        facts(&bridge).into_iter().find(|fact| fact["outcome"] == "unavailable")
+    });
+    let spooled = &facts(&bridge)[0];
+    assert_eq!((&spooled["outcome"], &spooled["id"]), (&json!("spooled"), &json!("task:j1:Success")));
+    assert_eq!((&spooled["stream"], &spooled["messages"]), (&Value::Null, &json!(1)));
+    assert_eq!((&unavailable["status"], &unavailable["id"]), (&json!(503), &json!("task:further:Success")));
+    assert!(unavailable["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{unavailable}");
+    let spool = bridge.get("/api/v1/status").json()["spool"].clone();
+    assert!(spool["messages"].as_u64().unwrap() >= 1 && spool["detail"].is_string(), "{spool}");
+}
+
+#[test]
+fn a_few_hundred_facts_are_kept_whatever_comes() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let mut connection = Connection::open(bridge.address);
+    for number in 0..510 {
+        assert_eq!(connection.post(&task(&format!("j{number}"))).unwrap().status, 200);
+    }
+    let kept = facts(&bridge);
+    assert_eq!((kept.len(), &kept[0]["n"], &kept[499]["job"]), (500, &json!(11), &json!("j509")));
+    let some = bridge.get("/api/v1/callbacks?after=505").json();
+    assert_eq!(some["callbacks"].as_array().map(Vec::len), Some(5));
+    let some = bridge.get("/api/v1/callbacks?limit=2").json();
+    assert_eq!(some["callbacks"][1]["n"], 510);
+    let point = eventually("a step has ended", || {
+        let series = bridge.get("/api/v1/series").json();
+        series["points"].as_array()?.iter().find(|point| point["taken"].as_u64() > Some(0)).cloned()
+    });
+    assert!(point["p99"].as_f64() >= point["p50"].as_f64() && point["p50"].as_f64() > Some(0.0), "{point}");
+}
+
+#[test]
+fn events_go_on_where_they_were_cut() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    bridge.post(task("j1"));
+    let mut events = Events::open(bridge.admin, "", &[]).unwrap();
+    let status = events.next().unwrap();
+    assert_eq!((&*status.name, &status.data["ready"]), ("status", &json!(true)));
+    let run = status.data["run"].as_str().unwrap().to_owned();
+    bridge.post(task("j2"));
+    let (facts, last) = events.callbacks(2);
+    assert_eq!((&facts[0]["job"], &facts[1]["job"]), (&json!("j1"), &json!("j2")));
+    assert_eq!(last, format!("{run}:2"));
+    drop(events);
+    bridge.post(task("j3"));
+    bridge.post(task("j4"));
+    let jobs = |mut events: Events, count: usize| {
+        let (facts, _) = events.callbacks(count);
+        facts.iter().map(|fact| fact["job"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let again = Events::open(bridge.admin, "", &[("Last-Event-ID", &last)]).unwrap();
+    assert_eq!(jobs(again, 2), ["j3", "j4"]);
+    let again = Events::open(bridge.admin, &format!("?last={last}"), &[]).unwrap();
+    assert_eq!(jobs(again, 2), ["j3", "j4"]);
+    let of_another_run = Events::open(bridge.admin, "", &[("Last-Event-ID", "0-0:2")]).unwrap();
+    assert_eq!(jobs(of_another_run, 4), ["j1", "j2", "j3", "j4"]);
+    let refused = Events::open(bridge.admin, "?last=x", &[]).err().unwrap();
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    // Another run begins anew, and says so.
+    let bridge = bridge.kill_and_restart();
+    bridge.wait_until_ready();
+    let mut events = Events::open(bridge.admin, "", &[("Last-Event-ID", &last)]).unwrap();
+    assert_ne!(events.next().unwrap().data["run"], json!(run));
+    bridge.post(task("j5"));
+    assert_eq!(events.callbacks(1).0[0]["n"], 1);
+}
+
+#[test]
+fn eight_listen_and_the_ninth_is_told_to_come_back() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let mut listeners: Vec<_> = (0..8).map(|_| Events::open(bridge.admin, "", &[]).unwrap()).collect();
+    let refused = Events::open(bridge.admin, "", &[]).err().unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("retry-after: 5"), "{refused}");
+    listeners.pop();
+    listeners.push(eventually("a place is free", || Events::open(bridge.admin, "", &[]).ok()));
+    bridge.post(task("j1"));
+    for events in &mut listeners {
+        assert_eq!(events.callbacks(1).0[0]["job"], "j1");
+    }
+    // None of it is in the way of a health check.
+    assert_eq!(bridge.get("/livez").status, 200);
+}
+
+#[test]
+fn a_listener_that_does_not_read_is_cut_and_no_callback_waits_for_it() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[log]\nlevel = \"info,ci_bridge_ingress::api=debug\"\n");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut slow = runtime.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut stream = socket.connect(bridge.admin).await.unwrap();
+        let request = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", bridge.admin);
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request.as_bytes()).await.unwrap();
+        stream.readable().await.unwrap();
+        stream
+    });
+    let mut quick = Events::open(bridge.admin, "", &[]).unwrap();
+    let (is_cut, address) = (AtomicBool::new(false), bridge.address);
+    std::thread::scope(|scope| {
+        for sender in 0..2 {
+            let is_cut = &is_cut;
+            scope.spawn(move || {
+                let mut connection = Connection::open(address);
+                for number in 0..200_000 {
+                    if is_cut.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let answer = connection.post(&task(&format!("j{sender}-{number}")));
+                    assert_eq!(answer.unwrap().status, 200);
+                }
+            });
+        }
+        // All the others are told of everything meanwhile, or of how much was too much to keep.
+        let mut next = 1;
+        while !bridge.log().contains("a page does not read its events") {
+            let (facts, skipped) = quick.wait("callbacks", |event| {
+                let facts = (event.name == "callbacks").then(|| event.data["callbacks"].as_array())??;
+                Some((facts.clone(), event.data["skipped"].as_u64()?))
+            });
+            assert_eq!(facts[0]["n"].as_u64().unwrap(), next + skipped);
+            next = facts.last().unwrap()["n"].as_u64().unwrap() + 1;
+        }
+        is_cut.store(true, Ordering::Relaxed);
+    });
+    let read = runtime.block_on(async { slow.read_to_end(&mut Vec::new()).await });
+    assert!(
+        read.is_err() || read.is_ok_and(|count| count < 4 << 20),
+        "it ended, and what was not read is gone"
+    );
+    bridge.assert_every_callback_is_accounted_for();
+}
+
+#[test]
+fn shutdown_waits_for_no_listener_and_tells_each() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let mut events = Events::open(bridge.admin, "", &[]).unwrap();
+    let listening = std::thread::spawn(move || {
+        let mut last = Value::Null;
+        while let Some(event) = events.next() {
+            if event.name == "status" {
+                last = event.data;
+            }
+        }
+        last
+    });
+    let (status, log) = bridge.terminate();
+    assert_eq!(status.code(), Some(0), "{log}");
+    let last = listening.join().unwrap();
+    assert_eq!((&last["ready"], &last["checks"][0]["name"]), (&json!(false), &json!("shutdown")), "{last}");
+}
+
+#[test]
+fn no_parameter_is_guessed_at() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    for (path, expected) in [
+        ("/api/v1/status?x", 400),
+        ("/api/v1/series?step=1", 400),
+        ("/api/v1/callbacks?limit=0", 400),
+        ("/api/v1/callbacks?limit=501", 400),
+        ("/api/v1/callbacks?after=-1", 400),
+        ("/api/v1/callbacks?after=1&after=2", 400),
+        ("/api/v1/callbacks?%ff", 400),
+        ("/api/v1/events?last=", 400),
+        ("/api/v1/quarantine?before=0", 400),
+        ("/api/v1/quarantine?limit=1e3", 400),
+        ("/api/v1/quarantine/1?whole", 400),
+        ("/api/v1/settings?secrets=true", 400),
+        ("/api/v1/streams/CI/messages/1?x=1", 400),
+        ("/api/v1/streams/CI/messages/x", 404),
+        ("/api/v1/streams/CI/messages/-1", 404),
+        ("/api/v1/quarantine/..%2f..", 404),
+        ("/api/v1/jobs/%00", 404),
+    ] {
+        let answer = bridge.get(path);
+        assert_eq!(answer.status, expected, "{path}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+    }
+    // And whatever else somebody puts together of what there is.
+    let parts = [
+        "api",
+        "v1",
+        "status",
+        "callbacks",
+        "events",
+        "quarantine",
+        "streams",
+        "messages",
+        "1",
+        "CI",
+        "..",
+        "%2e",
+        "replay",
+        "body",
+        "'",
+        "%00",
+        "session",
+    ];
+    let queries = [
+        "",
+        "?",
+        "?limit",
+        "?limit=%",
+        "?limit=NaN",
+        "?a=b=c",
+        "?&&",
+        "?after=1%00",
+        "?last=\u{e9}",
+        "?limit=1;after=2",
+    ];
+    let mut seed = 7_u64;
+    let mut pick = |most: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % most
+    };
+    let mut connection = Connection::open(bridge.admin);
+    for _ in 0..400 {
+        let path: String = (0..1 + pick(5)).map(|_| format!("/{}", parts[pick(parts.len())])).collect();
+        let path = format!("/api/v1{path}{}", queries[pick(queries.len())]);
+        if path.starts_with("/api/v1/events") {
+            continue;
+        }
+        connection.write(format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", bridge.admin).as_bytes());
+        let answer = connection.read_answer();
+        assert!([200, 400, 404, 405].contains(&answer.status), "{path}: {answer:?}");
+        if answer.header("connection") == Some("close") {
+            connection = Connection::open(bridge.admin);
+        }
+    }
+}
