@@ -263,6 +263,21 @@ fn settings_say_who_set_them_and_no_secret() {
 }
 
 #[test]
+fn the_last_account_with_ci_names_what_it_recovered() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, &ci.configuration("every = \"1s\"\ntags = [\"Transcode\"]"));
+    ci.add(Job::ended("j1", 3600));
+    let reconcile = eventually("recovered", || {
+        let reconcile = bridge.get("/api/v1/status").json()["reconcile"].clone();
+        (reconcile["last"]["results"]["recovered"] == 1).then_some(reconcile)
+    });
+    assert_eq!(reconcile["every_seconds"], 1);
+    let last = &reconcile["last"];
+    assert_eq!(last["recovered"], json!([{ "id": "j1", "subject": "ci.task.Transcode.success" }]));
+    assert_eq!((&last["trouble"], &last["results"]["failed"]), (&Value::Null, &json!(0)));
+}
+
+#[test]
 fn a_job_is_looked_up_by_its_id() {
     let nats = nats();
     let bridge = Bridge::start(&nats, "[jobs]\nbucket = \"jobs\"\n");

@@ -107,19 +107,22 @@ impl Listeners {
         if listening.all.len() >= MAX_LISTENERS || listening.is_over {
             return Err(Problem::too_many_listeners());
         }
+        let mut points = recent.points(None);
         if listening.all.is_empty() {
             let (_, newest) = recent.after(u64::MAX, 0);
             listening.facts = newest;
-            listening.points = recent.points(None).last().map(Point::at);
+            listening.points = points.last().map(Point::at);
+            listening.status.clone_from(&status);
         }
         let from = last.filter(|place| place.run == recent.run()).map_or(0, |place| place.number);
         let mut text = RETRY.to_owned();
         push(&mut text, "status", None, &status);
+        // The others are sent what lies behind with the next write, and so is this one.
+        points.retain(|point| listening.points.is_some_and(|last| point.at() <= last));
+        push(&mut text, "points", None, &json(&Points { points }));
         let (mut callbacks, _) = recent.after(from, KEPT);
-        // The others are sent those behind with the next write, and so is this one.
         callbacks.retain(|fact| fact.number() <= listening.facts);
         push_callbacks(&mut text, recent, callbacks, from, listening.facts);
-        listening.status = status;
         let (frames, body) = mpsc::channel(BACKLOG);
         // There is room for the first.
         let _ = frames.try_send(text.into());
@@ -281,6 +284,27 @@ mod tests {
         }
         hang_up.notified().await;
         assert_eq!(listeners.listening().all.len(), 1);
+    }
+
+    /// The events of everything that has been written to a listener.
+    fn written(events: &mut Events) -> String {
+        std::iter::from_fn(|| events.frames.try_recv().ok())
+            .map(|frame| String::from_utf8(frame.to_vec()).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn one_who_joins_between_two_writes_takes_no_news_from_the_others() {
+        let (listeners, recent) = (Listeners::default(), Recent::new());
+        let (mut first, _) = join(&listeners, &recent).map_err(|_| "no room").unwrap();
+        let who = Who { hang_up: Arc::default(), proof: Proof::None };
+        let second = listeners.join(&recent, None, "{\"changed\":1}".to_owned(), who);
+        let mut second = second.map_err(|_| "no room").unwrap();
+        listeners.write(&recent, Some("{\"changed\":1}".to_owned()));
+        for events in [&mut first, &mut second] {
+            let text = written(events);
+            assert!(text.ends_with("event: status\ndata: {\"changed\":1}\n\n"), "{text}");
+        }
     }
 
     #[test]
