@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `signature.rs` | how COS signs a request: pure |
 //! | `credentials/` | where keys come from, and when they are fetched again |
-//! | `wire.rs` | one connection, TLS, and what an answer may cost |
+//! | `wire.rs` | connections, TLS, and what an answer may cost |
 //! | `client.rs`, `pace.rs` | one question: signed, at its turn, and again when CI is busy |
 //! | `calls.rs`, `pages.rs` | the questions, and lists that come in pages |
 //! | `bucket.rs` | a bucket's name and region |

@@ -1,18 +1,18 @@
-//! One exchange over HTTP/1.1: a connection that is kept, TLS, and what an answer may cost in time and bytes.
+//! One exchange over HTTP/1.1: connections that are kept, TLS, and what an answer may cost in time and bytes.
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::http::uri::PathAndQuery;
-use hyper::{Request, Uri, header::HeaderMap};
+use hyper::{Request, Response, Uri, header::HeaderMap};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -48,12 +48,24 @@ pub(crate) enum NoAnswer {
     TooLarge,
 }
 
-/// Connections to Tencent. Requests wait for one another: they are few a second.
+/// Connections to Tencent, each with one request at a time. As many are open as requests have no answer yet, which the
+/// pace and the time that an answer may take bound.
 #[derive(Default)]
 pub(crate) struct Wire {
-    kept: Mutex<Option<(Origin, SendRequest<Full<Bytes>>)>>,
+    /// Those that wait for a next request, the one that was used last behind.
+    idle: Mutex<Vec<Idle>>,
     tls: OnceLock<Arc<ClientConfig>>,
 }
+
+type Sender = SendRequest<Full<Bytes>>;
+
+struct Idle {
+    origin: Origin,
+    sender: Sender,
+}
+
+/// Idle connections that are kept: more than a few questions are seldom asked at once.
+const MAX_IDLE: usize = 8;
 
 impl Origin {
     /// `https://` and a host, on the usual port.
@@ -117,13 +129,7 @@ impl Wire {
         origin: &Origin,
         request: Request<Full<Bytes>>,
     ) -> Result<Answered, NoAnswer> {
-        let mut kept = self.kept.lock().await;
-        let mut sender = match kept.take() {
-            Some((of, sender)) if of == *origin && !sender.is_closed() => sender,
-            _ => self.connect(origin).await.map_err(|e| NoAnswer::Unreachable(e.to_string()))?,
-        };
-        sender.ready().await.map_err(|e| unreachable(&e))?;
-        let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
+        let (sender, response) = self.send(origin, request).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error
             .downcast::<LengthLimitError>()
@@ -131,11 +137,56 @@ impl Wire {
             Ok(_) => NoAnswer::TooLarge,
             Err(error) => NoAnswer::Unreachable(format!("the answer is cut off: {error}")),
         })?;
-        *kept = Some((origin.clone(), sender));
+        self.keep(origin, sender);
         Ok(Answered { status: head.status.as_u16(), headers: head.headers, body: body.to_bytes() })
     }
 
-    async fn connect(&self, origin: &Origin) -> io::Result<SendRequest<Full<Bytes>>> {
+    /// Over a connection that is kept, or else over a new one: what is kept may have been closed at the other end, and
+    /// then gives back the request that it did not send.
+    async fn send(
+        &self,
+        origin: &Origin,
+        mut request: Request<Full<Bytes>>,
+    ) -> Result<(Sender, Response<Incoming>), NoAnswer> {
+        while let Some(mut sender) = self.take_idle(origin) {
+            if sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => return Ok((sender, response)),
+                Err(mut error) => match error.take_message() {
+                    Some(unsent) => request = unsent,
+                    None => return Err(unreachable(&error.into_error())),
+                },
+            }
+        }
+        let mut sender = self.connect(origin).await.map_err(|e| NoAnswer::Unreachable(e.to_string()))?;
+        sender.ready().await.map_err(|e| unreachable(&e))?;
+        let response = sender.send_request(request).await.map_err(|e| unreachable(&e))?;
+        Ok((sender, response))
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one to this origin that was used last: of all it is the likeliest to be open still.
+    fn take_idle(&self, origin: &Origin) -> Option<Sender> {
+        let mut idle = self.idle();
+        idle.retain(|kept| !kept.sender.is_closed());
+        let at = idle.iter().rposition(|kept| kept.origin == *origin)?;
+        Some(idle.remove(at).sender)
+    }
+
+    fn keep(&self, origin: &Origin, sender: Sender) {
+        let mut idle = self.idle();
+        if idle.len() >= MAX_IDLE {
+            idle.remove(0);
+        }
+        idle.push(Idle { origin: origin.clone(), sender });
+    }
+
+    async fn connect(&self, origin: &Origin) -> io::Result<Sender> {
         let stream = TcpStream::connect((origin.host.as_str(), origin.port)).await?;
         stream.set_nodelay(true)?;
         if !origin.is_tls {
@@ -164,9 +215,7 @@ impl Wire {
     }
 }
 
-async fn start(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-) -> io::Result<SendRequest<Full<Bytes>>> {
+async fn start(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> io::Result<Sender> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     // It ends when `sender` is dropped, or with an error that the exchange gets as well.
     tokio::spawn(connection);
