@@ -49,8 +49,13 @@ fn answer(
         Some(Fault::Redirected) => (302, String::new()),
         Some(Fault::Refused(status, code, message)) => refused(*status, code, message),
         Some(Fault::Oversized) => (200, format!("<Response><A>{}</A></Response>", "x".repeat(OVERSIZE))),
-        Some(Fault::Circle) => (200, world.page_without_end(true)),
-        Some(Fault::Endless) => (200, world.page_without_end(false)),
+        Some(Fault::NotYet) => (200, "<Response><NonExistJobIds>none</NonExistJobIds></Response>".to_owned()),
+        Some(Fault::Circle) => {
+            let (status, body) = world.answer(&request.path, &request.parameters);
+            let body = body.split("<NextToken>").next().unwrap_or_default();
+            (status, format!("{}<NextToken>7</NextToken></Response>", body.trim_end_matches("</Response>")))
+        }
+        Some(Fault::Endless) => (200, world.page_without_end()),
         Some(Fault::Cut | Fault::CutXml | Fault::Slow(_)) | None => {
             request.refusal(&world).unwrap_or_else(|| world.answer(&request.path, &request.parameters))
         }

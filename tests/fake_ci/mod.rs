@@ -43,7 +43,9 @@ pub(crate) enum Fault {
     Oversized,
     /// Nothing at all, for so long.
     Slow(Duration),
-    /// The same NextToken with each page.
+    /// As if it knew no such job yet.
+    NotYet,
+    /// The same NextToken with each page, and all jobs behind the seventh on those that follow.
     Circle,
     /// Another NextToken with each page, and no jobs.
     Endless,
@@ -74,6 +76,7 @@ impl FakeCi {
         let shared = Arc::clone(&world);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                shared.lock().expect("no test panics with it").connections += 1;
                 let (world, tls) = (Arc::clone(&shared), tls.clone());
                 thread::spawn(move || match tls {
                     Some(tls) => {
@@ -137,6 +140,11 @@ impl FakeCi {
     /// How many questions for paths that begin so have come.
     pub(crate) fn asked(&self, path: &str) -> usize {
         self.lock().asked.iter().filter(|asked| asked.starts_with(path)).count()
+    }
+
+    /// How many connections were opened so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.lock().connections
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, World> {

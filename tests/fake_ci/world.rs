@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::{BUCKET, Fault, REGION};
@@ -14,6 +15,10 @@ pub(crate) struct Job {
     pub(crate) state: &'static str,
     pub(crate) queue: &'static str,
     pub(crate) bucket: String,
+    /// Under which path it is found by its id: `jobs`, or one of the older families.
+    pub(crate) family: &'static str,
+    /// What its `Operation` has beside the rest: a result.
+    pub(crate) result: Arc<str>,
     /// In seconds since 1970.
     pub(crate) created: i64,
     pub(crate) ended: i64,
@@ -28,6 +33,7 @@ pub(super) struct World {
     /// Seconds that its clock is ahead.
     pub(super) clock: i64,
     pub(super) asked: Vec<String>,
+    pub(super) connections: usize,
     /// Of each queue its URL, whether it calls (`On`), and for what.
     pub(super) queues: Vec<(String, &'static str, &'static str)>,
     /// Pages given so far, for tokens that never come again.
@@ -50,6 +56,8 @@ impl Job {
             state: "Success",
             queue: "p2242ab62c7c94486915508540933a2c6",
             bucket: BUCKET.to_owned(),
+            family: "jobs",
+            result: Arc::from(""),
             created: ended - 60,
             ended,
         }
@@ -110,6 +118,7 @@ impl Job {
             ("{region}", REGION),
             ("{created}", &spelled(self.created)),
             ("{ended}", &ended),
+            ("{result}", &self.result),
         ];
         values.iter().fold(template.trim_end().to_owned(), |text, (name, value)| text.replace(name, value))
     }
@@ -124,6 +133,19 @@ impl Job {
             "<Response><JobsDetail><Code>Success</Code><Message>Success</Message><JobId>{}</JobId><State>{}</State>\
              <CreationTime>{}</CreationTime><Object>a.jpg</Object><Result>1</Result><PornInfo><HitFlag>1</HitFlag>\
              <Score>93</Score></PornInfo></JobsDetail></Response>",
+            self.id,
+            self.state,
+            spelled(self.created)
+        )
+    }
+
+    /// A result of virus detection.
+    fn searched_for_viruses(&self) -> String {
+        format!(
+            "<Response><JobsDetail><Code>Success</Code><Message>Success</Message><JobId>{}</JobId><State>{}</State>\
+             <CreationTime>{}</CreationTime><Object>a.zip</Object><Suggestion>block</Suggestion><DetectDetail><Result>\
+             <FileName>a/b.exe</FileName><VirusName>Win32.Test</VirusName></Result></DetectDetail></JobsDetail>\
+             <RequestId>NjQ3Y2Zf</RequestId></Response>",
             self.id,
             self.state,
             spelled(self.created)
@@ -186,7 +208,6 @@ impl World {
                 "/queue" => (200, self.queues()),
                 _ => (200, "<Response><TotalCount>0</TotalCount></Response>".to_owned()),
             },
-            Some(("jobs", ids)) => (200, self.by_ids(ids)),
             Some(("workflowexecution", id)) => match self.find(id).filter(|job| job.is_run()) {
                 Some(run) => (200, run.described_run()),
                 None => refused(404, "NoSuchWorkflowExecution", "The specified run does not exist."),
@@ -197,7 +218,11 @@ impl World {
                     None => refused(404, "NoSuchAuditingJob", "The specified job does not exist."),
                 }
             }
-            Some((_, ids)) => (200, format!("<Response><NonExistJobIds>{ids}</NonExistJobIds></Response>")),
+            Some(("virus", id)) => match self.find(id.trim_start_matches("detect/")) {
+                Some(job) => (200, job.searched_for_viruses()),
+                None => refused(404, "NoSuchJob", "The specified job does not exist."),
+            },
+            Some((family, ids)) => (200, self.by_ids(family, ids)),
         }
     }
 
@@ -223,8 +248,8 @@ impl World {
         self.by_id.get(id).map(|at| &self.jobs[*at])
     }
 
-    fn by_ids(&self, ids: &str) -> String {
-        let one = |id| match self.find(id).filter(|job| !job.is_run()) {
+    fn by_ids(&self, family: &str, ids: &str) -> String {
+        let one = |id| match self.find(id).filter(|job| !job.is_run() && job.family == family) {
             Some(job) => job.element(),
             None => format!("<NonExistJobIds>{id}</NonExistJobIds>"),
         };
@@ -263,10 +288,9 @@ impl World {
     }
 
     /// A page that leads on for ever.
-    pub(super) fn page_without_end(&mut self, is_circle: bool) -> String {
+    pub(super) fn page_without_end(&mut self) -> String {
         self.pages += 1;
-        let token = if is_circle { 7 } else { self.pages };
-        format!("<Response><NextToken>{token}</NextToken></Response>")
+        format!("<Response><NextToken>{}</NextToken></Response>", self.pages)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Pages<'c> {
 enum Next {
     First,
     After(String),
+    /// The last page led on to where no end is.
+    Endless(&'static str),
     Done,
 }
 
@@ -43,21 +45,25 @@ impl<'c> Pages<'c> {
     ///
     /// # Errors
     ///
-    /// [`Error::Endless`] for a list that does not end, with the page that shows it; otherwise as for one question. After
-    /// an error there is no further page.
+    /// [`Error::Endless`] behind the page that shows that the list does not end; otherwise as for one question. After an
+    /// error there is no further page.
     pub async fn next<T>(&mut self, read: impl FnOnce(&ApiAnswer<'_>) -> T) -> Result<Option<T>, Error> {
         let mut parameters: Vec<_> =
             self.parameters.iter().map(|(name, value)| (*name, value.as_str())).collect();
         match &self.next {
             Next::First => {}
             Next::After(token) => parameters.push(("nextToken", token)),
+            Next::Endless(why) => {
+                let error = Error::Endless { host: self.bucket.host(), path: self.path.clone(), why };
+                self.next = Next::Done;
+                return Err(error);
+            }
             Next::Done => return Ok(None),
         }
         let asked = self.client.ask(&self.bucket, &self.path, &parameters, |answer| {
             (answer.next_token().map(std::borrow::Cow::into_owned), read(answer))
         });
         let asked = asked.await;
-        let endless = |why| Error::Endless { host: self.bucket.host(), path: self.path.clone(), why };
         let (token, page) = match asked {
             Ok(answered) => answered,
             Err(error) => {
@@ -67,14 +73,8 @@ impl<'c> Pages<'c> {
         };
         self.next = match token {
             None => Next::Done,
-            Some(token) if !self.seen.insert(token.clone()) => {
-                self.next = Next::Done;
-                return Err(endless("a NextToken came twice"));
-            }
-            Some(_) if self.seen.len() >= MAX_PAGES => {
-                self.next = Next::Done;
-                return Err(endless("more than 10000 pages"));
-            }
+            Some(token) if !self.seen.insert(token.clone()) => Next::Endless("a NextToken came twice"),
+            Some(_) if self.seen.len() >= MAX_PAGES => Next::Endless("more than 10000 pages"),
             Some(token) => Next::After(token),
         };
         Ok(Some(page))

@@ -163,3 +163,14 @@ fn one_list_that_fails_does_not_keep_the_others_from_being_read() {
     let asked = reconcile(&nats, &ci.configuration(""), &["--tag", "DocProcess"]);
     assert_eq!(asked.status.code(), Some(1), "{}", said(&asked));
 }
+
+#[test]
+fn the_page_that_repeats_a_token_is_read() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    ci.add_all((0..150).map(|number| Job::ended(format!("j{number}"), EARLIER)));
+    ci.fail("/jobs", Fault::Circle, usize::MAX);
+    let output = reconcile(&nats, &ci.configuration(ONE_TAG), &["--json"]);
+    // A hundred on the first page; the second begins behind the seventh.
+    assert_eq!(totals(&output)["recovered"], 107, "{}", said(&output));
+    assert_eq!((output.status.code(), ci.asked("/jobs")), (Some(1), 2), "{}", said(&output));
+}
