@@ -191,6 +191,40 @@ fn what_waits_in_the_spool_of_a_bridge_that_ended_is_not_missing() {
     assert_eq!(ids(&Streams::of(&nats).messages("CI")), ["task:j2:Success"].into());
 }
 
+/// What waits in it cannot be told then, and whoever only looks saves nothing.
+#[test]
+fn a_damaged_spool_is_left_as_it_is() {
+    let (mut nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, "");
+    nats.kill().unwrap();
+    for id in ["j1", "j2", "j3"] {
+        assert_eq!(bridge.post(Job::ended(id, EARLIER).callback()).json()["outcome"], "spooled");
+    }
+    let folder = bridge.stop_and_keep_folder();
+    nats.restart(None).unwrap();
+    let spool = folder.path().join("spool");
+    let journal = std::fs::read_dir(&spool).unwrap().flatten().map(|entry| entry.path());
+    let journal =
+        journal.filter(|path| path.extension().is_some_and(|e| e == "jnl")).max().expect("a journal");
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let written = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[written / 2] ^= 0x5A;
+    std::fs::write(&journal, &bytes).unwrap();
+    let configuration = format!("{}\n[spool]\ndir = {spool:?}\n", ci.configuration(""));
+    let output = reconcile(&nats, &configuration, &["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        said(&output).contains("is damaged: `ci-bridge serve` keeps the files aside"),
+        "{}",
+        said(&output)
+    );
+    assert!(std::fs::read(&journal).unwrap() == bytes, "changed by looking");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().flatten().filter(|entry| entry.path().is_dir()).count(),
+        1
+    );
+}
+
 #[test]
 fn the_spool_of_a_bridge_that_runs_is_spoken_of_unless_it_is_empty() {
     let (mut nats, ci) = (nats(), FakeCi::start());

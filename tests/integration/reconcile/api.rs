@@ -1,6 +1,7 @@
 //! What CI's API may answer, and what comes of it.
 
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
@@ -173,4 +174,24 @@ fn the_page_that_repeats_a_token_is_read() {
     // A hundred on the first page; the second begins behind the seventh.
     assert_eq!(totals(&output)["recovered"], 107, "{}", said(&output));
     assert_eq!((output.status.code(), ci.asked("/jobs")), (Some(1), 2), "{}", said(&output));
+}
+
+/// `reconcile | head`: what is missing is missing, whoever reads of it.
+#[test]
+fn the_exit_code_does_not_depend_on_who_reads() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    ci.add_all((0..50).map(|number| Job::ended(format!("j{number}"), EARLIER)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ci-bridge.toml");
+    std::fs::write(&file, ci.configuration(ONE_TAG)).unwrap();
+    let exit_code = |arguments: &[&str]| {
+        let mut command = command(&nats, &file, arguments);
+        let mut child = command.current_dir(folder.path()).stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        child.wait().unwrap().code()
+    };
+    assert_eq!(exit_code(&["--json", "--dry-run"]), Some(1));
+    assert_eq!(exit_code(&["--dry-run"]), Some(1));
+    assert_eq!(exit_code(&["--json"]), Some(0));
+    assert_eq!(exit_code(&["--json", "--dry-run"]), Some(0), "nothing is missing any more");
 }

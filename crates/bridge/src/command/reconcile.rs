@@ -84,9 +84,13 @@ pub(crate) fn run(arguments: &Arguments, mut settings: Settings) -> Result<ExitC
         let made = account.make(wanted, &mut report).await;
         publisher.close(tasks, CLOSE_TIME).await;
         let totals = made.map_err(io::Error::other)?;
-        report.end(totals, &search)?;
         let is_missing = arguments.dry_run && totals.recovered > 0;
         let is_whole = report.problems.is_empty() && totals.failed == 0 && !is_missing;
+        match report.end(totals, &search) {
+            // Whoever read the lines has gone; what is missing is missing all the same.
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
+            _ => {}
+        }
         Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
 }
@@ -123,15 +127,13 @@ impl Arguments {
 
 /// The ids in the spool of a bridge that does not run. One that runs publishes them itself, under the same ids.
 async fn spooled_ids(settings: &SpoolSettings, admin: SocketAddr) -> io::Result<HashSet<MessageId>> {
-    if !settings.dir.is_dir() {
-        return Ok(HashSet::new());
-    }
-    match Spool::open(settings) {
+    match Spool::open_existing(settings) {
         Ok(spool) => {
             let ids = spool.ids().await;
             spool.close().await;
             Ok(ids)
         }
+        Err(SpoolError::Missing(_)) => Ok(HashSet::new()),
         Err(SpoolError::InUse(_)) => {
             let messages = healthcheck::metric(admin, "ci_bridge_spool_messages");
             if messages != Some(0) {
