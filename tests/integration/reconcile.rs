@@ -293,6 +293,29 @@ fn endpoints_rules_and_queues_decide_as_they_do_for_callbacks() {
     assert_eq!(totals(&one)["present"], 1, "{}", said(&one));
 }
 
+/// A list of runs does not name their workflow, which is what rules may go by.
+#[test]
+fn a_run_is_judged_by_all_that_is_known_of_it() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    let (workflow, other) = ("workflow_name = \"workflow-1\"", "kind = \"workflow\"");
+    let rules = |first: &str, second: &str| {
+        format!("{}\n[[rules]]\nmatch = {{ {first} }}\n{second}\n", ci.configuration("tags = [\"Workflow\"]"))
+    };
+    ci.add(Job::run("i1", EARLIER));
+    let kept = rules(
+        workflow,
+        &format!("subject = \"ci.named.run\"\n[[rules]]\nmatch = {{ {other} }}\ndrop = true"),
+    );
+    let output = reconcile(&nats, &kept, &["--json"]);
+    assert_eq!(totals(&output)["recovered"], 1, "{}", said(&output));
+    assert_eq!(Streams::of(&nats).subjects("CI"), ["ci.named.run"]);
+    let again = reconcile(&nats, &kept, &["--json"]);
+    assert_eq!(totals(&again)["present"], 1, "{}", said(&again));
+    ci.add(Job::run("i2", EARLIER));
+    let output = reconcile(&nats, &rules(workflow, "drop = true"), &["--json"]);
+    assert_eq!(totals(&output), json!({"present": 1, "recovered": 0, "young": 0, "foreign": 1, "failed": 0}));
+}
+
 #[test]
 fn an_event_is_present_at_whichever_endpoint_it_came_to() {
     let (nats, ci) = (nats(), FakeCi::start());
@@ -321,6 +344,32 @@ fn single_jobs_are_found_by_their_ids_however_old() {
     let sentence = format!("CI knows no job or run j9 in {BUCKET}@{REGION}");
     assert!(said(&again).contains(&sentence), "{}", said(&again));
     assert_eq!(Streams::of(&nats).messages("CI").len(), 2);
+}
+
+#[test]
+fn a_bucket_that_answers_nothing_does_not_hide_the_job_in_another() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    ci.add(Job::ended("j1", EARLIER));
+    let buckets = ["--bucket", "other-1300000001@ap-beijing", "--bucket", &format!("{BUCKET}@{REGION}")];
+    let find = |id: &str| {
+        reconcile(&nats, &ci.configuration(""), &[&["--json", "--job", id], &buckets[..]].concat())
+    };
+    let output = find("j1");
+    assert_eq!(
+        (totals(&output)["recovered"].as_i64(), output.status.code()),
+        (Some(1), Some(0)),
+        "{}",
+        said(&output)
+    );
+    // What is found nowhere may be where nobody answers.
+    let output = find("j9");
+    assert_eq!(
+        (totals(&output)["failed"].as_i64(), output.status.code()),
+        (Some(1), Some(1)),
+        "{}",
+        said(&output)
+    );
+    assert!(said(&output).contains("there is no such bucket in this region"), "{}", said(&output));
 }
 
 #[test]

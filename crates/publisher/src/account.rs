@@ -1,6 +1,6 @@
 //! What a publisher can tell of what was published, by whomever; and which bridge may act on it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::SystemTime;
 
 use crate::id::MessageId;
@@ -28,12 +28,16 @@ impl Publisher {
         read_back.catch_up(&self.shared.link).await
     }
 
-    /// The subjects of messages that a stream has, among those of a pattern.
+    /// The subjects of messages that a stream has, among those of a pattern, and how many messages each has.
     ///
     /// # Errors
     ///
     /// Why JetStream does not say.
-    pub async fn subjects_held(&self, stream: &StreamSpec, pattern: &str) -> Result<Vec<String>, String> {
+    pub async fn subjects_held(
+        &self,
+        stream: &StreamSpec,
+        pattern: &str,
+    ) -> Result<BTreeMap<String, u64>, String> {
         stream.subjects_held(&self.shared.link, pattern).await
     }
 

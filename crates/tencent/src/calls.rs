@@ -32,10 +32,12 @@ pub enum Found<T> {
 const ENDED: &str = "Success,Failed,Cancel";
 /// The most that the API takes.
 const PAGE: &str = "100";
+/// The jobs of all newer services.
+const JOBS: &str = "/jobs";
 /// The only tag of the document service, which has a list of its own.
 const DOC_PROCESS: &str = "DocProcess";
 /// Where a job can be by its id: the newer path of all families first, then that of documents, the older ones, and runs.
-const BY_ID: [&str; 6] = ["/jobs", "/doc_jobs", "/workflowexecution", "/pic_jobs", "/ai_jobs", "/file_jobs"];
+const BY_ID: [&str; 6] = [JOBS, "/doc_jobs", "/workflowexecution", "/pic_jobs", "/ai_jobs", "/file_jobs"];
 
 /// The paths of queues, each of a family of jobs.
 pub const QUEUE_FAMILIES: [&str; 6] =
@@ -85,7 +87,7 @@ impl Client {
     /// The jobs of one tag that have ended, oldest creation first.
     #[must_use]
     pub fn jobs(&self, bucket: &Bucket, tag: &str, query: JobQuery) -> Pages<'_> {
-        let path = if tag == DOC_PROCESS { "/doc_jobs" } else { "/jobs" };
+        let path = if tag == DOC_PROCESS { "/doc_jobs" } else { JOBS };
         let mut parameters = query.parameters();
         parameters.push(("tag", tag.to_owned()));
         Pages::new(self, bucket, path, parameters)
@@ -203,13 +205,19 @@ fn not_found_is_unknown<T>(asked: Result<Option<T>, Error>) -> Result<Found<T>, 
         Ok(Some(found)) => Ok(Found::Here(found)),
         Ok(None) => Ok(Found::Unknown),
         // A bucket that is not there is another matter.
-        Err(Error::Refused(refusal))
-            if matches!(refusal.status, 400 | 404) && !refusal.is_about_everything() =>
-        {
-            Ok(Found::Unknown)
-        }
+        Err(Error::Refused(refusal)) if refusal.is_not_found() => Ok(Found::Unknown),
         Err(error) => Err(error),
     }
+}
+
+/// The path of several jobs, which only `/jobs` is documented to have: each of the ids as [`path_of`] takes it.
+///
+/// # Errors
+///
+/// [`Error::Question`] for what is no id.
+pub fn path_of_all(ids: &[&str]) -> Result<String, Error> {
+    ids.iter().try_for_each(|id| path_of(JOBS, id).map(drop))?;
+    Ok(format!("{JOBS}/{}", ids.join(",")))
 }
 
 /// The path of one job: an id becomes part of it, and only what the vendor's ids are made of may.
@@ -242,8 +250,10 @@ mod tests {
     #[test]
     fn only_an_id_goes_into_a_path() {
         assert_eq!(path_of("/jobs", "j8d1_-").unwrap(), "/jobs/j8d1_-");
+        assert_eq!(path_of_all(&["j1", "j2"]).unwrap(), "/jobs/j1,j2");
         for id in ["", "a/b", "..", "a,b", "a?b", "a b", &"x".repeat(200)] {
             assert!(path_of("/jobs", id).is_err(), "{id}");
+            assert!(path_of_all(&["j1", id]).is_err(), "{id}");
         }
     }
 }

@@ -35,6 +35,22 @@ pub enum Error {
         /// How often it was asked.
         attempts: u32,
     },
+    /// It asked us to ask less, until there was no time left to do so.
+    #[error("{host} asks for fewer requests (HTTP {status}): lower [tencent] requests_per_second")]
+    Throttled {
+        /// Who was asked.
+        host: String,
+        /// 429, or 503 with COS's code `SlowDown`.
+        status: u16,
+    },
+    /// It was not asked, or so late that no answer says nothing: others were before it.
+    #[error(
+        "{host} was not asked in time, for other questions came first: raise [tencent] requests_per_second"
+    )]
+    NoTurn {
+        /// Who was to be asked.
+        host: String,
+    },
     /// The answer is larger than is read.
     #[error("the answer of {host} is larger than {limit} bytes and was not read")]
     TooLarge {
@@ -105,11 +121,30 @@ pub enum Ahead {
 /// A signature holds from a minute before to some minutes after: a clock this far off is why it is refused.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(50);
 
+impl Error {
+    /// Whether it says that CI does not work for us at present: it is away or overloaded, or takes no key of ours. Otherwise
+    /// it is about the question, which whoever causes it can choose, or about how many were asked.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Credentials(_) | Self::Unreachable { .. } | Self::Busy { .. } => true,
+            Self::Refused(refusal) => refusal.is_about_everything(),
+            Self::Throttled { .. }
+            | Self::NoTurn { .. }
+            | Self::TooLarge { .. }
+            | Self::Unreadable { .. }
+            | Self::Endless { .. }
+            | Self::Question(_) => false,
+        }
+    }
+}
+
 impl Refusal {
-    /// Whether no question about this bucket would be answered: the key, the clock or the bucket is at fault.
+    /// Whether no question about this bucket would be answered: the key, the clock, the bucket or its region is at fault.
     #[must_use]
     pub fn is_about_everything(&self) -> bool {
         self.is_about_the_clock()
+            || self.is_redirect()
             || matches!(
                 self.code.as_str(),
                 "InvalidAccessKeyId"
@@ -118,6 +153,17 @@ impl Refusal {
                     | "InvalidToken"
                     | "NoSuchBucket"
             )
+    }
+
+    /// Whether there is nothing of what was asked for: a job, or a service that this bucket does not use.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self.status, 400 | 404) && !self.is_about_everything()
+    }
+
+    /// Another region would answer.
+    fn is_redirect(&self) -> bool {
+        matches!(self.status, 300..=399)
     }
 
     /// Whether the key lacks a right, or is none.
@@ -165,7 +211,7 @@ fn advice(refusal: &Refusal) -> String {
             "there is no such bucket in this region: correct its name and region".to_owned()
         }
         (_, 401 | 403) => format!("allow the key {} on this bucket", action(&refusal.path)),
-        (_, 300..=399) => {
+        _ if refusal.is_redirect() => {
             "redirects are not followed: correct the bucket's region, or [tencent] endpoint".to_owned()
         }
         _ => "CI does not do it for this bucket".to_owned(),
@@ -181,6 +227,8 @@ fn action(path: &str) -> &'static str {
         ("jobs", false) => "ci:DescribeMediaJob",
         ("doc_jobs", true) => "ci:DescribeDocProcessJobs",
         ("doc_jobs", false) => "ci:DescribeDocProcessJob",
+        ("ai_jobs", false) => "ci:DescribeAIJob",
+        ("virus", false) => "ci:DescribeAuditingVirusJob",
         ("workflowexecution", true) => "ci:DescribeMediaWorkflowExecutions",
         ("workflowexecution", false) => "ci:DescribeMediaWorkflowExecution",
         ("queue", _) => "ci:DescribeMediaQueues",

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{EARLIER, command, lines, reconcile, said, totals};
 use crate::fake_ci::{FakeCi, Fault, Job, SECRET_ID, SECRET_KEY};
-use crate::support::{Authority, Streams, nats};
+use crate::support::{Authority, Bridge, Streams, nats, task_with};
 
 /// One tag, and runs, so that a row asks little.
 const ONE_TAG: &str = "tags = [\"Transcode\", \"Workflow\"]";
@@ -21,6 +21,8 @@ fn each_trouble_with_the_api_is_one_sentence_with_the_remedy() {
             "allow the key ci:DescribeMediaJobs on this bucket",
         ),
         (Fault::Redirected, "redirects are not followed"),
+        (Fault::Refused(301, "PermanentRedirect", ""), "correct the bucket's region, or [tencent] endpoint"),
+        (Fault::Refused(405, "MethodNotAllowed", ""), "CI does not do it for this bucket"),
         (Fault::Oversized, "is larger than 33554432 bytes and was not read"),
         (Fault::CutXml, "cannot be read: line 1"),
         (Fault::Circle, "does not end: a NextToken came twice"),
@@ -165,6 +167,45 @@ fn one_list_that_fails_does_not_keep_the_others_from_being_read() {
     assert_eq!(asked.status.code(), Some(1), "{}", said(&asked));
 }
 
+/// A wrong region, or a bucket that CI is not bound to, must not look like one in which all is well.
+#[test]
+fn a_bucket_of_which_no_list_is_answered_is_a_problem() {
+    let rows = [
+        (Fault::Refused(404, "NoSuchService", "not bound"), "check the bucket's name and region"),
+        (Fault::Refused(400, "InvalidArgument", ""), "check the bucket's name and region"),
+        (Fault::Refused(301, "PermanentRedirect", ""), "correct the bucket's region"),
+    ];
+    let nats = nats();
+    for (fault, sentence) in rows {
+        let ci = FakeCi::start();
+        ci.fail("/", fault.clone(), usize::MAX);
+        let output = reconcile(&nats, &ci.configuration(""), &["--json"]);
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(1), "{fault:?}: {said}");
+        assert!(said.contains(sentence), "{fault:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "{fault:?}: {said}");
+    }
+}
+
+#[test]
+fn a_list_that_is_refused_in_its_middle_is_a_problem() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    ci.add_all((0..150).map(|number| Job::ended(format!("j{number}"), EARLIER)));
+    // The first list with jobs is that of Transcode, which has two pages.
+    ci.fail("/jobs", Fault::Slow(Duration::ZERO), before_transcode() + 1);
+    ci.fail("/jobs", Fault::Refused(400, "InvalidArgument", "nextToken"), 1);
+    let output = reconcile(&nats, &ci.configuration(""), &["--json"]);
+    assert_eq!(totals(&output)["recovered"], 100, "{}", said(&output));
+    assert!(said(&output).contains("HTTP 400 InvalidArgument nextToken"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// The lists of `/jobs` that are asked for before that of transcodings.
+fn before_transcode() -> usize {
+    let tags = ci_bridge_tencent::documented_tags().iter();
+    tags.filter(|tag| **tag < "Transcode" && **tag != "DocProcess").count()
+}
+
 #[test]
 fn the_page_that_repeats_a_token_is_read() {
     let (nats, ci) = (nats(), FakeCi::start());
@@ -174,6 +215,31 @@ fn the_page_that_repeats_a_token_is_read() {
     // A hundred on the first page; the second begins behind the seventh.
     assert_eq!(totals(&output)["recovered"], 107, "{}", said(&output));
     assert_eq!((output.status.code(), ci.asked("/jobs")), (Some(1), 2), "{}", said(&output));
+}
+
+/// Each tag is a list to ask for, and whoever has a token can make as many as he likes.
+#[test]
+fn tags_that_strangers_made_up_are_asked_for_up_to_a_limit() {
+    const MOST: usize = 32;
+    let (nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, "");
+    for number in 0..MOST + 8 {
+        assert_eq!(
+            bridge.post(task_with(&format!("f{number}"), &format!("Made{number}"), "Success")).status,
+            200
+        );
+    }
+    // One that is in use has more messages than those.
+    for id in ["t1", "t2"] {
+        assert_eq!(bridge.post(task_with(id, "Unheard", "Success")).status, 200);
+    }
+    ci.add(Job::ended("j1", EARLIER).with(|job| job.tag = "Unheard"));
+    let output = reconcile(&nats, &ci.configuration(""), &["--json"]);
+    assert_eq!(totals(&output)["recovered"], 1, "{}", said(&output));
+    let documented = ci_bridge_tencent::documented_tags().len();
+    assert_eq!(ci.asked("/jobs") + ci.asked("/doc_jobs"), documented + MOST);
+    assert!(said(&output).contains("name those that matter in reconcile.tags"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1), "jobs of the others may be unaccounted for");
 }
 
 /// `reconcile | head`: what is missing is missing, whoever reads of it.

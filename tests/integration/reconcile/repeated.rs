@@ -1,7 +1,7 @@
 //! `[reconcile] every`: the same in `serve`, by one bridge of several.
 
 use super::EARLIER;
-use crate::fake_ci::{FakeCi, Fault, Job};
+use crate::fake_ci::{FakeCi, Fault, Job, SECRET_KEY};
 use crate::support::{Bridge, Streams, eventually, nats};
 
 const EVERY: &str = "every = \"1s\"\ntags = [\"Transcode\", \"Workflow\"]";
@@ -9,7 +9,8 @@ const EVERY: &str = "every = \"1s\"\ntags = [\"Transcode\", \"Workflow\"]";
 #[test]
 fn one_bridge_of_two_recovers_and_the_other_follows_it() {
     let (nats, ci) = (nats(), FakeCi::start());
-    let configuration = ci.configuration(EVERY);
+    // The least that nats-server allows: a second message of an id would be stored.
+    let configuration = format!("{}\n[jetstream]\nduplicate_window = \"100ms\"\n", ci.configuration(EVERY));
     let first = Bridge::start(&nats, &configuration);
     let runs = |bridge: &Bridge| bridge.metric("ci_bridge_reconcile_last_success_timestamp_seconds") > 0.0;
     eventually("the first account", || runs(&first).then_some(()));
@@ -55,6 +56,37 @@ fn whatever_ci_answers_the_bridge_stays_ready() {
     assert_eq!(bridge.metric("ci_bridge_callback_age_seconds_count"), 1.0);
     let age = bridge.metric("ci_bridge_callback_age_seconds_sum");
     assert!((1790.0..3600.0).contains(&age), "{age}");
+}
+
+#[test]
+fn each_trouble_with_the_api_is_one_sentence_in_the_log() {
+    type Trouble = fn(&FakeCi);
+    let rows: [(Trouble, &str); 4] = [
+        (
+            |ci| ci.write_keys("AKIDother", "no-key"),
+            "there is no such secret_id: correct the credentials of [tencent]",
+        ),
+        (|ci| ci.set_clock(600), "s behind CI's: set it, with NTP"),
+        (
+            |ci| ci.fail("/jobs", Fault::Refused(403, "AccessDenied", "Access Denied."), usize::MAX),
+            "allow the key ci:DescribeMediaJobs on this bucket",
+        ),
+        (|ci| ci.fail("/", Fault::Cut, usize::MAX), "cannot be reached: the answer is cut off"),
+    ];
+    for (trouble, sentence) in rows {
+        let (nats, ci) = (nats(), FakeCi::start());
+        trouble(&ci);
+        // One account, and no second one that would say the same.
+        let bridge = Bridge::start(&nats, &ci.configuration(&EVERY.replace("1s", "1h")));
+        let log = eventually(sentence, || {
+            Some(bridge.log()).filter(|log| log.contains("jobs may be unaccounted for"))
+        });
+        assert_eq!(log.matches("not all of CI's account could be had").count(), 1, "{log}");
+        assert_eq!(log.matches(sentence).count(), 1, "{log}");
+        assert!(!log.contains(SECRET_KEY) && !log.contains("no-key"), "{log}");
+        assert_eq!(bridge.metric("ci_bridge_reconcile_last_success_timestamp_seconds"), 0.0, "{sentence}");
+        assert_eq!(bridge.get("/readyz").status, 200, "{sentence}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Streams are read before CI is asked, and brought up to date before anything is published: a callback that comes while
 //! CI is asked is found in its stream, and one that comes later is taken for a repetition by JetStream, under the same id.
 
-use std::collections::{BTreeSet, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -35,6 +36,17 @@ pub(crate) struct Account<'a> {
 /// What stands among tags for workflow runs, which have none.
 pub(super) const RUNS: &str = "Workflow";
 
+/// The tags whose jobs are listed, the documented ones first.
+pub(super) struct Tags {
+    pub(super) listed: Vec<String>,
+    /// How many that the stream has seen are not among them.
+    pub(super) left_out: usize,
+}
+
+/// Tags beside the documented ones that are listed because the stream has seen them, those with the most messages. Each is
+/// one request and more, and whoever has a token can make up as many as he likes.
+pub(super) const MOST_SEEN_TAGS: usize = 32;
+
 /// Which jobs.
 pub(crate) enum Wanted<'w> {
     /// Those that ended within the time that the configuration says.
@@ -47,6 +59,7 @@ pub(crate) enum Wanted<'w> {
 const LONGEST_RUN: Duration = Duration::from_secs(6 * 60 * 60);
 /// How far Tencent's clock and NATS's may differ.
 const CLOCK_DIFFERENCE: Duration = Duration::from_secs(10 * 60);
+
 impl Account<'_> {
     /// Makes the account, and publishes what is missing.
     ///
@@ -115,30 +128,35 @@ impl Account<'_> {
     /// The jobs of these ids, each with the bucket that has it. What CI does not know is a problem.
     async fn find(&self, ids: &[String], report: &mut dyn Report) -> Vec<(Bucket, Candidate)> {
         let mut found = Vec::new();
-        'ids: for (done, id) in ids.iter().enumerate() {
+        for (done, id) in ids.iter().enumerate() {
             report.progress(done, ids.len(), id);
-            let mut has_run = false;
-            for bucket in &self.search.buckets {
-                let asked = self.client.find(bucket, id, |job| Candidate::of(&job, self.endpoints)).await;
-                match asked {
-                    Ok(Found::Here(Some(candidate))) => {
-                        found.push((bucket.clone(), candidate));
-                        continue 'ids;
-                    }
-                    Ok(Found::Here(None)) => has_run = true,
-                    Ok(Found::Unknown) => {}
-                    Err(error) => {
-                        report.problem(&error.to_string());
-                        continue 'ids;
-                    }
-                }
+            match self.find_one(id).await {
+                Ok(job) => found.push(job),
+                Err(problems) => problems.iter().for_each(|sentence| report.problem(sentence)),
             }
-            report.problem(&match has_run {
-                true => format!("{id} has not ended: there is no callback to make up for"),
-                false => format!("CI knows no job or run {id} in {}", listed(&self.search.buckets)),
-            });
         }
         found
+    }
+
+    /// In whichever bucket it is: one that does not answer says nothing of the others.
+    async fn find_one(&self, id: &str) -> Result<(Bucket, Candidate), Vec<String>> {
+        let (mut has_run, mut problems) = (false, Vec::new());
+        for bucket in &self.search.buckets {
+            let asked = self.client.find(bucket, id, |job| Candidate::of(&job, self.endpoints)).await;
+            match asked {
+                Ok(Found::Here(Some(candidate))) => return Ok((bucket.clone(), candidate)),
+                Ok(Found::Here(None)) => has_run = true,
+                Ok(Found::Unknown) => {}
+                Err(error) => problems.push(error.to_string()),
+            }
+        }
+        Err(match (has_run, problems.is_empty()) {
+            (true, _) => vec![format!("{id} has not ended: there is no callback to make up for")],
+            (false, false) => problems,
+            (false, true) => {
+                vec![format!("CI knows no job or run {id} in {}", listed(&self.search.buckets))]
+            }
+        })
     }
 
     /// Whether workflow runs are looked for. They have neither tag nor queue: where either is named, they must be as well.
@@ -148,20 +166,36 @@ impl Account<'_> {
     }
 
     /// The tags whose jobs are listed: those that were asked for, or all that are known.
-    pub(super) async fn tags(&self) -> BTreeSet<String> {
+    pub(super) async fn tags(&self) -> Tags {
         if !self.search.tags.is_empty() {
-            return self.search.tags.iter().filter(|tag| *tag != RUNS).cloned().collect();
+            let named = self.search.tags.iter().filter(|tag| *tag != RUNS);
+            let named: BTreeSet<_> = named.cloned().collect();
+            return Tags { listed: named.into_iter().collect(), left_out: 0 };
         }
-        let mut tags: BTreeSet<_> = documented_tags().iter().map(|tag| (*tag).to_owned()).collect();
-        let Some(events) = self.streams.first() else { return tags };
+        let mut listed: Vec<_> = documented_tags().iter().map(|tag| (*tag).to_owned()).collect();
+        let mut seen = self.seen_tags().await;
+        seen.retain(|tag, _| !listed.contains(tag));
+        let left_out = seen.len().saturating_sub(MOST_SEEN_TAGS);
+        let mut seen: Vec<_> = seen.into_iter().collect();
+        seen.sort_by_key(|(_, messages)| Reverse(*messages));
+        listed.extend(seen.into_iter().map(|(tag, _)| tag).take(MOST_SEEN_TAGS));
+        Tags { listed, left_out }
+    }
+
+    /// The tags of messages that the stream has, and how many messages each has.
+    async fn seen_tags(&self) -> BTreeMap<String, u64> {
+        let mut seen = BTreeMap::new();
+        let Some(events) = self.streams.first() else { return seen };
         for endpoint in self.endpoints {
             // Without the right to ask, the documented ones are all that is known.
             let held = self.publisher.subjects_held(events, &endpoint.router.task_pattern()).await;
-            tags.extend(
-                held.unwrap_or_default().iter().filter_map(|subject| endpoint.router.tag_in(subject)),
-            );
+            for (subject, messages) in held.unwrap_or_default() {
+                if let Some(tag) = endpoint.router.tag_in(&subject) {
+                    *seen.entry(tag).or_default() += messages;
+                }
+            }
         }
-        tags
+        seen
     }
 }
 

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 
 use ci_bridge_publisher::{MessageId, Receipt};
 use ci_bridge_schema::ApiAnswer;
-use ci_bridge_tencent::{Bucket, Error, Found, JobQuery, Pages};
+use ci_bridge_tencent::{Bucket, Error, Found, JobQuery, Pages, Refusal};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tracing::info;
 
-use super::account::{Account, RUNS};
+use super::account::{Account, MOST_SEEN_TAGS, RUNS, Tags};
 use super::candidate::Candidate;
 use super::known::Known;
 use super::outcome::{Line, Outcome, Report, Totals};
@@ -53,41 +53,83 @@ pub(super) struct Missing {
     form: Form,
 }
 
-/// Whether a bucket's other lists are worth asking for.
+/// What became of a list, and whether a bucket's other lists are worth asking for.
 enum Listed {
-    Whole,
+    /// It was read, as far as it goes.
+    Read,
+    /// The bucket has no such list, for this reason.
+    Missing(Box<Refusal>),
     /// This path is refused.
     Refused(&'static str),
     /// Nothing of this bucket is answered.
     Nothing,
 }
 
+/// How a bucket answers.
+#[derive(Default)]
+struct Answering {
+    has_list: bool,
+    refused_paths: Vec<&'static str>,
+    /// Why it has a list not.
+    missing: Option<Box<Refusal>>,
+}
+
+impl Answering {
+    /// Takes note of a list; `false` when no further one is worth asking for.
+    fn goes_on_after(&mut self, listed: Listed) -> bool {
+        match listed {
+            Listed::Read => self.has_list = true,
+            Listed::Missing(refusal) => self.missing = Some(refusal),
+            Listed::Refused(path) => self.refused_paths.push(path),
+            Listed::Nothing => return false,
+        }
+        true
+    }
+}
+
 impl<'a> Running<'a> {
     /// Considers every job and every run of a bucket.
     pub(super) async fn list(&mut self, bucket: &Bucket, created: JobQuery) -> Result<(), String> {
         let account = self.account;
-        let tags = account.tags().await;
+        let Tags { listed: tags, left_out } = account.tags().await;
+        if left_out > 0 {
+            self.report.problem(&format!(
+                "the stream has messages of {left_out} undocumented tags that were not looked for, beside the \
+                 {MOST_SEEN_TAGS} with the most: name those that matter in reconcile.tags"
+            ));
+        }
         let lists = tags.len() + 1;
-        let mut refused = Vec::new();
+        let mut answering = Answering::default();
         for (done, tag) in tags.iter().enumerate() {
             let path = if tag == "DocProcess" { "doc_jobs" } else { "jobs" };
-            if refused.contains(&path) {
+            if answering.refused_paths.contains(&path) {
                 continue;
             }
             self.report.progress(done, lists, &format!("{tag} of {bucket}"));
             let pages = account.client.jobs(bucket, tag, created);
-            match self.read(bucket, pages, Form::Whole, path, Some(tag)).await? {
-                Listed::Whole => {}
-                Listed::Refused(path) => refused.push(path),
-                Listed::Nothing => return Ok(()),
+            let listed = self.read(bucket, pages, Form::Whole, path, Some(tag)).await?;
+            if !answering.goes_on_after(listed) {
+                return Ok(());
             }
         }
-        if !account.wants_runs() {
-            return Ok(());
+        if account.wants_runs() {
+            self.report.progress(lists - 1, lists, &format!("workflow runs of {bucket}"));
+            let pages = account.client.runs(bucket, created);
+            let listed = self.read(bucket, pages, Form::Listed, "workflowexecution", None).await?;
+            if !answering.goes_on_after(listed) {
+                return Ok(());
+            }
         }
-        self.report.progress(lists - 1, lists, &format!("workflow runs of {bucket}"));
-        let pages = account.client.runs(bucket, created);
-        self.read(bucket, pages, Form::Listed, "workflowexecution", None).await.map(drop)
+        // One service that a bucket does not use is nothing; without any, it is not the bucket that was meant.
+        if let (false, Some(Refusal { host, status, code, .. })) =
+            (answering.has_list, answering.missing.as_deref())
+        {
+            self.report.problem(&format!(
+                "{host} has no list of jobs or runs at all (HTTP {status} {code}): check the bucket's name and region, and \
+                 that CI is enabled for it"
+            ));
+        }
+        Ok(())
     }
 
     /// Considers what stands on all pages of a list.
@@ -100,6 +142,7 @@ impl<'a> Running<'a> {
         tag: Option<&str>,
     ) -> Result<Listed, String> {
         let endpoints = self.account.endpoints;
+        let mut is_first = true;
         loop {
             let candidates = |answer: &ApiAnswer<'_>| -> Vec<_> {
                 let described = match form {
@@ -110,36 +153,33 @@ impl<'a> Running<'a> {
             };
             match pages.next(candidates).await {
                 Ok(Some(candidates)) => self.consider(bucket, candidates, form).await?,
-                Ok(None) => return Ok(Listed::Whole),
-                Err(error) => return Ok(self.not_listed(bucket, &error, path, tag)),
+                Ok(None) => return Ok(Listed::Read),
+                Err(Error::Refused(refusal))
+                    if is_first && refusal.is_not_found() && !self.is_asked_for(tag) =>
+                {
+                    let Refusal { status, code, .. } = &*refusal;
+                    info!(%bucket, tag, status, code, "CI has no such list for this bucket");
+                    return Ok(Listed::Missing(refusal));
+                }
+                Err(error) => return Ok(self.not_listed(&error, path)),
             }
+            is_first = false;
         }
     }
 
-    /// Says why a list was not read to its end, unless that is as expected.
-    fn not_listed(
-        &mut self,
-        bucket: &Bucket,
-        error: &Error,
-        path: &'static str,
-        tag: Option<&str>,
-    ) -> Listed {
-        let is_asked_for = self.account.search.tags.iter().any(|have| have == tag.unwrap_or(RUNS));
-        match error {
-            // A service that this bucket does not use, or a tag that it does not know.
-            Error::Refused(refusal)
-                if !refusal.is_denied() && !refusal.is_about_everything() && !is_asked_for =>
-            {
-                info!(%bucket, tag, status = refusal.status, code = refusal.code, "CI has no such list for this bucket");
-                return Listed::Whole;
-            }
-            _ => self.report.problem(&error.to_string()),
-        }
+    /// Whether somebody wants this list, by its name.
+    fn is_asked_for(&self, tag: Option<&str>) -> bool {
+        self.account.search.tags.iter().any(|have| have == tag.unwrap_or(RUNS))
+    }
+
+    /// Says why a list was not read to its end.
+    fn not_listed(&mut self, error: &Error, path: &'static str) -> Listed {
+        self.report.problem(&error.to_string());
         match error {
             Error::Refused(refusal) if refusal.is_about_everything() => Listed::Nothing,
             Error::Refused(refusal) if refusal.is_denied() => Listed::Refused(path),
             Error::Credentials(_) | Error::Unreachable { .. } | Error::Busy { .. } => Listed::Nothing,
-            _ => Listed::Whole,
+            _ => Listed::Read,
         }
     }
 
@@ -176,7 +216,8 @@ impl<'a> Running<'a> {
 
     /// Says what is to say of a job that need not be published.
     fn is_decided(&mut self, candidate: &Candidate, form: Form) -> bool {
-        let outcome = if candidate.is_foreign() {
+        // A list of runs lacks what rules may go by, such as the workflow's name: it does not tell what is foreign.
+        let outcome = if form == Form::Whole && candidate.is_foreign() {
             Outcome::Foreign
         } else if let Some(stored) = self.known.stored_at(candidate) {
             // When a run ended, its list does not say: no later than its message was stored.

@@ -1,5 +1,6 @@
 //! The streams that must hold what is published: looked at, created when missing, never changed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
@@ -161,7 +162,11 @@ impl StreamSpec {
     }
 
     /// The subjects of the stream that a filter lets through; at most those of the server's first answer, 100,000.
-    pub(crate) async fn subjects_held(&self, link: &Link, filter: &str) -> Result<Vec<String>, String> {
+    pub(crate) async fn subjects_held(
+        &self,
+        link: &Link,
+        filter: &str,
+    ) -> Result<BTreeMap<String, u64>, String> {
         #[derive(Deserialize)]
         struct Held {
             state: Subjects,
@@ -169,11 +174,11 @@ impl StreamSpec {
         #[derive(Deserialize)]
         struct Subjects {
             #[serde(default)]
-            subjects: Option<std::collections::BTreeMap<String, u64>>,
+            subjects: Option<BTreeMap<String, u64>>,
         }
         let request = serde_json::json!({ "subjects_filter": filter }).to_string();
         let held: Held = self.ask(link, &format!("STREAM.INFO.{}", self.name), request).await?;
-        Ok(held.state.subjects.unwrap_or_default().into_keys().collect())
+        Ok(held.state.subjects.unwrap_or_default())
     }
 
     /// Asks JetStream's API; an error is a sentence.
