@@ -143,7 +143,7 @@ impl<'a> Reader<'a, '_> {
     #[inline]
     fn plain_characters(&mut self) -> &'a str {
         let start = self.at;
-        self.at += scan::json_plain(&self.text.as_bytes()[start..]);
+        self.at += scan::run(&self.text.as_bytes()[start..], scan::json_escapes);
         &self.text[start..self.at]
     }
 
@@ -256,8 +256,9 @@ impl<'a> Reader<'a, '_> {
 
     #[inline]
     fn skip_white_space(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
-            self.at += 1;
+        // Most often there is none.
+        if self.peek().is_some_and(|b| b <= b' ') {
+            self.at += scan::run(&self.text.as_bytes()[self.at..], scan::not_blank);
         }
     }
 

@@ -49,7 +49,7 @@ impl<'a> Text<'a> {
 }
 
 fn write_any(text: &str, json: &mut Vec<u8>) {
-    match scan::json_plain(text.as_bytes()) == text.len() {
+    match scan::run(text.as_bytes(), scan::json_escapes) == text.len() {
         true => write_plain(text, json),
         // Writing a string to memory has no way to fail.
         false => _ = serde_json::to_writer(json, text),

@@ -4,182 +4,126 @@
 //! Never the last word: whatever is not of this kind, or is wrong, gives `None`, and the general reader decides.
 //! Where this one gives a document, the general reader gives the same (a property below).
 
-use super::ROOT;
-use crate::document::{Document, Open, Value};
+use wide::u8x16;
+
+use super::{ROOT, forbidden_character};
+use crate::document::{Document, Value};
 use crate::parse::Limits;
-use crate::scan;
-use crate::text::{Text, is_blank};
+use crate::scan::{equal, not_blank, run, within};
+use crate::text::Text;
 
 /// A document whose root is `Response`, or `None` for the general reader.
 pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
-    if !is_plain(text) {
-        return None;
-    }
-    let mut reader = Reader { text, at: 0, limits, document: Document::new(), open: Vec::with_capacity(8) };
-    reader.skip_declaration()?;
-    reader.root()?;
-    let is_whole = is_blank(&text[reader.at..]);
+    let mut reader = Reader { limits, document: Document::new() };
+    let rest = reader.element(without_blanks(without_declaration(text)?), 1)?;
     let root = reader.document.root()?;
-    (is_whole && *root.name() == ROOT && root.is_object()).then_some(reader.document)
+    (without_blanks(rest).is_empty() && *root.name() == ROOT && root.is_object()).then_some(reader.document)
 }
 
 struct Reader<'a, 'l> {
-    text: &'a str,
-    /// Always at a character's start.
-    at: usize,
     limits: &'l Limits,
     document: Document<'a>,
-    /// The elements with elements in them that have not ended, outermost first.
-    open: Vec<(&'a str, Open)>,
 }
 
 impl<'a> Reader<'a, '_> {
-    /// The declaration as it is usually written; `None` for any other.
-    fn skip_declaration(&mut self) -> Option<()> {
-        let Some(rest) = self.text.strip_prefix("<?xml ") else { return Some(()) };
-        let (declaration, _) = rest.split_once("?>")?;
-        let encoding =
-            declaration.trim_ascii_end().strip_prefix("version=\"1.0\" encoding=\"")?.strip_suffix('"')?;
-        self.at = "<?xml ?>".len() + declaration.len();
-        encoding.eq_ignore_ascii_case("utf-8").then_some(())
+    /// Reads one element with all that is within it, and gives what follows it.
+    fn element(&mut self, text: &'a str, depth: usize) -> Option<&'a str> {
+        if depth > self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
+            return None;
+        }
+        let (name, rest) = name(text.strip_prefix('<')?)?;
+        if name.len() > self.limits.max_name_bytes {
+            return None;
+        }
+        if let Some(rest) = rest.strip_prefix("/>") {
+            self.document.push(Text::Plain(name), Value::Text(Text::EMPTY));
+            return Some(rest);
+        }
+        let (text, rest) = character_data(rest.strip_prefix('>')?)?;
+        if let Some(end) = rest.strip_prefix("</") {
+            self.document.push(Text::Plain(name), Value::Text(text));
+            return end.strip_prefix(name)?.strip_prefix('>');
+        }
+        // Beside elements, only blanks.
+        if !text.is_blank() {
+            return None;
+        }
+        let end = self.elements(name, rest, depth + 1)?;
+        end.strip_prefix(name)?.strip_prefix('>')
     }
 
-    /// The root element, with all that is within it.
-    fn root(&mut self) -> Option<()> {
+    /// The elements within one of this name, up to the name in its end tag.
+    fn elements(&mut self, name: &'a str, mut rest: &'a str, depth: usize) -> Option<&'a str> {
+        let node = self.document.open(Text::Plain(name), Value::Object);
         loop {
-            self.skip_blanks();
-            if self.next()? != b'<' {
-                return None;
-            }
-            if *self.bytes().get(self.at)? == b'/' {
-                self.at += 1;
-                let (name, node) = self.open.pop()?;
-                self.end_tag(name)?;
+            rest = without_blanks(self.element(rest, depth)?);
+            if let Some(end) = rest.strip_prefix("</") {
                 self.document.close(node);
-            } else {
-                self.element()?;
-            }
-            if self.open.is_empty() {
-                return Some(());
+                return Some(end);
             }
         }
-    }
-
-    /// The element whose `<` has been read: the whole of a leaf, or the start tag of one with elements in it.
-    #[inline]
-    fn element(&mut self) -> Option<()> {
-        if self.open.len() >= self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
-            return None;
-        }
-        let name = self.name()?;
-        match self.next()? {
-            b'>' => {}
-            b'/' if self.next()? == b'>' => {
-                self.document.push(Text::Plain(name), Value::Text(Text::EMPTY));
-                return Some(());
-            }
-            _ => return None,
-        }
-        let start = self.at;
-        // Most elements are leaves whose text does not begin with a blank.
-        if self.bytes().get(start)? <= &b'<' {
-            self.skip_blanks();
-            if *self.bytes().get(self.at)? == b'<' && *self.bytes().get(self.at + 1)? != b'/' {
-                self.open.push((name, self.document.open(Text::Plain(name), Value::Object)));
-                return Some(());
-            }
-        }
-        let text = self.text_from(start)?;
-        self.document.push(Text::Plain(name), Value::Text(text));
-        // Where the text ends stands a `<`.
-        self.at += 1;
-        if self.next()? != b'/' {
-            return None;
-        }
-        self.end_tag(name)
-    }
-
-    /// The end tag of this name, whose `</` has been read.
-    #[inline]
-    fn end_tag(&mut self, name: &str) -> Option<()> {
-        let rest = self.bytes().get(self.at..)?.strip_prefix(name.as_bytes())?;
-        self.at += name.len() + 1;
-        (rest.first()? == &b'>').then_some(())
-    }
-
-    /// A leaf's text, up to the next `<`.
-    #[inline]
-    fn text_from(&mut self, start: usize) -> Option<Text<'a>> {
-        let bytes = &self.bytes()[start..];
-        let plain = scan::xml_plain(bytes);
-        if *bytes.get(plain)? == b'<' {
-            self.at = start + plain;
-            return Some(Text::Plain(&self.text[start..self.at]));
-        }
-        self.unusual_text_from(start, plain)
-    }
-
-    /// A text of which `plain` bytes are, and the next is not.
-    fn unusual_text_from(&mut self, start: usize, plain: usize) -> Option<Text<'a>> {
-        self.at = start + plain + scan::position(&self.bytes()[start + plain..], b'<')?;
-        Some(Text::any(&self.text[start..self.at]))
-    }
-
-    #[inline]
-    fn skip_blanks(&mut self) {
-        self.at += scan::blanks(&self.bytes()[self.at..]);
-    }
-
-    #[inline]
-    fn name(&mut self) -> Option<&'a str> {
-        let start = self.at;
-        let bytes = &self.bytes()[start..];
-        let length = bytes.iter().position(|&b| !NAME_BYTES[usize::from(b)])?;
-        let starts_as_name = !matches!(bytes.first()?, b'-' | b'.' | b'0'..=b'9');
-        let is_name = starts_as_name && (1..=self.limits.max_name_bytes).contains(&length);
-        self.at += length;
-        is_name.then(|| &self.text[start..self.at])
-    }
-
-    #[inline]
-    fn next(&mut self) -> Option<u8> {
-        let next = self.bytes().get(self.at).copied();
-        self.at += 1;
-        next
-    }
-
-    fn bytes(&self) -> &'a [u8] {
-        self.text.as_bytes()
     }
 }
 
-/// No reference, no carriage return to normalise, no end of a CDATA section, and no byte of a character that XML
-/// forbids. U+FFFE and U+FFFF begin with the byte EF, as half of the full-width forms do: such a text is looked at
-/// again, and so is one with a bracket.
-fn is_plain(text: &str) -> bool {
-    let forbidden = |b: u8| (b < b' ' && b != b'\t' && b != b'\n') || b == b'&';
-    // Without a branch, the compiler looks at many bytes at a time.
-    let (forbidden, bracket) = text
-        .bytes()
-        .fold((false, false), |(found, bracket), b| (found | forbidden(b), bracket | (b == b']')));
-    let may_hold_full_width = || !text.is_ascii() && text.as_bytes().contains(&0xEF);
-    !(forbidden
-        || bracket && text.contains("]]>")
-        || may_hold_full_width() && text.contains(['\u{FFFE}', '\u{FFFF}']))
+/// What follows the declaration as it is usually written; `None` behind any other.
+fn without_declaration(text: &str) -> Option<&str> {
+    let Some(rest) = text.strip_prefix("<?xml version=\"1.0\" encoding=\"") else { return Some(text) };
+    let (encoding, rest) = rest.split_once('"')?;
+    encoding.eq_ignore_ascii_case("utf-8").then(|| rest.trim_start_matches(' ').strip_prefix("?>"))?
 }
 
-/// The bytes that a name is made of, by their value. Of the characters beyond ASCII XML allows some: names with any are
-/// left to the general reader.
-const NAME_BYTES: [bool; 256] = {
-    let mut bytes = [false; 256];
-    let mut b = 0;
-    while b < 256 {
-        let byte = b as u8;
-        bytes[b] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-' | b'.');
-        b += 1;
-    }
-    bytes
-};
+#[inline]
+fn without_blanks(text: &str) -> &str {
+    text.split_at(run(text.as_bytes(), not_blank)).1
+}
+
+/// A name, and what follows it.
+#[inline]
+fn name(text: &str) -> Option<(&str, &str)> {
+    let (name, rest) = text.split_at(run(text.as_bytes(), no_name));
+    let starts_as_name = !matches!(name.as_bytes().first()?, b'-' | b'.' | b'0'..=b'9');
+    starts_as_name.then_some((name, rest))
+}
+
+/// The text before the next `<`, and what follows it.
+#[inline]
+fn character_data(text: &str) -> Option<(Text<'_>, &str)> {
+    let length = run(text.as_bytes(), |bytes| equal(bytes, b'<') | unusual(bytes));
+    let (plain, rest) = text.split_at(length);
+    if rest.starts_with('<') { Some((Text::Plain(plain), rest)) } else { unusual_text(text) }
+}
+
+/// As [`character_data`], of a text that JSON must escape or that may not be one.
+fn unusual_text(text: &str) -> Option<(Text<'_>, &str)> {
+    let (text, rest) = text.split_at(run(text.as_bytes(), |bytes| equal(bytes, b'<')));
+    let is_text = run(text.as_bytes(), suspicious) == text.len()
+        || !text.contains(['&', '\r']) && !text.contains("]]>") && forbidden_character(text).is_none();
+    is_text.then(|| (Text::any(text), rest))
+}
+
+/// Marks what a text is looked at again for: what JSON escapes, what begins a reference, may end a CDATA section (`]`), or begins
+/// U+FFFE and U+FFFF, as it does half of the full-width forms.
+#[inline]
+fn unusual(bytes: u8x16) -> u8x16 {
+    within(bytes, 0..=0x1F)
+        | equal(bytes, b'"')
+        | equal(bytes, b'&')
+        | within(bytes, b'\\'..=b']')
+        | equal(bytes, 0xEF)
+}
+
+/// Marks what remains of that in a text that is indented, broken into lines or quoted.
+fn suspicious(bytes: u8x16) -> u8x16 {
+    unusual(bytes) & !(within(bytes, b'\t'..=b'\n') | equal(bytes, b'"') | equal(bytes, b'\\'))
+}
+
+/// Marks what no name is made of. Of the characters beyond ASCII XML allows some: names with any are left to the general
+/// reader.
+#[inline]
+fn no_name(bytes: u8x16) -> u8x16 {
+    let letters = within(bytes | u8x16::splat(b'a' - b'A'), b'a'..=b'z');
+    !(letters | within(bytes, b'0'..=b':') | within(bytes, b'-'..=b'.') | equal(bytes, b'_'))
+}
 
 #[cfg(test)]
 mod tests {
