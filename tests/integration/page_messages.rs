@@ -273,7 +273,10 @@ fn the_last_account_with_ci_names_what_it_recovered() {
     });
     assert_eq!(reconcile["every_seconds"], 1);
     let last = &reconcile["last"];
-    assert_eq!(last["recovered"], json!([{ "id": "j1", "subject": "ci.task.Transcode.success" }]));
+    assert_eq!(
+        last["recovered"],
+        json!([{ "id": "task:j1:Success", "subject": "ci.task.Transcode.success" }])
+    );
     assert_eq!((&last["trouble"], &last["results"]["failed"]), (&Value::Null, &json!(0)));
 }
 

@@ -91,7 +91,7 @@ pub struct Reconciled {
 /// A job whose callback never came, and that was published all the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// `JobId` or `RunId`.
+    /// Of its message.
     pub id: String,
     /// Where it was published.
     pub subject: String,

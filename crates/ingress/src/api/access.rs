@@ -202,6 +202,9 @@ mod tests {
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
+    /// Header fields, and what comes of them.
+    type Row<'a> = (&'a [(&'a str, &'a str)], Result<(), u16>);
+
     fn access(listen: &str, tokens: &[&str]) -> Access {
         let tokens = tokens.iter().map(|token| Secret::new(token)).collect();
         Access::new(listen.parse().unwrap(), vec!["bridge.example".to_owned()], tokens)
@@ -295,7 +298,7 @@ mod tests {
         let cookie = format!("ci-bridge-session={cookie}");
         let (token, cookie) = (("authorization", "Bearer s3cret"), ("cookie", cookie.as_str()));
         let host = ("host", "127.0.0.1:9090");
-        let rows: &[(&[(&str, &str)], Result<(), u16>)] = &[
+        let rows: &[Row<'_>] = &[
             (&[token, host], Ok(())),
             (&[cookie, host], Err(403)),
             (&[cookie, host, ("sec-fetch-site", "same-origin")], Ok(())),

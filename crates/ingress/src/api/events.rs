@@ -39,7 +39,7 @@ impl Api {
         let last = heard.and_then(Place::read).or_else(|| Place::read(&asked?));
         let status = json(&self.status(view));
         let hang_up = Arc::clone(&caller.hang_up);
-        let events = view.listeners.join(&view.recent, last.as_ref(), status, Who { hang_up, proof })?;
+        let events = view.listeners.join(&view.recent, last.as_ref(), &status, Who { hang_up, proof })?;
         let mut response = Response::new(Either::Right(events));
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
         Ok(response)

@@ -99,7 +99,7 @@ impl Listeners {
         &self,
         recent: &Recent,
         last: Option<&Place>,
-        status: String,
+        status: &str,
         who: Who,
     ) -> Result<Events, Problem> {
         let mut listening = self.listening();
@@ -112,11 +112,11 @@ impl Listeners {
             let (_, newest) = recent.after(u64::MAX, 0);
             listening.facts = newest;
             listening.points = points.last().map(Point::at);
-            listening.status.clone_from(&status);
+            status.clone_into(&mut listening.status);
         }
         let from = last.filter(|place| place.run == recent.run()).map_or(0, |place| place.number);
         let mut text = RETRY.to_owned();
-        push(&mut text, "status", None, &status);
+        push(&mut text, "status", None, status);
         // The others are sent what lies behind with the next write, and so is this one.
         points.retain(|point| listening.points.is_some_and(|last| point.at() <= last));
         push(&mut text, "points", None, &json(&Points { points }));
@@ -259,7 +259,7 @@ mod tests {
     fn join(listeners: &Listeners, recent: &Recent) -> Result<(Events, Arc<Notify>), Problem> {
         let hang_up = Arc::new(Notify::new());
         let who = Who { hang_up: Arc::clone(&hang_up), proof: Proof::None };
-        let events = listeners.join(recent, None, "{}".to_owned(), who)?;
+        let events = listeners.join(recent, None, "{}", who)?;
         Ok((events, hang_up))
     }
 
@@ -298,7 +298,7 @@ mod tests {
         let (listeners, recent) = (Listeners::default(), Recent::new());
         let (mut first, _) = join(&listeners, &recent).map_err(|_| "no room").unwrap();
         let who = Who { hang_up: Arc::default(), proof: Proof::None };
-        let second = listeners.join(&recent, None, "{\"changed\":1}".to_owned(), who);
+        let second = listeners.join(&recent, None, "{\"changed\":1}", who);
         let mut second = second.map_err(|_| "no room").unwrap();
         listeners.write(&recent, Some("{\"changed\":1}".to_owned()));
         for events in [&mut first, &mut second] {

@@ -5,10 +5,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Response, StatusCode};
+use hyper::{Method, Response, StatusCode};
 use subtle::ConstantTimeEq;
 use tokio_rustls::rustls::crypto::ring;
 
+use super::access::Proof;
+use super::parameters::Parameters;
 use super::problem::Problem;
 use super::{Api, Reply};
 use crate::auth::Secret;
@@ -92,8 +94,26 @@ fn set_cookie(value: &str, seconds: u64, headers: &HeaderMap) -> Option<HeaderVa
 }
 
 impl Api {
+    /// Logging in and out, where there is a page to do it on.
+    pub(super) fn session(
+        &self,
+        headers: &HeaderMap,
+        method: &Method,
+        parameters: Parameters,
+        proof: Proof,
+    ) -> Reply {
+        parameters.end()?;
+        self.view()?;
+        match (method, proof) {
+            (&Method::POST, Proof::Token(token)) => self.log_in(headers, token),
+            (&Method::DELETE, _) => self.log_out(headers),
+            // A session opens no other: only the token does.
+            _ => Err(Problem::unauthenticated(false)),
+        }
+    }
+
     /// Whoever has shown the token is known by a cookie from now on.
-    pub(super) fn log_in(&self, headers: &HeaderMap, token: Secret) -> Reply {
+    fn log_in(&self, headers: &HeaderMap, token: Secret) -> Reply {
         let value = self.access.sessions().open(token, Instant::now()).ok_or_else(Problem::internal)?;
         let mut response = Response::new(Default::default());
         *response.status_mut() = StatusCode::NO_CONTENT;
@@ -103,7 +123,7 @@ impl Api {
         Ok(response)
     }
 
-    pub(super) fn log_out(&self, headers: &HeaderMap) -> Reply {
+    fn log_out(&self, headers: &HeaderMap) -> Reply {
         if let Some(value) = cookie(headers) {
             self.access.sessions().end(value, Instant::now());
         }
