@@ -7,12 +7,13 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, MessageKind};
+use crate::percent::Kept;
 
 /// Where the attributes of an event stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -37,28 +38,30 @@ pub(crate) struct Attributes<'e> {
 
 impl Attributes<'_> {
     /// Headers of binary mode; `content_type` is the body's.
-    pub(crate) fn binary(&self, content_type: impl Into<Cow<'static, str>>) -> Headers {
+    pub(crate) fn binary(&self, content_type: &str) -> Headers {
         let mut headers = Headers::with_room();
         headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
-        headers.push(HeaderName::CeId, header_value(self.id.as_str().into()));
-        headers.push(HeaderName::CeSource, header_value(self.source().into()));
+        headers.push_parts(HeaderName::CeId, &[(self.id.as_str(), Kept::CLOUDEVENTS)]);
+        headers.push_parts(
+            HeaderName::CeSource,
+            &[(SOURCE, Kept::CLOUDEVENTS), (&self.bucket(), Kept::CLOUDEVENTS)],
+        );
         headers.push(HeaderName::CeType, type_of(self.kind));
         if let Some(time) = self.time {
-            headers.push(HeaderName::CeTime, time.to_owned());
+            headers.push(HeaderName::CeTime, time);
         }
         if let Some(object) = self.object {
-            headers.push(HeaderName::CeSubject, header_value(subject(object)));
+            headers.push_parts(HeaderName::CeSubject, &[(&subject(object), Kept::CLOUDEVENTS)]);
         }
         // The attribute, and what tools that know nothing of CloudEvents look at.
-        let content_type = content_type.into();
-        headers.push(HeaderName::ContentType, content_type.clone());
+        headers.push(HeaderName::ContentType, content_type);
         headers.push(HeaderName::CeDatacontenttype, content_type);
         headers
     }
 
     /// Headers and body of structured mode. `data` is JSON.
     pub(crate) fn structured(&self, data: &[u8]) -> Result<(Headers, Bytes), serde_json::Error> {
-        let (source, subject) = (self.source(), self.object.map(subject));
+        let (source, subject) = (format!("{SOURCE}{}", self.bucket()), self.object.map(subject));
         let envelope = Envelope {
             specversion: SPEC_VERSION,
             id: self.id.as_str(),
@@ -74,15 +77,20 @@ impl Attributes<'_> {
         Ok((headers, serde_json::to_vec(&envelope)?.into()))
     }
 
-    /// `/ci/<bucket>`, a URI reference.
-    fn source(&self) -> String {
-        let mut source = String::with_capacity(64);
-        source.push_str("/ci/");
-        source.extend(utf8_percent_encode(self.bucket.unwrap_or("_"), SEGMENT));
-        source
+    /// The bucket as a segment of a URI.
+    fn bucket(&self) -> Cow<'_, str> {
+        let bucket = self.bucket.unwrap_or("_");
+        if Kept::SEGMENT.holds(bucket) {
+            return bucket.into();
+        }
+        let mut segment = String::new();
+        Kept::SEGMENT.push(bucket, &mut segment);
+        segment.into()
     }
 }
 
+/// What the bucket follows in a `source`, a URI reference.
+const SOURCE: &str = "/ci/";
 const SPEC_VERSION: &str = "1.0";
 
 #[derive(Serialize)]
@@ -108,21 +116,10 @@ fn type_of(kind: MessageKind) -> &'static str {
     }
 }
 
-/// A value as a header holds it.
-fn header_value(value: Cow<'_, str>) -> String {
-    // Nearly all are. Without a branch for each byte, the compiler looks at many at once.
-    let is_plain = |b: u8| b.is_ascii_graphic() & (b != b'"') & (b != b'%');
-    match value.bytes().fold(true, |so_far, b| so_far & is_plain(b)) {
-        true => value.into_owned(),
-        false => utf8_percent_encode(&value, HEADER_VALUE).to_string(),
-    }
-}
-
 /// The object's key without what no attribute may hold, control characters and those that Unicode assigns to nothing: they
 /// are percent-encoded, in either mode.
 fn subject(object: &str) -> Cow<'_, str> {
-    let is_printable = object.bytes().fold(true, |so_far, b| so_far & (b' '..=b'~').contains(&b));
-    if is_printable || !object.contains(is_no_attributes) {
+    if Kept::HEADER.holds(object) || !object.contains(is_no_attributes) {
         return object.into();
     }
     let mut subject = String::with_capacity(object.len() + 16);
@@ -140,9 +137,3 @@ fn is_no_attributes(character: char) -> bool {
         matches!(character, '\u{FDD0}'..='\u{FDEF}') || u32::from(character) & 0xFFFE == 0xFFFE;
     character.is_control() || is_noncharacter
 }
-
-/// The encoding that the protocol bindings ask for in a header: a blank, `"`, `%` and all outside U+0021..U+007E.
-pub(crate) const HEADER_VALUE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-
-/// What may stand in a segment of a URI as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -3,10 +3,9 @@
 use std::fmt;
 
 use ci_bridge_schema::{Event, Kind};
-use percent_encoding::{AsciiSet, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
-use crate::cloudevents::HEADER_VALUE;
+use crate::percent::Kept;
 use crate::subject::Subject;
 
 /// The longest job id, state or name of an endpoint that stands in a message id itself, in bytes; a longer one is its hash.
@@ -98,12 +97,10 @@ impl fmt::Display for MessageId {
 }
 
 /// A value between the colons of an id: what could end it, or could not stand in a header, is percent-encoded.
-const VALUE: &AsciiSet = &HEADER_VALUE.add(b':');
-
 fn push_value(id: &mut String, value: &str) {
     match value.len() > MAX_VALUE_BYTES {
         true => id.push_str(&content_hash(value.as_bytes())),
-        false => id.extend(utf8_percent_encode(value, VALUE)),
+        false => Kept::ID.push(value, id),
     }
 }
 
@@ -124,11 +121,7 @@ pub(crate) fn short_hash(bytes: &[u8]) -> String {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    use fmt::Write;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a string has no way to fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
+    halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()
 }

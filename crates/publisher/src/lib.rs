@@ -26,6 +26,7 @@ mod metrics;
 mod monitor;
 pub mod nats;
 mod outage;
+mod percent;
 mod publisher;
 mod readiness;
 mod route;

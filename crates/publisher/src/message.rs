@@ -1,13 +1,12 @@
 //! A message as it goes to NATS, and nothing that only NATS's client knows.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use percent_encoding::{CONTROLS, utf8_percent_encode};
 
 use crate::excerpt::excerpt;
 use crate::id::MessageId;
+use crate::percent::Kept;
 use crate::subject::Subject;
 use crate::trace::TraceContext;
 
@@ -44,7 +43,12 @@ pub enum MessageKind {
 /// Header names and values, in the order in which they were added. No name is a sender's, and values are printable
 /// ASCII, so that no CR or LF can end a header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(HeaderName, Cow<'static, str>)>);
+pub struct Headers {
+    /// All values, one behind the other: a message has some eight, and one buffer costs less than eight.
+    values: String,
+    /// Each name, and where its value ends.
+    names: Vec<(HeaderName, usize)>,
+}
 
 /// The names of headers that a message can carry; `Nats-Msg-Id` and `Nats-Expected-Stream` are added on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -184,35 +188,48 @@ impl HeaderName {
 impl Headers {
     /// None yet, with room for as many as a usual message has.
     pub(crate) fn with_room() -> Self {
-        Self(Vec::with_capacity(8))
+        const TYPICAL_BYTES: usize = 256;
+        const TYPICAL_HEADERS: usize = 9;
+        Self { values: String::with_capacity(TYPICAL_BYTES), names: Vec::with_capacity(TYPICAL_HEADERS) }
     }
 
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
-    pub fn push(&mut self, name: HeaderName, value: impl Into<Cow<'static, str>>) {
-        let value = value.into();
-        // Without a branch for each byte, the compiler looks at many at once.
-        let printable = value.bytes().fold(true, |so_far, b| so_far & (b' '..=b'~').contains(&b));
-        let value = if printable { value } else { utf8_percent_encode(&value, CONTROLS).to_string().into() };
-        self.0.push((name, value));
+    pub fn push(&mut self, name: HeaderName, value: impl AsRef<str>) {
+        self.push_parts(name, &[(value.as_ref(), Kept::HEADER)]);
+    }
+
+    /// Adds a header whose value has several parts, each with the bytes that stay as they are.
+    pub(crate) fn push_parts(&mut self, name: HeaderName, parts: &[(&str, Kept)]) {
+        for (part, kept) in parts {
+            kept.push(part, &mut self.values);
+        }
+        self.names.push((name, self.values.len()));
     }
 
     /// Adds the place in a trace.
     pub(crate) fn push_trace(&mut self, context: &TraceContext) {
-        self.push(HeaderName::Traceparent, context.traceparent().to_owned());
+        self.push(HeaderName::Traceparent, context.traceparent());
         if let Some(tracestate) = context.tracestate() {
-            self.push(HeaderName::Tracestate, tracestate.to_owned());
+            self.push(HeaderName::Tracestate, tracestate);
         }
     }
 
     /// The same, in the place of the one that is there.
     pub(crate) fn replace_trace(&mut self, context: &TraceContext) {
-        self.0.retain(|(name, _)| !matches!(name, HeaderName::Traceparent | HeaderName::Tracestate));
+        let before = std::mem::replace(self, Self::with_room());
+        let is_trace = |name| matches!(name, HeaderName::Traceparent | HeaderName::Tracestate);
+        for (name, value) in before.iter().filter(|(name, _)| !is_trace(*name)) {
+            self.push(name, value);
+        }
         self.push_trace(context);
     }
 
     /// The headers in their order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (HeaderName, &str)> {
-        self.0.iter().map(|(name, value)| (*name, value.as_ref()))
+        let mut start = 0;
+        self.names
+            .iter()
+            .map(move |(name, end)| (*name, &self.values[std::mem::replace(&mut start, *end)..*end]))
     }
 }
 

@@ -190,14 +190,17 @@ impl Router {
                 ((template, default_stream), Some((further, stream.as_ref().unwrap_or(default_stream))))
             }
         };
-        let message = |(template, stream): (&Template, &Arc<str>), copied: bool| {
-            let subject = template.render(&described);
-            let id = if copied { id.copy_to(&subject) } else { id.clone() };
+        let message = |id: MessageId, subject, stream: &Arc<str>| {
             let (headers, payload) = self.encode(&id, kind, facts, origin, data);
             Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
-        let mut messages = vec![message(main, false)];
-        messages.extend(copy.map(|to| message(to, true)));
+        let copy = copy.map(|(template, stream)| {
+            let subject = template.render(&described);
+            message(id.copy_to(&subject), subject, stream)
+        });
+        let (template, stream) = main;
+        let mut messages = vec![message(id, template.render(&described), stream)];
+        messages.extend(copy);
         if let Some(jobs) = &self.destinations.jobs {
             let key = key(&messages[0], facts, jobs);
             messages.extend(key);
@@ -225,10 +228,10 @@ impl Router {
         let id = self.own(MessageId::of_quarantine(rejected.body));
         let kind = MessageKind::Quarantine;
         let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
-        let mut headers = attributes.binary(rejected.media_type.to_owned());
-        headers.push(HeaderName::CiReason, rejected.reason.to_owned());
-        headers.push(HeaderName::CiDetail, rejected.detail.to_owned());
-        headers.push(HeaderName::CiEndpoint, origin.endpoint.to_owned());
+        let mut headers = attributes.binary(rejected.media_type);
+        headers.push(HeaderName::CiReason, rejected.reason);
+        headers.push(HeaderName::CiDetail, rejected.detail);
+        headers.push(HeaderName::CiEndpoint, origin.endpoint);
         push_trace(&mut headers, origin);
         Message {
             subject: self.quarantine.render(&Rejected { reason: rejected.reason, endpoint: origin.endpoint }),
@@ -249,13 +252,13 @@ impl Router {
         for (name, value) in message.headers.iter() {
             // No header may come twice: of a body that quarantine itself refused, the later reason stands.
             if !HeaderName::OF_REFUSED.contains(&name) {
-                headers.push(name, value.to_owned());
+                headers.push(name, value);
             }
         }
         headers.push(HeaderName::CiReason, REFUSED);
-        headers.push(HeaderName::CiDetail, why.to_owned());
-        headers.push(HeaderName::CiSubject, message.subject.as_str().to_owned());
-        headers.push(HeaderName::CiStream, message.stream.to_string());
+        headers.push(HeaderName::CiDetail, why);
+        headers.push(HeaderName::CiSubject, message.subject.as_str());
+        headers.push(HeaderName::CiStream, &message.stream);
         Message {
             subject: self.quarantine.render(&Rejected { reason: REFUSED, endpoint: "" }),
             id: message.id.in_quarantine(),

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
-use percent_encoding::{percent_decode_str, percent_encode_byte};
+use percent_encoding::percent_decode_str;
 
 use crate::id::short_hash;
+use crate::percent::Kept;
 use crate::subject::{MAX_SUBJECT_BYTES, Subject, check_tokens};
 
 /// What stands for a missing or empty value.
@@ -109,8 +110,8 @@ impl Template {
             match part {
                 Part::Literal(text) => subject.push_str(text),
                 Part::Value(field, case) => {
-                    let value = case.apply(values.value(*field).unwrap_or_default());
-                    push_token(&mut subject, &value, self.value_bytes);
+                    let value = values.value(*field).unwrap_or_default();
+                    push_token(&mut subject, value, *case, self.value_bytes);
                 }
             }
         }
@@ -160,11 +161,11 @@ impl Part {
 }
 
 impl Case {
-    fn apply(self, value: &str) -> Cow<'_, str> {
+    fn apply(self, value: &mut str) {
         match self {
-            Self::AsIs => Cow::Borrowed(value),
-            Self::Lower => Cow::Owned(value.to_ascii_lowercase()),
-            Self::Upper => Cow::Owned(value.to_ascii_uppercase()),
+            Self::AsIs => {}
+            Self::Lower => value.make_ascii_lowercase(),
+            Self::Upper => value.make_ascii_uppercase(),
         }
     }
 }
@@ -194,20 +195,20 @@ impl Field {
 }
 
 /// Appends a value as (part of) one token of at most `max_bytes`.
-fn push_token(token: &mut String, value: &str, max_bytes: usize) {
+fn push_token(token: &mut String, value: &str, case: Case, max_bytes: usize) {
     if value.is_empty() {
         token.push_str(MISSING);
         return;
     }
     let start = token.len();
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' {
-            token.push(char::from(byte));
-        } else {
-            token.push_str(percent_encode_byte(byte));
-        }
+    token.push_str(value);
+    case.apply(&mut token[start..]);
+    // Nearly all can stay as they are.
+    if value.len() > max_bytes || !Kept::TOKEN.holds(value) {
+        let value = token.split_off(start);
+        Kept::TOKEN.push(&value, token);
         if token.len() - start > max_bytes {
-            return cut(token, start, max_bytes, value);
+            cut(token, start, max_bytes, &value);
         }
     }
 }
