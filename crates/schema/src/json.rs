@@ -59,25 +59,30 @@ impl<'a> Reader<'a, '_> {
         }
         loop {
             self.skip_white_space();
-            if self.peek() != Some(b'"') {
-                return Err(self.unexpected("a member name in double quotes"));
-            }
-            let start = self.at;
-            let name = self.string()?;
-            if name.len() > self.limits.max_name_bytes {
-                let limit = self.limits.max_name_bytes;
-                return Err(
-                    self.error(start, format!("a member name longer than {limit} bytes (max_name_bytes)"))
-                );
-            }
+            let name = self.member_name()?;
             self.expect(b':', "':' after a member name")?;
             self.value(name, depth)?;
-            if self.accept(b'}') {
+            if self.ends(b'}', "',' or '}'")? {
                 self.document.close(object);
                 return Ok(());
             }
-            self.expect(b',', "',' or '}'")?;
         }
+    }
+
+    #[inline]
+    fn member_name(&mut self) -> Result<Text<'a>, ParseError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.unexpected("a member name in double quotes"));
+        }
+        let start = self.at;
+        let name = self.string()?;
+        if name.len() > self.limits.max_name_bytes {
+            let limit = self.limits.max_name_bytes;
+            return Err(
+                self.error(start, format!("a member name longer than {limit} bytes (max_name_bytes)"))
+            );
+        }
+        Ok(name)
     }
 
     fn array(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
@@ -88,12 +93,23 @@ impl<'a> Reader<'a, '_> {
         }
         loop {
             self.value(Text::EMPTY, depth)?;
-            if self.accept(b']') {
+            if self.ends(b']', "',' or ']'")? {
                 self.document.close(array);
                 return Ok(());
             }
-            self.expect(b',', "',' or ']'")?;
         }
+    }
+
+    /// Whether a container ends behind a value, by this bracket; else there is another value.
+    #[inline]
+    fn ends(&mut self, bracket: u8, expected: &str) -> Result<bool, ParseError> {
+        self.skip_white_space();
+        let found = self.peek();
+        if found != Some(bracket) && found != Some(b',') {
+            return Err(self.unexpected(expected));
+        }
+        self.at += 1;
+        Ok(found == Some(bracket))
     }
 
     /// Steps over the bracket that opens a container.
@@ -108,7 +124,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// Borrowed from the body, unless it holds an escape.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Text<'a>, ParseError> {
         self.at += 1;
         let plain = self.plain_characters();
@@ -120,6 +136,7 @@ impl<'a> Reader<'a, '_> {
     }
 
     /// The rest of a string that begins with `plain`.
+    #[cold]
     fn escaped_string(&mut self, plain: &str) -> Result<Text<'a>, ParseError> {
         let mut text = plain.to_owned();
         loop {
@@ -140,7 +157,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn plain_characters(&mut self) -> &'a str {
         let start = self.at;
         self.at += scan::run(&self.text.as_bytes()[start..], scan::json_escapes);

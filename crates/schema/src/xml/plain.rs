@@ -27,6 +27,7 @@ struct Reader<'a, 'l> {
 
 impl<'a> Reader<'a, '_> {
     /// Reads one element with all that is within it, and gives what follows it.
+    #[inline(always)]
     fn element(&mut self, text: &'a str, depth: usize) -> Option<&'a str> {
         if depth > self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
             return None;
@@ -86,7 +87,7 @@ fn name(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The text before the next `<`, and what follows it.
-#[inline]
+#[inline(always)]
 fn character_data(text: &str) -> Option<(Text<'_>, &str)> {
     let length = run(text.as_bytes(), |bytes| equal(bytes, b'<') | unusual(bytes));
     let (plain, rest) = text.split_at(length);
