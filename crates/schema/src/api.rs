@@ -79,7 +79,7 @@ impl<'a> ApiAnswer<'a> {
     #[must_use]
     pub fn jobs(&self) -> Vec<Described<'a>> {
         let Some(root) = self.0.root() else { return Vec::new() };
-        let jobs = elements_of(root, Family::Task).into_iter();
+        let jobs = elements_of(root, Family::Task);
         let describe = |job: Node<'_, 'a>| Described { has_ended: has_ended(job), event: task(job) };
         jobs.map(describe).filter(Described::is_known).collect()
     }
@@ -102,7 +102,7 @@ impl<'a> ApiAnswer<'a> {
     #[must_use]
     pub fn moderations(&self, event: &str) -> Vec<Described<'a>> {
         let Some(root) = self.0.root() else { return Vec::new() };
-        let results = elements_of(root, Family::ModerationDetail).into_iter();
+        let results = elements_of(root, Family::ModerationDetail);
         let describe = |result: Node<'_, 'a>| Described {
             has_ended: has_ended(result),
             event: moderation(result, Some(Cow::Owned(event.to_owned())), None),

@@ -184,6 +184,10 @@ impl<'d, 'a> Node<'d, 'a> {
     }
 }
 
+impl Children<'_, '_> {
+    pub(crate) const NONE: Self = Self(&[]);
+}
+
 impl<'d, 'a> Iterator for Children<'d, 'a> {
     type Item = Node<'d, 'a>;
 

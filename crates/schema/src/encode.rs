@@ -108,11 +108,7 @@ impl<'a> Encoder<'a> {
     fn scalar(&mut self, text: &Text<'a>, meaning: Meaning) {
         match meaning.shape {
             Shape::Plain | Shape::Text => text.write(&mut self.json),
-            Shape::Time => {
-                let time = timestamp::to_rfc3339(text);
-                time.write(&mut self.json);
-                return self.note(meaning.fact, || time.into_cow());
-            }
+            Shape::Time => return self.time(text, meaning.fact),
             Shape::Integer => match integer(text) {
                 Some(integer) => {
                     self.json.extend_from_slice(integer.as_bytes());
@@ -131,6 +127,20 @@ impl<'a> Encoder<'a> {
         self.note(meaning.fact, || text.to_cow());
     }
 
+    fn time(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+        self.json.push(b'"');
+        let start = self.json.len();
+        if timestamp::push_rfc3339(text, &mut self.json) {
+            if let (Some(fact), Ok(time)) = (self.noted(fact), std::str::from_utf8(&self.json[start..])) {
+                self.found.push_time(fact, time);
+            }
+            self.json.push(b'"');
+        } else {
+            self.json.pop();
+            text.write(&mut self.json);
+        }
+    }
+
     /// What has another shape than is documented of it, as the text of its JSON: nothing is lost, and who reads the
     /// documented shape need not be ready for any other. Written without regard to what is documented within, so that
     /// text stands in no text again.
@@ -144,11 +154,16 @@ impl<'a> Encoder<'a> {
         self.scalar(&Text::any(text), meaning);
     }
 
-    /// A fact is what stands alone; only a workflow's tasks are a list of them. To note it may take a copy.
+    /// To note a fact may take a copy of its text.
     fn note(&mut self, fact: Option<Fact>, text: impl FnOnce() -> Cow<'a, str>) {
-        if let Some(fact) = fact.filter(|fact| self.within == 0 || *fact == Fact::TaskEndTime) {
+        if let Some(fact) = self.noted(fact) {
             self.found.push(fact, text());
         }
+    }
+
+    /// A fact is what stands alone; only a workflow's tasks are a list of them.
+    fn noted(&self, fact: Option<Fact>) -> Option<Fact> {
+        fact.filter(|fact| self.within == 0 || *fact == Fact::TaskEndTime)
     }
 
     /// One entry `{Key, Value}`, a map of names to values, or an array of either: all come out as entries.
@@ -192,9 +207,19 @@ impl<'a> Encoder<'a> {
 
     /// Begins a further member: after the bracket, or a comma.
     fn name(&mut self, separator: &mut u8, name: &Text<'a>) {
-        self.item(separator);
-        name.write(&mut self.json);
-        self.json.push(b':');
+        let separator = std::mem::replace(separator, b',');
+        match name {
+            Text::Plain(name) => {
+                self.json.extend_from_slice(&[separator, b'"']);
+                self.json.extend_from_slice(name.as_bytes());
+                self.json.extend_from_slice(b"\":");
+            }
+            Text::Any(_) => {
+                self.json.push(separator);
+                name.write(&mut self.json);
+                self.json.push(b':');
+            }
+        }
     }
 
     /// Begins a further item: after the bracket, or a comma.

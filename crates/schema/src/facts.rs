@@ -8,49 +8,52 @@ use crate::event::Facts;
 use crate::timestamp;
 use crate::vocabulary::Fact;
 
-/// The scalars that [`Fact`] names, as they are published.
+/// What [`Fact`] names, as it is published.
 #[derive(Debug)]
 pub(crate) struct Found<'a> {
     /// Each in its fact's place: a place in a callback tells of one thing, and is written once.
-    facts: [Option<Cow<'a, str>>; Fact::COUNT],
-    /// When a workflow's tasks ended.
-    task_ends: Vec<Cow<'a, str>>,
+    texts: [Option<Cow<'a, str>>; Fact::TEXTS],
+    /// What of the times says most of when it ended.
+    time_of: Option<Fact>,
+    time: String,
 }
 
 impl Default for Found<'_> {
     fn default() -> Self {
-        Self { facts: [const { None }; Fact::COUNT], task_ends: Vec::new() }
+        Self { texts: [const { None }; Fact::TEXTS], time_of: None, time: String::new() }
     }
 }
 
 impl<'a> Found<'a> {
     #[inline]
     pub(crate) fn push(&mut self, fact: Fact, text: Cow<'a, str>) {
-        match fact {
-            Fact::TaskEndTime => self.task_ends.push(text),
-            fact => self.facts[fact as usize] = Some(text),
+        if let Some(place) = self.texts.get_mut(fact as usize) {
+            *place = Some(text);
+        }
+    }
+
+    /// A time in RFC 3339. A workflow has no end of its own: that of its last task stands for it.
+    pub(crate) fn push_time(&mut self, fact: Fact, time: &str) {
+        let says_more = match self.time_of {
+            Some(Fact::TaskEndTime) if fact == Fact::TaskEndTime => {
+                timestamp::instant(&self.time) <= timestamp::instant(time)
+            }
+            known => known < Some(fact),
+        };
+        if says_more {
+            self.time_of = Some(fact);
+            self.time.clear();
+            self.time.push_str(time);
         }
     }
 
     fn get(&self, fact: Fact) -> Option<&Cow<'a, str>> {
-        self.facts[fact as usize].as_ref()
+        self.texts[fact as usize].as_ref()
     }
 
     /// The first of these that was found; it is gone then.
     fn take(&mut self, facts: &[Fact]) -> Option<Cow<'a, str>> {
-        facts.iter().find_map(|fact| self.facts[*fact as usize].take())
-    }
-
-    /// The end of a workflow's last task, for it has none of its own; else the first of these that is a time. And whether
-    /// it is an end.
-    fn take_time(&mut self, facts: &[Fact]) -> Option<(Cow<'a, str>, bool)> {
-        let ends = self.task_ends.iter().filter_map(|end| Some((timestamp::instant(end)?, end)));
-        if let Some((_, end)) = ends.max_by_key(|(instant, _)| *instant) {
-            return Some((end.clone(), true));
-        }
-        let is_time = |fact: &&Fact| self.get(**fact).is_some_and(|time| timestamp::is_time(time));
-        let first = *facts.iter().find(is_time)?;
-        Some((self.take(&[first])?, first == Fact::EndTime))
+        facts.iter().find_map(|fact| self.texts[*fact as usize].take())
     }
 
     /// WordsGeneralize has no State; its Code says whether it succeeded, as the typed events read it.
@@ -60,8 +63,6 @@ impl<'a> Found<'a> {
 
     /// Of a job or a workflow instance.
     pub(crate) fn into_facts(mut self) -> Facts<'a> {
-        let (time, time_is_end) =
-            self.take_time(&[Fact::EndTime, Fact::StartTime, Fact::CreationTime]).unzip();
         Facts {
             id: self.take(&[Fact::Id]),
             state: self.state(),
@@ -74,8 +75,8 @@ impl<'a> Found<'a> {
             workflow_id: self.take(&[Fact::WorkflowId]),
             workflow_name: self.take(&[Fact::WorkflowName]),
             run_id: self.take(&[Fact::RunId]),
-            time,
-            time_is_end: time_is_end.unwrap_or_default(),
+            time: self.time_of.map(|_| Cow::Owned(self.time)),
+            time_is_end: self.time_of >= Some(Fact::EndTime),
             event: None,
             verdict: None,
         }

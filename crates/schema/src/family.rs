@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Document, Node, Value};
+use crate::document::{Children, Document, Node, Value};
 use crate::error::ParseError;
 use crate::parse::{Callback, Limits};
 
@@ -61,7 +61,7 @@ fn family_of<'a>(root: Node<'_, 'a>) -> Option<(Family, Option<Cow<'a, str>>)> {
     } else if root.contains("WorkflowExecution") {
         Some((Family::Workflow, None))
     } else if root.contains("JobsDetail") {
-        match elements_of(root, Family::Task).into_iter().all(is_moderation) {
+        match elements_of(root, Family::Task).all(is_moderation) {
             true => Some((Family::ModerationDetail, event)),
             false => Some((Family::Task, None)),
         }
@@ -85,28 +85,46 @@ fn simple_moderation<'a>(
 }
 
 /// The elements that are published: one object, or a list of them. An empty element of XML is an object without members.
-pub(crate) fn elements<'d, 'a>(document: &'d Document<'a>, family: Family) -> Vec<Node<'d, 'a>> {
-    document.root().map(|root| elements_of(root, family)).unwrap_or_default()
+pub(crate) fn elements<'d, 'a>(document: &'d Document<'a>, family: Family) -> Elements<'d, 'a> {
+    document.root().map_or(Elements::Listed(Children::NONE), |root| elements_of(root, family))
 }
 
-pub(crate) fn elements_of<'d, 'a>(root: Node<'d, 'a>, family: Family) -> Vec<Node<'d, 'a>> {
+pub(crate) fn elements_of<'d, 'a>(root: Node<'d, 'a>, family: Family) -> Elements<'d, 'a> {
     match root.only(family.element()) {
-        Some(list) if list.is_array() => list.children().collect(),
-        Some(element) => vec![element],
-        None => root.named(family.element()).collect(),
+        Some(list) if list.is_array() => Elements::Listed(list.children()),
+        _ => Elements::Named(family.element(), root.children()),
+    }
+}
+
+/// The elements that are published.
+#[derive(Debug, Clone)]
+pub(crate) enum Elements<'d, 'a> {
+    /// All items of an array.
+    Listed(Children<'d, 'a>),
+    /// The members of this name.
+    Named(&'static str, Children<'d, 'a>),
+}
+
+impl<'d, 'a> Iterator for Elements<'d, 'a> {
+    type Item = Node<'d, 'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Self::Listed(items) => items.next(),
+            Self::Named(name, members) => members.find(|member| *member.name() == *name),
+        }
     }
 }
 
 fn check_elements(document: &Document<'_>, family: Family, max: usize) -> Result<(), ParseError> {
     let (elements, name) = (elements(document, family), family.element());
     let is_there = document.root().is_some_and(|root| root.contains(name));
-    let refusal = match elements.len() {
+    let refusal = match elements.clone().count() {
         0 if is_there => format!("{name} is an empty list"),
         0 => format!("{name} is missing"),
         count if count > max => format!("{count} elements of {name}, more than {max} (max_jobs)"),
-        _ if elements.iter().all(|element| element.is_object() || element.is_blank()) => {
-            elements.into_iter().try_for_each(|element| check_event(element, family))?;
-            return Ok(());
+        _ if elements.clone().all(|element| element.is_object() || element.is_blank()) => {
+            return Ok(elements.clone().try_for_each(|element| check_event(element, family))?);
         }
         _ => format!("{name} is not an object"),
     };

@@ -27,18 +27,21 @@ pub enum Normalised<'a> {
 #[must_use]
 pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
     let Callback { family, event, document } = callback;
-    let mut elements = family::elements(&document, family).into_iter();
-    Normalised::Events(match family {
+    let mut elements = family::elements(&document, family);
+    let mut events = Vec::with_capacity(elements.clone().count());
+    match family {
         Family::Probe => return Normalised::Probe,
-        Family::Task => elements.map(task).collect(),
-        Family::Workflow => elements.map(workflow).collect(),
-        Family::ModerationDetail => elements.map(|result| moderation(result, event.clone(), None)).collect(),
-        Family::ModerationSimple => {
-            let root = document.root();
-            let one = root.zip(elements.next()).and_then(|(root, data)| simple_moderation(root, data, event));
-            one.into_iter().collect()
+        Family::Task => events.extend(elements.map(task)),
+        Family::Workflow => events.extend(elements.map(workflow)),
+        Family::ModerationDetail => {
+            events.extend(elements.map(|result| moderation(result, event.clone(), None)));
         }
-    })
+        Family::ModerationSimple => {
+            let root = document.root().zip(elements.next());
+            events.extend(root.and_then(|(root, data)| simple_moderation(root, data, event)));
+        }
+    }
+    Normalised::Events(events)
 }
 
 pub(crate) fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {

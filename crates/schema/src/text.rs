@@ -58,7 +58,6 @@ fn write_any(text: &str, json: &mut Vec<u8>) {
 
 #[inline]
 fn write_plain(text: &str, json: &mut Vec<u8>) {
-    json.reserve(text.len() + 2);
     json.push(b'"');
     json.extend_from_slice(text.as_bytes());
     json.push(b'"');

@@ -3,20 +3,20 @@
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::text::Text;
-
-/// `2022-06-30T18:47:18+0800`, `2020-12-01 11:00:41+0800` and `2021-08-10T21:01:10+08:00` become
-/// `…T…+08:00`; what is not a time (`-`, seconds) stays as it came.
-pub(crate) fn to_rfc3339<'a>(text: &Text<'a>) -> Text<'a> {
-    match respell(text) {
-        Some(respelled) if is_time(&respelled) => Text::any(respelled),
-        _ => text.clone(),
+/// Appends a time in the vendor's spelling as RFC 3339: `2022-06-30T18:47:18+0800`, `2020-12-01 11:00:41+0800` and
+/// `2021-08-10T21:01:10+08:00` become `…T…+08:00`. Appends nothing, and says so, of what is not a time (`-`, seconds).
+pub(crate) fn push_rfc3339(text: &str, to: &mut Vec<u8>) -> bool {
+    let start = to.len();
+    let is_time = respell(text, to).is_some_and(|()| is_time(&to[start..]));
+    if !is_time {
+        to.truncate(start);
     }
+    is_time
 }
 
 /// Whether a text is a time in RFC 3339.
-pub(crate) fn is_time(text: &str) -> bool {
-    is_usual_time(text.as_bytes()) || instant(text).is_some()
+fn is_time(text: &[u8]) -> bool {
+    is_usual_time(text) || std::str::from_utf8(text).ok().and_then(instant).is_some()
 }
 
 /// A time as the vendor writes it, to the second and with its offset; there are three or more in every callback.
@@ -49,22 +49,22 @@ pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
 }
 
 /// `T` between date and time, a colon in the offset. `None` when it does not look like a time at all.
-fn respell(text: &str) -> Option<String> {
+fn respell(text: &str, to: &mut Vec<u8>) -> Option<()> {
     const DATE: usize = "2022-06-30".len();
-    let (date, time) = (text.get(..DATE)?, text.get(DATE..)?.strip_prefix(['T', ' '])?);
-    let mut respelled = String::with_capacity(text.len() + 1);
-    respelled.push_str(date);
-    respelled.push('T');
-    match time.rfind(['+', '-']).map(|at| time.split_at(at)) {
-        Some((time, offset)) if offset.len() == "+0800".len() && offset.is_ascii() => {
-            respelled.push_str(time);
-            respelled.push_str(&offset[..3]);
-            respelled.push(':');
-            respelled.push_str(&offset[3..]);
+    let (date, time) = text.as_bytes().split_at_checked(DATE)?;
+    let (b'T' | b' ', time) = time.split_first()? else { return None };
+    to.extend_from_slice(date);
+    to.push(b'T');
+    match time {
+        [.., b'+' | b'-', _, _, _, _] => {
+            let (hours, minutes) = time.split_at(time.len() - "00".len());
+            to.extend_from_slice(hours);
+            to.push(b':');
+            to.extend_from_slice(minutes);
         }
-        _ => respelled.push_str(time),
+        _ => to.extend_from_slice(time),
     }
-    Some(respelled)
+    Some(())
 }
 
 #[cfg(test)]
@@ -100,7 +100,10 @@ mod tests {
             ("2022-06-30T18:47:18+é80", "2022-06-30T18:47:18+é80"),
         ];
         for (text, expected) in rows {
-            assert_eq!(*to_rfc3339(&Text::Plain(text)), *expected);
+            let mut respelled = Vec::new();
+            let is_time = push_rfc3339(text, &mut respelled);
+            assert_eq!(if is_time { &respelled[..] } else { text.as_bytes() }, expected.as_bytes(), "{text}");
+            assert_eq!(is_time, !respelled.is_empty(), "{text}");
         }
     }
 }

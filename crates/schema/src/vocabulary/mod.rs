@@ -36,8 +36,8 @@ pub(crate) enum Shape {
     Object,
 }
 
-/// A scalar that routing and identity look for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A scalar that routing and identity look for. Behind the texts stand the times: what comes later says more of when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fact {
     Id,
     State,
@@ -54,18 +54,18 @@ pub(crate) enum Fact {
     WorkflowId,
     WorkflowName,
     RunId,
+    Result,
+    Suggestion,
+    Url,
     CreationTime,
     StartTime,
     EndTime,
     TaskEndTime,
-    Result,
-    Suggestion,
-    Url,
 }
 
 impl Fact {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Self::Url as usize + 1;
+    /// How many texts there are.
+    pub(crate) const TEXTS: usize = Self::CreationTime as usize;
 }
 
 /// What a member is.
