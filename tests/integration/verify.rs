@@ -1,5 +1,8 @@
 //! `verify = "all"`: a callback is a hint, and CI's own account of the job is what is published.
 
+mod asking;
+mod published;
+
 use serde_json::json;
 
 use crate::fake_ci::{BUCKET, FakeCi, Fault, Job};

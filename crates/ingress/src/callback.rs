@@ -166,7 +166,6 @@ impl Ingress {
         let Verified { messages, rules, denied, unverified, unknown } = verify::ask(
             self.verifier.as_deref(),
             &events,
-            &self.limits.parse,
             |event, is_verified| self.route_verified(endpoint, event, origin, is_verified),
             without_answer,
         )

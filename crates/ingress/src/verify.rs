@@ -2,11 +2,11 @@
 //! what its answer means for a callback is decided here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use ci_bridge_publisher::Message;
-use ci_bridge_schema::{Event, Kind, Limits, parse_answer};
-use futures_util::future::{BoxFuture, join_all};
+use ci_bridge_schema::{Event, Kind};
+use futures_util::future::BoxFuture;
 
 /// What a callback says of one job, before anybody believes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,28 +26,26 @@ pub struct Claim {
 }
 
 /// What CI says to a claim.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Verdict {
-    /// There is such a job, in this state: CI's answer, and the bucket that was asked for it.
-    Confirmed {
-        /// The body of the answer.
-        answer: Bytes,
-        /// The bucket's name.
-        bucket: String,
-    },
+    /// There is such a job, in this state, and this is CI's own account of it.
+    Confirmed(Arc<Event<'static>>),
     /// There is none, or it is in another state.
     Denied(String),
-    /// CI did not answer.
+    /// CI is away, or takes no key of ours.
     Unknown(String),
+    /// It cannot be told for a reason that whoever sends callbacks can bring about, by their number or by what they name:
+    /// nothing is ever published then.
+    Unasked(String),
 }
 
 /// Asks CI.
 pub trait Verifier: Send + Sync {
-    /// What CI says to a claim, within the time that a callback has.
-    fn verify(&self, claim: Claim) -> BoxFuture<'_, Verdict>;
+    /// What CI says to the claims of a callback, each in its place, within the time that a callback has.
+    fn verify(&self, claims: Vec<Claim>) -> BoxFuture<'_, Vec<Verdict>>;
 }
 
-/// What becomes of a callback when CI does not answer.
+/// What becomes of a callback when CI is away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WithoutAnswer {
@@ -80,27 +78,25 @@ pub(crate) struct Verified {
 pub(crate) async fn ask(
     verifier: Option<&dyn Verifier>,
     events: &[Event<'_>],
-    limits: &Limits,
     route: impl Fn(&Event<'_>, bool) -> Option<Routes>,
     without_answer: WithoutAnswer,
 ) -> Verified {
-    let verdicts = join_all(events.iter().map(|event| async {
-        match verifier {
-            Some(verifier) => verifier.verify(Claim::of(event)).await,
-            None => Verdict::Unknown("nobody can ask CI".to_owned()),
-        }
-    }));
+    let mut verdicts = match verifier {
+        Some(verifier) => verifier.verify(events.iter().map(Claim::of).collect()).await.into_iter(),
+        None => Vec::new().into_iter(),
+    };
     let mut verified = Verified::default();
-    for (event, verdict) in events.iter().zip(verdicts.await) {
+    for event in events {
+        let verdict = verdicts.next().unwrap_or_else(|| Verdict::Unasked("nobody can ask it".to_owned()));
         let routes = match verdict {
-            Verdict::Confirmed { answer, bucket } => route_answer(event, &answer, &bucket, limits, &route)
+            Verdict::Confirmed(account) => route(&account, true)
                 .ok_or_else(|| "CI's account is of a bucket that the endpoint does not take".to_owned()),
             Verdict::Denied(why) => Err(why),
             Verdict::Unknown(why) if without_answer == WithoutAnswer::Publish => {
                 verified.unverified = Some(why);
                 Ok(route(event, false).unwrap_or_default())
             }
-            Verdict::Unknown(why) => {
+            Verdict::Unknown(why) | Verdict::Unasked(why) => {
                 verified.unknown =
                     Some(format!("CI, which is asked about each callback here, does not answer: {why}"));
                 continue;
@@ -115,23 +111,6 @@ pub(crate) async fn ask(
         }
     }
     verified
-}
-
-fn route_answer(
-    claimed: &Event<'_>,
-    answer: &[u8],
-    bucket: &str,
-    limits: &Limits,
-    route: impl Fn(&Event<'_>, bool) -> Option<Routes>,
-) -> Option<Routes> {
-    let answer = parse_answer(answer, limits).ok()?;
-    let described = match claimed.kind() {
-        Kind::Task => answer.jobs(),
-        Kind::Workflow => answer.runs(bucket),
-        Kind::Moderation => answer.moderations(claimed.facts().event.as_deref()?),
-    };
-    let described = described.into_iter().find(|job| job.event.facts().id == claimed.facts().id)?;
-    route(&described.event, true)
 }
 
 impl Claim {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use crate::document::{Document, Node, Value};
+use crate::document::{Document, Node, Open, Value};
 use crate::error::ParseError;
 use crate::event::Event;
 use crate::family::{Family, elements_of, has_ended};
@@ -98,16 +98,21 @@ impl<'a> ApiAnswer<'a> {
         runs.filter_map(describe).filter(Described::is_known).collect()
     }
 
-    /// Every result of moderation of the answer, which does not tell of which `event` it is: the path that was asked does.
+    /// Every result of moderation of the answer. It tells neither of which `event` it is, which the path does that was asked
+    /// (detection of viruses has none), nor of which bucket: the host does.
     #[must_use]
-    pub fn moderations(&self, event: &str) -> Vec<Described<'a>> {
+    pub fn moderations(&self, event: Option<&str>, bucket: &str) -> Vec<Described<'a>> {
         let Some(root) = self.0.root() else { return Vec::new() };
         let results = elements_of(root, Family::ModerationDetail);
-        let describe = |result: Node<'_, 'a>| Described {
-            has_ended: has_ended(result),
-            event: moderation(result, Some(Cow::Owned(event.to_owned())), None),
+        let describe = |result: Node<'_, 'a>| {
+            let mut document = Document::new();
+            let element = document.open(Text::EMPTY, Value::Object);
+            result.children().for_each(|member| document.copy(member.name().clone(), member));
+            close_with_bucket(&mut document, element, result, bucket);
+            let event = event.map(|event| Cow::Owned(event.to_owned()));
+            Some(Described { has_ended: has_ended(result), event: moderation(document.root()?, event, None) })
         };
-        results.map(describe).filter(Described::is_known).collect()
+        results.filter_map(describe).filter(Described::is_known).collect()
     }
 
     /// The ids of which CI knows no job.
@@ -157,11 +162,17 @@ fn as_called_back<'a>(run: Node<'_, 'a>, bucket: &str) -> Document<'a> {
             _ => document.copy(member.name().clone(), member),
         }
     }
-    if !run.contains("BucketId") {
+    close_with_bucket(&mut document, element, run, bucket);
+    document
+}
+
+/// Closes the copy of an element, which has the bucket then as its callback has it.
+fn close_with_bucket<'a>(document: &mut Document<'a>, copy: Open, of: Node<'_, 'a>, bucket: &str) {
+    let is_named = of.only("BucketId").is_some_and(|bucket| !bucket.emptiness().is_nothing);
+    if !is_named {
         document.push(Text::Plain("BucketId"), Value::Text(Text::any(bucket.to_owned())));
     }
-    document.close(element);
-    document
+    document.close(copy);
 }
 
 fn queue(element: Node<'_, '_>) -> Queue {
@@ -245,6 +256,36 @@ mod tests {
         assert_eq!(runs.len(), 1);
         assert_eq!(runs[0].event.data(), called_back.data());
         assert_eq!(runs[0].event.facts(), called_back.facts());
+    }
+
+    #[test]
+    fn a_moderation_becomes_what_its_callback_is() {
+        let result = "<Code>Success</Code><Message>Success</Message><JobId>si1</JobId><State>Success</State>\
+            <Object>a.jpg</Object><Result>1</Result><PornInfo><HitFlag>1</HitFlag><Score>93</Score></PornInfo>";
+        let described = format!("<Response><JobsDetail>{result}</JobsDetail></Response>");
+        let called_back = format!(
+            "<Response><EventName>ReviewImage</EventName><JobsDetail>{result}<BucketId>media-1300000001</BucketId>\
+             </JobsDetail></Response>"
+        );
+        let called_back = callback(&called_back);
+        let described = answer(&described);
+        let results = described.moderations(Some("ReviewImage"), "media-1300000001");
+        assert_eq!(results.len(), 1);
+        assert_eq!(results[0].event.data(), called_back.data());
+        assert_eq!(results[0].event.facts(), called_back.facts());
+        assert_eq!(described.moderations(None, "other-1300000001")[0].event.facts().event, None);
+        // One that says so itself is of that bucket.
+        let named = "<Response><JobsDetail><JobId>si1</JobId><BucketId>a-1300000001</BucketId></JobsDetail></Response>";
+        let named = answer(named);
+        let blank = answer("<Response><JobsDetail><JobId>si1</JobId><BucketId/></JobsDetail></Response>");
+        assert_eq!(
+            blank.moderations(None, "b-1300000001")[0].event.facts().bucket.as_deref(),
+            Some("b-1300000001")
+        );
+        assert_eq!(
+            named.moderations(None, "b-1300000001")[0].event.facts().bucket.as_deref(),
+            Some("a-1300000001")
+        );
     }
 
     #[test]

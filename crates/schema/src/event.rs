@@ -60,6 +60,26 @@ pub struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    fn into_owned(self) -> Facts<'static> {
+        let owned = |value: Option<Cow<'_, str>>| value.map(|text| Cow::Owned(text.into_owned()));
+        Facts {
+            id: owned(self.id),
+            state: owned(self.state),
+            tag: owned(self.tag),
+            event: owned(self.event),
+            verdict: owned(self.verdict),
+            bucket: owned(self.bucket),
+            object: owned(self.object),
+            region: owned(self.region),
+            queue_id: owned(self.queue_id),
+            workflow_id: owned(self.workflow_id),
+            workflow_name: owned(self.workflow_name),
+            run_id: owned(self.run_id),
+            time: owned(self.time),
+            time_is_end: self.time_is_end,
+        }
+    }
+
     /// When it ended, in seconds since 1970; `None` where the vendor does not say.
     #[must_use]
     pub fn ended_at(&self) -> Option<i64> {
@@ -74,6 +94,12 @@ impl Facts<'_> {
 }
 
 impl<'a> Event<'a> {
+    /// The event without what it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> Event<'static> {
+        Event { kind: self.kind, facts: self.facts.into_owned(), data: self.data }
+    }
+
     /// What the event is about.
     #[must_use]
     pub fn kind(&self) -> Kind {

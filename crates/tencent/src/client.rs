@@ -1,7 +1,6 @@
 //! One question to CI: signed, at its turn, and asked again when CI is busy or the wire broke.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -12,7 +11,7 @@ use hyper::header::{AUTHORIZATION, DATE, HOST, HeaderMap, RETRY_AFTER};
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use crate::bucket::Bucket;
@@ -35,11 +34,20 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-/// Asks CI, one question after another.
+/// How long whoever asks has time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// Asked later, it would have no fair time to answer: its silence says nothing then.
+    pub asked_by: Instant,
+    /// Nobody waits any longer.
+    pub answered_by: Instant,
+}
+
+/// Asks CI. Questions wait for their turns, and not for one another's answers.
 pub struct Client {
     wire: Wire,
-    credentials: Arc<Credentials>,
-    pace: Arc<Pace>,
+    credentials: Credentials,
+    pace: Pace,
     endpoint: Option<Origin>,
     timeout: Duration,
     limits: Limits,
@@ -65,26 +73,12 @@ impl Client {
         let Config { credentials_file, endpoint, requests_per_second, timeout } = config;
         Ok(Self {
             wire: Wire::default(),
-            credentials: Arc::new(Credentials::new(Sources::of_this_machine(credentials_file), timeout)),
-            pace: Arc::new(Pace::new(requests_per_second)),
+            credentials: Credentials::new(Sources::of_this_machine(credentials_file), timeout),
+            pace: Pace::new(requests_per_second),
             endpoint: endpoint.as_deref().map(Origin::parse).transpose()?,
             timeout,
             limits,
         })
-    }
-
-    /// A client with a connection of its own: its questions do not wait for the answers of this one's, but both keep the
-    /// same pace.
-    #[must_use]
-    pub fn beside(&self) -> Self {
-        Self {
-            wire: Wire::default(),
-            credentials: Arc::clone(&self.credentials),
-            pace: Arc::clone(&self.pace),
-            endpoint: self.endpoint.clone(),
-            timeout: self.timeout,
-            limits: self.limits,
-        }
     }
 
     /// Whether an endpoint is one.
@@ -109,7 +103,7 @@ impl Client {
         read: impl FnOnce(&ApiAnswer<'_>) -> T,
     ) -> Result<T, Error> {
         let host = bucket.host();
-        let body = self.get(&host, path, parameters).await?;
+        let body = self.get(&host, path, parameters, &mut Progress::Waiting).await?;
         let answer = parse_answer(&body, &self.limits).map_err(|error| Error::Unreadable {
             host,
             path: path.to_owned(),
@@ -118,19 +112,40 @@ impl Client {
         Ok(read(&answer))
     }
 
-    /// The answer to a path as it came.
+    /// The answer to a path as it came, if it comes in time.
     ///
     /// # Errors
     ///
-    /// As for every question.
-    pub async fn body(&self, bucket: &Bucket, path: &str) -> Result<Bytes, Error> {
-        self.get(&bucket.host(), path, &[]).await
+    /// As for every question; [`Error::NoTurn`] if it was not asked, or too late for its silence to mean anything, and
+    /// [`Error::Throttled`] if CI wanted it to be asked later.
+    pub async fn body_within(&self, bucket: &Bucket, path: &str, within: Within) -> Result<Bytes, Error> {
+        let host = bucket.host();
+        let mut progress = Progress::Waiting;
+        let answer = timeout_at(within.answered_by, self.get(&host, path, &[], &mut progress)).await;
+        match (answer, progress) {
+            (Err(_) | Ok(Err(Error::Busy { .. })), Progress::Throttled(status)) => {
+                Err(Error::Throttled { host, status })
+            }
+            (Ok(answer), _) => answer,
+            (Err(_), Progress::Asked(at)) if at <= within.asked_by => {
+                let waited = within.answered_by.duration_since(at).as_millis();
+                Err(Error::Unreachable { host, why: format!("no answer within {waited} ms") })
+            }
+            (Err(_), _) => Err(Error::NoTurn { host }),
+        }
     }
 
-    async fn get(&self, host: &str, path: &str, parameters: &[(&str, &str)]) -> Result<Bytes, Error> {
+    async fn get(
+        &self,
+        host: &str,
+        path: &str,
+        parameters: &[(&str, &str)],
+        progress: &mut Progress,
+    ) -> Result<Bytes, Error> {
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             self.pace.turn().await;
+            progress.ask();
             let keys = self.credentials.keys().await?;
             let request = sign(&keys, host, path, parameters)?;
             let host_of = self.endpoint.clone().unwrap_or_else(|| Origin::https(host));
@@ -145,10 +160,11 @@ impl Client {
                         }
                         return Err(Error::Refused(refusal));
                     }
-                    Judged::Busy { status, .. } if last => {
-                        return Err(Error::Busy { host: host.to_owned(), status, attempts: ATTEMPTS });
-                    }
-                    Judged::Busy { status, after } => {
+                    Judged::Busy { status, after, is_our_pace } => {
+                        progress.answered(is_our_pace.then_some(status));
+                        if last {
+                            return Err(Error::Busy { host: host.to_owned(), status, attempts: ATTEMPTS });
+                        }
                         debug!(host, path, status, "CI is busy");
                         sleep(after.unwrap_or(wait).min(LONGEST_WAIT)).await;
                     }
@@ -160,6 +176,7 @@ impl Client {
                     return Err(Error::Unreachable { host: host.to_owned(), why });
                 }
                 Err(NoAnswer::Unreachable(why)) => {
+                    progress.answered(None);
                     debug!(host, path, why, "no answer of CI");
                     sleep(wait).await;
                 }
@@ -178,7 +195,11 @@ impl Client {
         debug!(host, path, status, request_id, bytes = body.len(), "CI answered");
         match status {
             200 => Judged::Body(body),
-            429 | 500 | 502 | 503 | 504 => Judged::Busy { status, after: retry_after(&headers) },
+            429 | 500 | 502 | 503 | 504 => {
+                let is_our_pace =
+                    status == 429 || parse_error(&body, &self.limits).is_some_and(|e| e.code == "SlowDown");
+                Judged::Busy { status, after: retry_after(&headers), is_our_pace }
+            }
             _ => {
                 let error = parse_error(&body, &self.limits).unwrap_or_default();
                 Judged::Refused(Box::new(Refusal {
@@ -195,10 +216,44 @@ impl Client {
     }
 }
 
+/// How far a question has come, for whoever does not wait for its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Its turn has not come.
+    Waiting,
+    /// It was asked, at this time first.
+    Asked(Instant),
+    /// The last answer was that less should be asked, with this status.
+    Throttled(u16),
+}
+
+impl Progress {
+    /// A further attempt says nothing new until it is answered.
+    fn ask(&mut self) {
+        if *self == Self::Waiting {
+            *self = Self::Asked(Instant::now());
+        }
+    }
+
+    /// `throttled`: less should be asked. Another trouble takes the place of that.
+    fn answered(&mut self, throttled: Option<u16>) {
+        *self = match (throttled, *self) {
+            (Some(status), _) => Self::Throttled(status),
+            (None, Self::Asked(at)) => Self::Asked(at),
+            (None, _) => Self::Asked(Instant::now()),
+        };
+    }
+}
+
 /// What an answer means for the question.
 enum Judged {
     Body(Bytes),
-    Busy { status: u16, after: Option<Duration> },
+    /// `is_our_pace`: it would answer if it were asked less.
+    Busy {
+        status: u16,
+        after: Option<Duration>,
+        is_our_pace: bool,
+    },
     Refused(Box<Refusal>),
 }
 

@@ -28,7 +28,7 @@ mod wire;
 
 pub use bucket::{Bucket, BucketError};
 pub use calls::{Found, JobQuery, QUEUE_FAMILIES, documented_tags, path_of, path_of_all};
-pub use client::{Client, Config};
+pub use client::{Client, Config, Within};
 pub use credentials::{Credentials, Keys, Sources, Variable};
 pub use error::{Ahead, Error, Refusal};
 pub use pages::Pages;

@@ -4,6 +4,12 @@ use super::{run, task};
 
 /// Speech recognition of `sentences` sentences of ten words each, about 1.2 KB a sentence.
 pub(crate) fn speech(job: &str, sentences: usize) -> String {
+    let result = self::sentences(sentences);
+    task(job).replace("</JobsDetail>", &format!("<Operation>{result}</Operation></JobsDetail>"))
+}
+
+/// The result of such a job.
+pub(crate) fn sentences(count: usize) -> String {
     let word = |at: usize| {
         format!(
             "<Words><Word>词{at}</Word><VoiceType>0</VoiceType><StartTime>{at}</StartTime><EndTime>{at}9</EndTime></Words>"
@@ -15,11 +21,8 @@ pub(crate) fn speech(job: &str, sentences: usize) -> String {
             "<ResultDetail><FinalSentence>第{at}句话</FinalSentence><SpeechSpeed>5.1</SpeechSpeed><WordsNum>10</WordsNum>{words}</ResultDetail>"
         )
     };
-    let sentences: String = (0..sentences).map(sentence).collect();
-    task(job).replace(
-        "</JobsDetail>",
-        &format!("<Operation><SpeechRecognitionResult><AudioTime>18000</AudioTime>{sentences}</SpeechRecognitionResult></Operation></JobsDetail>"),
-    )
+    let sentences: String = (0..count).map(sentence).collect();
+    format!("<SpeechRecognitionResult><AudioTime>18000</AudioTime>{sentences}</SpeechRecognitionResult>")
 }
 
 /// Video moderation of `frames` frames, with what the vendor says of each: about 1.6 KB a frame.

@@ -23,7 +23,7 @@ pub(crate) use ci_bridge::local_nats::LocalNats;
 pub(crate) use collector::{Collector, Mood, Span};
 pub(crate) use events::Events;
 pub(crate) use http::{Answer, Connection, request};
-pub(crate) use large::{moderation, rendered, speech};
+pub(crate) use large::{moderation, rendered, sentences, speech};
 pub(crate) use streams::{Stored, Streams};
 pub(crate) use stub::Stub;
 pub(crate) use tools::Tool;

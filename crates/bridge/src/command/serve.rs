@@ -105,10 +105,10 @@ impl Bridge {
         let exporting = traces.map(|traces| traces.start(registry)).transpose()?;
         let (streams, parse_limits) = (settings.publisher.streams.clone(), settings.limits.parse);
         let (publisher, tasks) = Publisher::start(settings.publisher, registry).await?;
-        let client = Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?;
+        let client = Arc::new(Client::new(settings.tencent, parse_limits).map_err(io::Error::other)?);
         // Also where no endpoint verifies yet: a reload may change that.
         let verifier = Verification::new(
-            client.beside(),
+            Arc::clone(&client),
             settings.reconcile.buckets.clone(),
             settings.verify_time,
             parse_limits,

@@ -33,7 +33,7 @@ pub(crate) struct Repetition {
     /// Where the last account is told of.
     pub(crate) shown: Arc<Shown>,
     pub(crate) search: Search,
-    pub(crate) client: Client,
+    pub(crate) client: Arc<Client>,
     pub(crate) publisher: Publisher,
     /// Its endpoints may be replaced meanwhile.
     pub(crate) ingress: Arc<Ingress>,

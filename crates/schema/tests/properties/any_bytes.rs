@@ -162,7 +162,11 @@ fn judge_answer(body: &[u8]) -> Result<(), String> {
     let _ = parse_error(body, &limits);
     let Ok(answer) = parse_answer(body, &limits) else { return Ok(()) };
     let _ = (answer.next_token(), answer.unknown_ids(), answer.queues(), answer.total());
-    let described = [answer.jobs(), answer.runs("media-1300000001"), answer.moderations("ReviewImage")];
+    let described = [
+        answer.jobs(),
+        answer.runs("media-1300000001"),
+        answer.moderations(Some("ReviewImage"), "media-1300000001"),
+    ];
     for job in described.iter().flatten() {
         let is_json = serde_json::from_slice::<&serde_json::value::RawValue>(job.event.data()).is_ok();
         hold!(is_json, "an answer that is not JSON");
