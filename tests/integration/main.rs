@@ -18,6 +18,7 @@ mod commands;
 mod configuration;
 mod connection;
 mod delivery;
+mod environment;
 mod examples;
 #[path = "../fake_ci/mod.rs"]
 mod fake_ci;

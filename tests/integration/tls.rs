@@ -105,8 +105,8 @@ fn files_that_cannot_be_used_are_named_with_a_way_out() {
     let (cert, key, others) = (path("bridge.pem"), path("bridge.key"), other.file("bridge.key"));
     let others = others.display().to_string();
     let rows = [
-        ("cert", &cert, "", "", "", "ingress.tls.key: is missing beside ingress.tls.cert"),
-        ("", &key, "", &key, "", "ingress.tls.cert: is missing beside ingress.tls.key"),
+        ("cert", &cert, "", "", "", "ingress.tls.cert: needs ingress.tls.key beside it"),
+        ("", &key, "", &key, "", "ingress.tls.key: needs ingress.tls.cert beside it"),
         ("", &cert, "", "", &cert, "ingress.tls.client_ca: needs ingress.tls.cert"),
         ("", &cert, "/nowhere/c.pem", &key, "", "ingress.tls.cert: cannot read /nowhere/c.pem"),
         ("", &cert, &cert, "/nowhere/k.pem", "", "ingress.tls.key: cannot read /nowhere/k.pem"),

@@ -10,6 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct Glob(String);
 
 impl Glob {
+    /// The pattern as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether the pattern describes the whole of `value`.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {

@@ -59,7 +59,7 @@ fn what_cannot_be_used_is_refused_at_the_start_with_its_key() {
         (pair(&garbage, &key), "nats.tls.cert: "),
         (pair(&cert, &garbage), "nats.tls.key: "),
         (pair(&cert, &other.file("bridge.key")), "bridge.key is not the key of the certificate in "),
-        (format!("[nats.tls]\ncert = {cert:?}\n"), "nats.tls: cert and key belong together"),
+        (format!("[nats.tls]\ncert = {cert:?}\n"), "nats.tls.cert: needs nats.tls.key beside it"),
         (prefix("_INBOX.*"), "nats.inbox_prefix: \"_INBOX.*\" cannot begin a subject: write words"),
         (prefix("a b"), "nats.inbox_prefix: "),
         (prefix("a..b"), "nats.inbox_prefix: "),

@@ -26,7 +26,7 @@ impl Problems {
             if let Some(kind) = rule.r#match.unknown_kinds().next() {
                 self.add(
                     format!("{key}.match.kind"),
-                    format!("{kind:?} is no kind: use task, workflow or moderation"),
+                    format!("{:?} is no kind: use task, workflow or moderation", kind.as_str()),
                 );
             }
             let template = match (&rule.subject, rule.drop) {

@@ -103,7 +103,11 @@ fn put(into: &mut Value, names: &[&str], value: Value) -> Result<(), String> {
     };
     let nothing = || Value::Dict(Tag::Default, Dict::new());
     match (into, name.parse::<usize>()) {
-        (Value::Array(_, items), Ok(at)) => {
+        (Value::Array(tag, items), Ok(at)) => {
+            if rest.is_empty() {
+                // The list is shown as one value, and is another now.
+                *tag = Tag::Default;
+            }
             if at > items.len() {
                 let next = items.len();
                 return Err(format!("entries are numbered from 0 without a gap: the next one is {next}"));

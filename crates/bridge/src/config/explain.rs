@@ -69,7 +69,12 @@ pub(super) fn figment(error: &figment::Error) -> ConfigError {
 /// What does not make sense, with where it was set.
 pub(super) fn problems(problems: Vec<Problem>, figment: &Figment) -> ConfigError {
     let line = |problem: Problem| {
-        format!("{}: {} (set by {})", problem.key, problem.message, source(figment, &problem.key))
+        let said = format!("{}: {}", problem.key, problem.message);
+        match source(figment, &problem.key) {
+            // What nobody has set is wrong because of something else, which the message names.
+            source if source == DEFAULT => said,
+            source => format!("{said} (set by {source})"),
+        }
     };
     ConfigError { problems: problems.into_iter().map(line).collect() }
 }

@@ -13,7 +13,7 @@ use super::context;
 use super::environment;
 use super::explain::{self, ConfigError};
 use super::mistakes;
-use super::{Config, Settings};
+use super::{Config, Settings, units};
 
 /// What the command line says over everything else: keys and their values.
 #[derive(Debug, Clone, Default)]
@@ -51,8 +51,12 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
 /// The file is not there or no TOML, or the address is none.
 pub(crate) fn admin_listen(file: Option<&Path>) -> Result<SocketAddr, ConfigError> {
     let figment = layers(file, &Overrides::default())?;
-    figment.extract_inner("admin.listen").map_err(|e| explain::figment(&e))
+    let listen: Listen = figment.extract_inner("admin.listen").map_err(|e| explain::figment(&e))?;
+    Ok(listen.0)
 }
+
+#[derive(serde::Deserialize)]
+struct Listen(#[serde(deserialize_with = "units::address")] SocketAddr);
 
 fn layers(file: Option<&Path>, overrides: &Overrides) -> Result<Figment, ConfigError> {
     let mut figment = Figment::from(Serialized::defaults(Config::default()));

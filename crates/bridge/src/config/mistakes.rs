@@ -15,7 +15,7 @@ const MOST: usize = 50;
 pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Error) -> ConfigError {
     let Ok(mut value) = figment.find_value("") else { return explain::figment(first) };
     let mut found = ConfigError::of(Vec::new());
-    let mut rest = None;
+    let (mut rest, mut taken_out) = (None, Vec::new());
     while found.len() < MOST {
         match value.deserialize::<Config>() {
             Ok(config) => {
@@ -30,6 +30,7 @@ pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Err
                     error.metadata = explain::metadata(figment, &key.join(".")).cloned();
                     found.add(&error);
                     is_less |= remove(&mut value, &key);
+                    taken_out.push(key.join("."));
                 }
                 if !is_less {
                     break;
@@ -40,7 +41,12 @@ pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Err
     if let Some(Err(problems)) = rest.map(|config| Settings::check(&config, jwt)) {
         // With what was taken out, something that it needs may be missing: only what somebody has set is a mistake of its own.
         let is_own = |problem: &Problem| explain::own_source(figment, &problem.key) != explain::DEFAULT;
-        found.extend(explain::problems(problems.into_iter().filter(is_own).collect(), figment));
+        let lacks = |problem: &Problem| {
+            let inside = format!("{}.", problem.key);
+            taken_out.iter().any(|key| key.starts_with(&inside))
+        };
+        let own = problems.into_iter().filter(|problem| is_own(problem) && !lacks(problem));
+        found.extend(explain::problems(own.collect(), figment));
     }
     found
 }

@@ -93,6 +93,7 @@ impl Config {
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct Ingress {
+    #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
     pub max_body: ByteSize,
     pub body_timeout: Duration,
@@ -135,6 +136,7 @@ pub struct Endpoint {
     pub path: String,
     pub tokens: Vec<SecretText>,
     pub tokens_file: PathBuf,
+    #[serde(deserialize_with = "units::ranges")]
     pub allow_from: Vec<IpNet>,
     pub trusted_proxies: usize,
     pub allow_buckets: Vec<String>,
@@ -172,6 +174,7 @@ pub enum SubjectKey {
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
 pub struct Admin {
+    #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
     pub page: bool,
     pub hosts: Vec<String>,

@@ -13,8 +13,10 @@ pub(super) fn connection(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Connectio
     let client = match (given(&nats.tls.cert), given(&nats.tls.key)) {
         (Some(certificate), Some(key)) => Some((certificate, key)),
         (None, None) => None,
-        _ => {
-            return Err(vec![problem("tls", "cert and key belong together: set both or neither")]);
+        (certificate, _) => {
+            let (set, other) = if certificate.is_some() { ("cert", "key") } else { ("key", "cert") };
+            let message = format!("needs nats.tls.{other} beside it: name its file there");
+            return Err(vec![problem(&format!("tls.{set}"), message)]);
         }
     };
     let connection = Connection {
@@ -36,6 +38,11 @@ pub(super) fn connection(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Connectio
 
 fn authentication(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Option<Authentication>, Vec<Problem>> {
     let mut ways = Vec::new();
+    let has_user = !nats.user.is_empty() || nats.servers.iter().any(|server| server.expose().contains('@'));
+    let passwords = [("password", nats.password.is_empty()), ("password_file", given(&nats.password_file).is_none())];
+    if let Some((key, _)) = passwords.into_iter().find(|(_, is_empty)| !has_user && !is_empty) {
+        return Err(vec![problem(key, "needs nats.user beside it: without a user, no password is sent")]);
+    }
     if !nats.user.is_empty() {
         let password = secret(&nats.password_file, &nats.password).unwrap_or(Secret::Text(String::new()));
         ways.push(Authentication::UserPassword(nats.user.clone(), password));

@@ -91,6 +91,17 @@ impl Problems {
         if !domain.is_empty() && (!is_subject(domain) || domain.contains('.')) {
             self.add("jetstream.domain", "must be one word, without dots, wildcards or blanks");
         }
+        for (key, patterns) in [
+            ("jetstream.subjects", &jetstream.subjects),
+            ("jetstream.quarantine.subjects", &jetstream.quarantine.subjects),
+        ] {
+            for pattern in patterns.iter().filter(|pattern| !is_pattern(pattern)) {
+                self.add(
+                    key,
+                    format!("{pattern:?} is no pattern of subjects: write words and dots between, such as \"ci.>\", without blanks"),
+                );
+            }
+        }
         if jetstream.max_age.get() > Duration::ZERO && jetstream.duplicate_window > jetstream.max_age {
             self.add("jetstream.duplicate_window", "must not be longer than jetstream.max_age");
         }
@@ -110,4 +121,17 @@ impl Problems {
             );
         }
     }
+}
+
+/// Words with dots between; `*` is any word, and `>` at the end any number of them.
+fn is_pattern(text: &str) -> bool {
+    let words: Vec<_> = text.split('.').collect();
+    words.iter().enumerate().all(|(at, word)| match *word {
+        "*" => true,
+        ">" => at + 1 == words.len(),
+        word => {
+            let is_bad = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '*' | '>');
+            !word.is_empty() && !word.contains(is_bad)
+        }
+    })
 }

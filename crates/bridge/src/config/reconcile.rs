@@ -51,6 +51,14 @@ impl Problems {
         if tencent.timeout.get().is_zero() {
             self.add("tencent.timeout", "must be more than 0");
         }
+        if let Some(path) = given(&tencent.credentials_file)
+            && let Err(error) = std::fs::File::open(&path)
+        {
+            self.add(
+                "tencent.credentials_file",
+                format!("cannot read {}: {error}; name a file that the bridge may read", path.display()),
+            );
+        }
         let endpoint = (!tencent.endpoint.is_empty()).then(|| tencent.endpoint.clone());
         if let Some(Err(why)) = endpoint.as_deref().map(Client::check_endpoint) {
             self.add("tencent.endpoint", why);

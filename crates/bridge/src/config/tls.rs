@@ -36,13 +36,13 @@ impl Problems {
             }
             (true, false) => {
                 self.add(
-                    "ingress.tls.cert",
-                    "is missing beside ingress.tls.key: name the certificate's file",
+                    "ingress.tls.key",
+                    "needs ingress.tls.cert beside it: name the certificate's file there",
                 );
                 return None;
             }
             (false, true) => {
-                self.add("ingress.tls.key", "is missing beside ingress.tls.cert: name the key's file");
+                self.add("ingress.tls.cert", "needs ingress.tls.key beside it: name the key's file there");
                 return None;
             }
         }

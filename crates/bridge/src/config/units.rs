@@ -1,8 +1,10 @@
 //! Values with a unit, and values that are never printed.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::time;
 
+use ipnet::IpNet;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -129,6 +131,29 @@ impl Serialize for SecretText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
     }
+}
+
+/// An address to listen on: `"127.0.0.1:8080"`.
+pub(super) fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = TextOrNumber::read(deserializer, "an address and a port, such as \"127.0.0.1:8080\"")?;
+    text.trim().parse().map_err(|_| {
+        D::Error::custom(format!(
+            "{text:?} is no address: write an IP address and a port, such as \"127.0.0.1:8080\" or \"[::]:8080\""
+        ))
+    })
+}
+
+/// Ranges of addresses: `["10.0.0.0/8"]`.
+pub(super) fn ranges<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let range = |text: String| {
+        text.trim().parse().map_err(|_| {
+            D::Error::custom(format!(
+                "{text:?} is no range of addresses: write one with its length, such as \"10.0.0.0/8\", or \"192.0.2.7/32\" for one address"
+            ))
+        })
+    };
+    texts.into_iter().map(range).collect()
 }
 
 /// Text, or a number that was meant as one: what comes from the environment has no types.
