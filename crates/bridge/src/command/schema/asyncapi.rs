@@ -109,12 +109,13 @@ fn message(kind: &str, settings: &Settings, config: &Config) -> Value {
 }
 
 /// Which headers and attributes not every message has.
-const OPTIONAL: [&str; 8] = [
+const OPTIONAL: [&str; 9] = [
     "ce-time",
     "ce-subject",
     "time",
     "subject",
     "traceparent",
+    "tracestate",
     "Nats-Expected-Stream",
     "Ci-Object",
     "Ci-Object-Bytes",
@@ -131,7 +132,11 @@ fn headers_of_all(settings: &Settings, content_type: &Value) -> Map<String, Valu
         "Nats-Msg-Id".to_owned(),
         text("the same for every repetition of the same callback; a copy's ends in @ and its subject"),
     );
-    headers.insert("traceparent".to_owned(), text("W3C trace context of the callback's request"));
+    headers.insert(
+        "traceparent".to_owned(),
+        text("W3C trace context: of the callback's request, or of the message's own span in the same trace"),
+    );
+    headers.insert("tracestate".to_owned(), text("what tracing systems on the way had to add to it"));
     if settings.publisher.delivery == Delivery::Jetstream {
         headers.insert("Nats-Expected-Stream".to_owned(), text("the stream that had to store it"));
     }
