@@ -157,11 +157,6 @@ impl Metrics {
 }
 
 impl Received<'_> {
-    /// When its head had arrived.
-    pub(crate) fn since(&self) -> Instant {
-        self.since
-    }
-
     /// Counts it; how long it took is the answer.
     pub(crate) fn answered(mut self, outcome: Outcome) -> Duration {
         self.answered = true;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -29,7 +29,7 @@ use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
 use crate::place::InProgress;
-use crate::recent::{Ended, Story};
+use crate::recent::{self, Ended, Story};
 use crate::refusals::Refusal;
 use crate::trace::{Thread, Trace};
 
@@ -74,10 +74,9 @@ impl Ingress {
                 self.rejected(reason, &answer, endpoint.as_deref(), body.bytes(), peer);
             }
             let outcome = answer.outcome();
-            let since = received.since();
             let total = received.answered(outcome);
             trace.answered(&answer, body.bytes());
-            self.remember(story, since, total, &answer, endpoint.as_deref(), body.bytes());
+            self.remember(story, total, &answer, endpoint.as_deref(), body.bytes());
             drop(held_until_answered);
             // From here on nothing is held for the request but its connection, and that not against others.
             if outcome == Outcome::Rejected {
@@ -96,16 +95,15 @@ impl Ingress {
     fn remember(
         &self,
         story: Story,
-        since: Instant,
         total: Duration,
         answer: &Answer,
         endpoint: Option<&Endpoint>,
         bytes: u64,
     ) {
-        let Some(recent) = &self.recent else { return };
+        let Some(kept) = &self.recent else { return };
         let endpoint = endpoint.map(|endpoint| endpoint.name.as_str()).unwrap_or_default();
-        let ended = Ended { at: recent.since_1970(since), total, answer, endpoint, bytes };
-        story.end(&ended, |told, age| recent.remember(told, age));
+        let ended = Ended { at: recent::now().saturating_sub(total), total, answer, endpoint, bytes };
+        story.end(&ended, |told, age| kept.remember(told, age));
     }
 
     /// Counts a request that was turned away, and says so when it may have been a callback.
@@ -148,13 +146,12 @@ impl Ingress {
     /// Takes a body that quarantine kept as if it came to this endpoint now, and was let in.
     pub(crate) async fn take_again(self: &Arc<Self>, endpoint: &Arc<Endpoint>, body: Bytes) -> Answer {
         let received = self.metrics.received();
-        let since = received.since();
         let bytes = body.len() as u64;
         let share = Share::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight);
         let mut story = Story::new(self.recent.is_some());
         let answer = self.tell(endpoint, body, Trace::default().thread(), share, &mut story).await;
         let total = received.answered(answer.outcome());
-        self.remember(story, since, total, &answer, Some(endpoint), bytes);
+        self.remember(story, total, &answer, Some(endpoint), bytes);
         answer
     }
 

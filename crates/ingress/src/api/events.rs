@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use http_body_util::Either;
 use hyper::Response;
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
 use super::access::Proof;
@@ -19,6 +19,8 @@ const LOOK_EVERY: u32 = 4;
 
 /// The header with which a browser says what it had last.
 const LAST_EVENT_ID: &str = "last-event-id";
+
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 impl Api {
     pub(super) fn events(
@@ -41,7 +43,10 @@ impl Api {
         let hang_up = Arc::clone(&caller.hang_up);
         let events = view.listeners.join(&view.recent, last.as_ref(), &status, Who { hang_up, proof })?;
         let mut response = Response::new(Either::Right(events));
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        // nginx in front would collect some KB of events before it passes them on.
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
         Ok(response)
     }
 

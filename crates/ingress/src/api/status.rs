@@ -11,7 +11,7 @@ use super::parameters::Parameters;
 use super::{Api, Reply, View, milliseconds};
 use crate::answer::json;
 use crate::metrics::Outcome;
-use crate::recent::{KEPT, LATELY, Lately};
+use crate::recent::{self, KEPT, LATELY, Lately};
 use crate::shown::Reconcile;
 
 #[derive(Serialize)]
@@ -79,7 +79,7 @@ struct Counted {
 impl Api {
     pub(super) fn status_now(&self, view: &View, parameters: Parameters, permit: Permit) -> Reply {
         parameters.end()?;
-        let now = milliseconds(view.recent.since_1970(std::time::Instant::now()));
+        let now = milliseconds(recent::now());
         Ok(json(StatusCode::OK, "application/json", &Told { status: self.status(view), now, may: permit }))
     }
 

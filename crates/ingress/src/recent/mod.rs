@@ -41,6 +41,11 @@ struct Kept {
     series: Series,
 }
 
+/// Since 1970, by the clock of the machine, which may be set while the bridge runs.
+pub(crate) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Callbacks of the last ten minutes, by outcome.
 pub(crate) type Lately = series::Counts;
 
@@ -57,7 +62,7 @@ impl Recent {
     /// Nothing has come yet.
     #[must_use]
     pub fn new() -> Self {
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = now();
         let kept = Kept {
             last: 0,
             callbacks: VecDeque::with_capacity(KEPT),
@@ -76,11 +81,6 @@ impl Recent {
     /// When the bridge started, since 1970.
     pub(crate) fn started(&self) -> Duration {
         self.started
-    }
-
-    /// A moment since 1970, by a clock that is never set.
-    pub(crate) fn since_1970(&self, at: Instant) -> Duration {
-        self.started + at.saturating_duration_since(self.began)
     }
 
     /// Remembers a callback, and when it came after its job had ended.
