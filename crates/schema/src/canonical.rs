@@ -4,6 +4,8 @@
 //! which can mean a list at best. Both come to the same here, for the bytes that are published and for the facts that
 //! route them.
 
+use smallvec::SmallVec;
+
 use crate::document::{Children, Node, Value};
 use crate::text::Text;
 use crate::vocabulary::{Meaning, Members, Place};
@@ -12,8 +14,12 @@ use crate::vocabulary::{Meaning, Members, Place};
 pub(crate) enum Remains<'d, 'a> {
     Nothing,
     One(Node<'d, 'a>),
-    List(Vec<Node<'d, 'a>>),
+    List(SmallVec<[Node<'d, 'a>; USUAL_LIST]>),
 }
+
+/// How many entries of a list, and members of an object, are looked at without asking for memory.
+const USUAL_LIST: usize = 4;
+const USUAL_OBJECT: usize = 16;
 
 impl<'d, 'a> Remains<'d, 'a> {
     /// Of the nodes of one name, or of an array. A list of one stays a list where the vendor documents one, and where
@@ -21,7 +27,7 @@ impl<'d, 'a> Remains<'d, 'a> {
     /// written as a list as well.
     pub(crate) fn of(nodes: &[Node<'d, 'a>], meaning: Meaning, is_typed: bool) -> Self {
         let is_left = |node: &Node<'d, 'a>| !node.emptiness().at(meaning.place);
-        let mut items: Vec<_> = match nodes {
+        let mut items: SmallVec<[_; USUAL_LIST]> = match nodes {
             [array] if array.is_array() => array.children().filter(is_left).collect(),
             [node] => return if is_left(node) { Self::One(*node) } else { Self::Nothing },
             several => several.iter().copied().filter(is_left).collect(),
@@ -49,7 +55,8 @@ pub(crate) fn members<'d, 'a>(
         object.children().for_each(|member| visit(name_of(member), &[member]));
         return;
     }
-    let mut members: Vec<_> = object.children().map(|member| (beginning(name_of(member)), member)).collect();
+    let mut members: SmallVec<[_; USUAL_OBJECT]> =
+        object.children().map(|member| (beginning(name_of(member)), member)).collect();
     // Where two spellings are one name, the order must not tell how the body was written. Stable: the nodes of one name
     // stay in theirs.
     members.sort_by(|(a_begins, a), (b_begins, b)| {
@@ -59,7 +66,7 @@ pub(crate) fn members<'d, 'a>(
         match same {
             [(_, member)] => visit(name_of(*member), &[*member]),
             several => {
-                let several: Vec<_> = several.iter().map(|(_, member)| *member).collect();
+                let several: SmallVec<[_; USUAL_LIST]> = several.iter().map(|(_, member)| *member).collect();
                 visit(name_of(several[0]), &several);
             }
         }
