@@ -41,17 +41,14 @@ impl Attributes<'_> {
     pub(crate) fn binary(&self, content_type: &str) -> Headers {
         let mut headers = Headers::with_room();
         headers.push(HeaderName::CeSpecversion, SPEC_VERSION);
-        headers.push_parts(HeaderName::CeId, &[(self.id.as_str(), Kept::CLOUDEVENTS)]);
-        headers.push_parts(
-            HeaderName::CeSource,
-            &[(SOURCE, Kept::CLOUDEVENTS), (&self.bucket(), Kept::CLOUDEVENTS)],
-        );
+        headers.push_attribute(HeaderName::CeId, &[self.id.as_str()]);
+        headers.push_attribute(HeaderName::CeSource, &[SOURCE, &self.bucket()]);
         headers.push(HeaderName::CeType, type_of(self.kind));
         if let Some(time) = self.time {
             headers.push(HeaderName::CeTime, time);
         }
         if let Some(object) = self.object {
-            headers.push_parts(HeaderName::CeSubject, &[(&subject(object), Kept::CLOUDEVENTS)]);
+            headers.push_attribute(HeaderName::CeSubject, &[&subject(object)]);
         }
         // The attribute, and what tools that know nothing of CloudEvents look at.
         headers.push(HeaderName::ContentType, content_type);

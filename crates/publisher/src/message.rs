@@ -195,13 +195,14 @@ impl Headers {
 
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
     pub fn push(&mut self, name: HeaderName, value: impl AsRef<str>) {
-        self.push_parts(name, &[(value.as_ref(), Kept::HEADER)]);
+        Kept::HEADER.push(value.as_ref(), &mut self.values);
+        self.names.push((name, self.values.len()));
     }
 
-    /// Adds a header whose value has several parts, each with the bytes that stay as they are.
-    pub(crate) fn push_parts(&mut self, name: HeaderName, parts: &[(&str, Kept)]) {
-        for (part, kept) in parts {
-            kept.push(part, &mut self.values);
+    /// Adds an attribute of CloudEvents, whose value may have several parts. It is encoded as their bindings ask.
+    pub(crate) fn push_attribute(&mut self, name: HeaderName, parts: &[&str]) {
+        for part in parts {
+            Kept::CLOUDEVENTS.push(part, &mut self.values);
         }
         self.names.push((name, self.values.len()));
     }
