@@ -83,7 +83,9 @@ fn rows(files: &Authority) -> Vec<Row> {
     let jwt = "e30.eyJuYXRzIjp7fX0.e30";
     let creds = written(
         "creds",
-        &format!("-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"),
+        &format!(
+            "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+        ),
     );
     let keys = written("keys", "secret_id = \"AKIDx\"\nsecret_key = \"s3cret\"\n");
     let subject = "holds ' ', which a subject to publish to cannot";
@@ -91,7 +93,12 @@ fn rows(files: &Authority) -> Vec<Row> {
     let exported = |row: Row| row.beside("telemetry.otlp_endpoint", "http://127.0.0.1:4318");
     vec![
         text("delivery", "core", "maybe", "write one of jetstream, core"),
-        text("ingress.listen", "127.0.0.1:81", "8080", "write an IP address and a port, such as \"127.0.0.1:8080\""),
+        text(
+            "ingress.listen",
+            "127.0.0.1:81",
+            "8080",
+            "write an IP address and a port, such as \"127.0.0.1:8080\"",
+        ),
         size("ingress.max_body", "2MiB"),
         duration("ingress.body_timeout", "6s"),
         duration("ingress.deadline", "4s"),
@@ -137,7 +144,13 @@ fn rows(files: &Authority) -> Vec<Row> {
         text("ingress.endpoints.0.subjects.quarantine", "ci-quarantine.own.{reason}", "a b", subject),
         text("admin.listen", "127.0.0.1:91", "localhost", "write an IP address and a port"),
         flag("admin.page", "false"),
-        row("admin.hosts", "a.example,b.example", "[\"a.example\", \"b.example\"]", "http://a", "is no host name"),
+        row(
+            "admin.hosts",
+            "a.example,b.example",
+            "[\"a.example\", \"b.example\"]",
+            "http://a",
+            "is no host name",
+        ),
         file("admin.token_file", &token),
         row(
             "nats.servers",
@@ -164,7 +177,13 @@ fn rows(files: &Authority) -> Vec<Row> {
         file("nats.tls.key", &key).beside("nats.tls.cert", &cert),
         text("jetstream.stream", "OTHER", "a.b", stream),
         text("jetstream.provision", "require", "change", "write one of create, require, none"),
-        row("jetstream.subjects", "ci.>,more.*", "[\"ci.>\", \"more.*\"]", "a b", "is no pattern of subjects"),
+        row(
+            "jetstream.subjects",
+            "ci.>,more.*",
+            "[\"ci.>\", \"more.*\"]",
+            "a b",
+            "is no pattern of subjects",
+        ),
         text("jetstream.storage", "memory", "tape", "write one of file, memory"),
         number("jetstream.replicas", "3"),
         text("jetstream.duplicate_window", "1h", "8days", "must not be longer than jetstream.max_age"),
@@ -184,7 +203,12 @@ fn rows(files: &Authority) -> Vec<Row> {
         text("subjects.workflow", "ci.{state}", "a b", subject),
         text("subjects.moderation", "ci.{event}", "a b", subject),
         text("subjects.quarantine", "ci-quarantine.{endpoint}", "a b", subject),
-        text("messages.format", "cloudevents-structured", "xml", "write one of cloudevents-binary, cloudevents-structured"),
+        text(
+            "messages.format",
+            "cloudevents-structured",
+            "xml",
+            "write one of cloudevents-binary, cloudevents-structured",
+        ),
         text("messages.oversize", "refuse", "drop", "write one of object, refuse"),
         flag("spool.enabled", "false"),
         free("spool.dir", "./elsewhere"),
@@ -196,7 +220,12 @@ fn rows(files: &Authority) -> Vec<Row> {
         number("jobs.max_waiting", "7"),
         duration("jobs.max_wait", "1day"),
         file("tencent.credentials_file", &keys),
-        text("tencent.endpoint", "https://ci.example", "ftp://x", "is no endpoint: write https:// and a host"),
+        text(
+            "tencent.endpoint",
+            "https://ci.example",
+            "ftp://x",
+            "is no endpoint: write https:// and a host",
+        ),
         number("tencent.requests_per_second", "7"),
         duration("tencent.timeout", "6s"),
         duration("reconcile.every", "0s"),
@@ -215,24 +244,62 @@ fn rows(files: &Authority) -> Vec<Row> {
         text("reconcile.lease_bucket", "L", "a.b", "a bucket's name holds letters, digits, '-' and '_' only"),
         text("log.format", "json", "xml", "write one of text, json"),
         text("log.level", "debug", "chatty", "is no level: use error, warn, info, debug or trace"),
-        text("telemetry.otlp_endpoint", "http://c:4318", "c:4318/s3cret", "is no URL of a collector: write one such as"),
-        text("telemetry.otlp_traces_endpoint", "http://c:1/x", "http://u:s3cret@c:1", "put what the collector asks for into"),
-        exported(text("telemetry.otlp_protocol", "http/protobuf", "grpc", "only \"http/protobuf\" is spoken")),
-        row("telemetry.otlp_headers", "k=s3cret", "<secret>", "s3cret", "entry 1 is no header: write \"name=value,name2=value2\""),
+        text(
+            "telemetry.otlp_endpoint",
+            "http://c:4318",
+            "c:4318/s3cret",
+            "is no URL of a collector: write one such as",
+        ),
+        text(
+            "telemetry.otlp_traces_endpoint",
+            "http://c:1/x",
+            "http://u:s3cret@c:1",
+            "put what the collector asks for into",
+        ),
+        exported(text(
+            "telemetry.otlp_protocol",
+            "http/protobuf",
+            "grpc",
+            "only \"http/protobuf\" is spoken",
+        )),
+        row(
+            "telemetry.otlp_headers",
+            "k=s3cret",
+            "<secret>",
+            "s3cret",
+            "entry 1 is no header: write \"name=value,name2=value2\"",
+        ),
         exported(file("telemetry.otlp_certificate", &ca)),
         duration("telemetry.otlp_timeout", "6s"),
         text("telemetry.service_name", "mine", " ", "name the service"),
-        text("telemetry.resource_attributes", "a=b,c=d", "a", "entry 1 is no attribute: write \"key=value,key2=value2\""),
-        text("telemetry.sampler", "always_off", "sometimes", "write one of always_on, always_off, traceidratio"),
-        text("telemetry.sampler_arg", "0.5", "2", "a number from 0 to 1").beside("telemetry.sampler", "traceidratio"),
+        text(
+            "telemetry.resource_attributes",
+            "a=b,c=d",
+            "a",
+            "entry 1 is no attribute: write \"key=value,key2=value2\"",
+        ),
+        text(
+            "telemetry.sampler",
+            "always_off",
+            "sometimes",
+            "write one of always_on, always_off, traceidratio",
+        ),
+        text("telemetry.sampler_arg", "0.5", "2", "a number from 0 to 1")
+            .beside("telemetry.sampler", "traceidratio"),
         text("telemetry.exporter", "none", "console", "write one of otlp, none"),
         flag("telemetry.disabled", "true"),
         text("rules.0.subject", "ci.x", "a b", subject),
         text("rules.0.stream", "OTHER", "", "").beside("rules.0.subject", "ci.x"),
         flag("rules.0.copy", "true").beside("rules.0.subject", "ci.x"),
         flag("rules.0.drop", "true"),
-        row("rules.0.match.kind", "task", "[\"task\"]", "tsk", "\"tsk\" is no kind: use task, workflow or moderation")
-            .beside("rules.0.drop", "true"),
+        row(
+            "rules.0.match.kind",
+            "task",
+            "[\"task\"]",
+            "tsk",
+            "\"tsk\" is no kind: use task, workflow or moderation",
+        )
+        .beside("rules.0.drop", "true"),
         row("rules.0.match.tag", "A,B", "[\"A\", \"B\"]", "", "").beside("rules.0.drop", "true"),
     ]
 }
@@ -283,15 +350,23 @@ fn every_key_can_be_set_and_what_is_wrong_is_said_with_its_variable() {
         assert_eq!((output.status.code(), &*said), (Some(0), ""), "{name}={}", row.right);
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
         let settings = report["settings"].as_array().unwrap();
-        let setting = settings.iter().find(|setting| setting["key"] == row.key).unwrap_or_else(|| panic!("{}", row.key));
+        let setting = settings
+            .iter()
+            .find(|setting| setting["key"] == row.key)
+            .unwrap_or_else(|| panic!("{}", row.key));
         let source = format!("environment variable {name}");
         // Empty is as it was.
         if !row.right.is_empty() {
-            assert_eq!((&setting["value"], &setting["source"]), (&row.shown.into(), &source.into()), "{name}");
+            assert_eq!(
+                (&setting["value"], &setting["source"]),
+                (&row.shown.into(), &source.into()),
+                "{name}"
+            );
         }
         if let Some((wrong, expected)) = row.wrong {
             // What only makes a key be looked at stays, but nothing that would make it right.
-            let beside = beside().filter(|(other, _)| !expected.starts_with("needs ") || *other != variable("nats.user"));
+            let beside = beside()
+                .filter(|(other, _)| !expected.starts_with("needs ") || *other != variable("nats.user"));
             let environment: Vec<_> = beside.chain([(name.clone(), wrong.clone())]).collect();
             let output = check(&[], &environment);
             let said = String::from_utf8_lossy(&output.stderr);
@@ -324,7 +399,8 @@ fn entries_of_lists_are_set_one_by_one_over_the_files() {
         ("CI_BRIDGE__RULES__1__MATCH__TAG", "B, C"),
         ("CI_BRIDGE__NATS__SERVERS__1", "nats://u:s3cret@other:4222"),
     ];
-    let output = ci_bridge().args(["check", "--changed", "-c"]).arg(&file).envs(environment).output().unwrap();
+    let output =
+        ci_bridge().args(["check", "--changed", "-c"]).arg(&file).envs(environment).output().unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!((output.status.code(), &*stderr), (Some(0), ""));
     let path = file.display().to_string();
@@ -333,7 +409,11 @@ fn entries_of_lists_are_set_one_by_one_over_the_files() {
         ("ingress.endpoints.0.path", "\"/from-the-environment\"", "CI_BRIDGE__INGRESS__ENDPOINTS__0__PATH"),
         ("ingress.endpoints.0.tokens", "<secret>", &path),
         ("ingress.endpoints.1.name", "\"b\"", "CI_BRIDGE__INGRESS__ENDPOINTS__1__NAME"),
-        ("ingress.endpoints.1.subjects.task", "\"ci.b.{tag}\"", "CI_BRIDGE__INGRESS__ENDPOINTS__1__SUBJECTS__TASK"),
+        (
+            "ingress.endpoints.1.subjects.task",
+            "\"ci.b.{tag}\"",
+            "CI_BRIDGE__INGRESS__ENDPOINTS__1__SUBJECTS__TASK",
+        ),
         ("rules.0.drop", "true", &path),
         ("rules.1.copy", "true", "CI_BRIDGE__RULES__1__COPY"),
         ("rules.1.match.tag", "[\"B\", \"C\"]", "CI_BRIDGE__RULES__1__MATCH__TAG"),
@@ -349,7 +429,11 @@ fn entries_of_lists_are_set_one_by_one_over_the_files() {
 #[test]
 fn what_is_wrong_with_a_variable_of_a_list_is_said() {
     let rows = [
-        ("CI_BRIDGE__RULES__2__DROP", "true", "rules.2.drop: entries are numbered from 0 without a gap: the next one is 0"),
+        (
+            "CI_BRIDGE__RULES__2__DROP",
+            "true",
+            "rules.2.drop: entries are numbered from 0 without a gap: the next one is 0",
+        ),
         ("CI_BRIDGE__RULES__0__SUBJCT", "ci.x", "unknown key rules.0.subjct: did you mean rules.0.subject?"),
         ("CI_BRIDGE__INGRESS__ENDPOINTS__0__TOKNS", SECRET, "did you mean ingress.endpoints.0.tokens?"),
         ("CI_BRIDGE__NATS__SERVERS__0__X", "y", "nats.servers"),
@@ -366,7 +450,10 @@ fn what_is_wrong_with_a_variable_of_a_list_is_said() {
 #[test]
 fn more_than_ten_entries_keep_their_order() {
     let environment: Vec<_> = (0..12)
-        .flat_map(|at| [("SUBJECT", format!("ci.{at}")), ("MATCH__TAG", format!("T{at}"))].map(|(key, value)| (at, key, value)))
+        .flat_map(|at| {
+            [("SUBJECT", format!("ci.{at}")), ("MATCH__TAG", format!("T{at}"))]
+                .map(|(key, value)| (at, key, value))
+        })
         .map(|(at, key, value)| (format!("CI_BRIDGE__RULES__{at}__{key}"), value))
         .collect();
     let output = check(&["--json"], &environment);
@@ -374,7 +461,8 @@ fn more_than_ten_entries_keep_their_order() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let settings = report["settings"].as_array().unwrap();
     for at in 0..12 {
-        let subject = settings.iter().find(|setting| setting["key"] == format!("rules.{at}.subject")).unwrap();
+        let subject =
+            settings.iter().find(|setting| setting["key"] == format!("rules.{at}.subject")).unwrap();
         assert_eq!(subject["value"], format!("\"ci.{at}\""));
     }
 }
@@ -386,7 +474,10 @@ fn a_variable_that_is_no_text_is_said_and_one_of_others_is_left_alone() {
     let output = ci_bridge().arg("check").env("CI_BRIDGE__NATS__USER", bytes).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("environment variable CI_BRIDGE__NATS__USER: nats.user: is no text in UTF-8"), "{said}");
+    assert!(
+        said.contains("environment variable CI_BRIDGE__NATS__USER: nats.user: is no text in UTF-8"),
+        "{said}"
+    );
     let output = ci_bridge().arg("check").env("OTHER", bytes).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
@@ -414,7 +505,11 @@ fn the_variables_of_opentelemetry_are_read_and_ours_go_before_them() {
     assert_eq!((output.status.code(), &*stderr), (Some(0), ""), "{stdout}");
     let rows = [
         ("telemetry.otlp_endpoint", "\"http://all:4318\"", "OTEL_EXPORTER_OTLP_ENDPOINT"),
-        ("telemetry.otlp_traces_endpoint", "\"http://traces:4318/own\"", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+        (
+            "telemetry.otlp_traces_endpoint",
+            "\"http://traces:4318/own\"",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        ),
         ("telemetry.otlp_headers", "<secret>", "OTEL_EXPORTER_OTLP_HEADERS"),
         ("telemetry.otlp_timeout", "\"2s 500ms\"", "OTEL_EXPORTER_OTLP_TIMEOUT"),
         ("telemetry.service_name", "\"ours\"", "CI_BRIDGE__TELEMETRY__SERVICE_NAME"),
@@ -429,5 +524,8 @@ fn the_variables_of_opentelemetry_are_read_and_ours_go_before_them() {
     }
     let wrong = check(&[], &[("OTEL_TRACES_SAMPLER".to_owned(), "jaeger_remote".to_owned())]);
     let said = String::from_utf8_lossy(&wrong.stderr);
-    assert!(said.contains("environment variable OTEL_TRACES_SAMPLER: telemetry.sampler: write one of"), "{said}");
+    assert!(
+        said.contains("environment variable OTEL_TRACES_SAMPLER: telemetry.sampler: write one of"),
+        "{said}"
+    );
 }

@@ -39,7 +39,8 @@ pub(super) fn connection(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Connectio
 fn authentication(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Option<Authentication>, Vec<Problem>> {
     let mut ways = Vec::new();
     let has_user = !nats.user.is_empty() || nats.servers.iter().any(|server| server.expose().contains('@'));
-    let passwords = [("password", nats.password.is_empty()), ("password_file", given(&nats.password_file).is_none())];
+    let passwords =
+        [("password", nats.password.is_empty()), ("password_file", given(&nats.password_file).is_none())];
     if let Some((key, _)) = passwords.into_iter().find(|(_, is_empty)| !has_user && !is_empty) {
         return Err(vec![problem(key, "needs nats.user beside it: without a user, no password is sent")]);
     }
