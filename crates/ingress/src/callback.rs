@@ -173,6 +173,7 @@ impl Ingress {
         .await;
         story.has_verified();
         if let Some(why) = unknown {
+            self.refusals.refused_unverified(&endpoint.name, &why);
             return Answer::Unavailable(why);
         }
         if let Some(why) = unverified {

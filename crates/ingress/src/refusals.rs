@@ -14,6 +14,8 @@ const REFUSED_LINES: u64 = 1;
 const QUARANTINED_LINES: u64 = 5;
 /// The same for callbacks that are published without CI's word.
 const UNVERIFIED_LINES: u64 = 1;
+/// The same for callbacks that are refused without CI's word.
+const UNASKED_LINES: u64 = 1;
 /// Failed handshakes are mostly scanners': only their number is told.
 const HANDSHAKE_LINES: u64 = 0;
 
@@ -22,6 +24,7 @@ pub(crate) struct Refusals {
     refused: LogLimit,
     quarantined: LogLimit,
     unverified: LogLimit,
+    unasked: LogLimit,
     handshakes: LogLimit,
 }
 
@@ -51,6 +54,7 @@ impl Default for Refusals {
             refused: LogLimit::new(REFUSED_LINES),
             quarantined: LogLimit::new(QUARANTINED_LINES),
             unverified: LogLimit::new(UNVERIFIED_LINES),
+            unasked: LogLimit::new(UNASKED_LINES),
             handshakes: LogLimit::new(HANDSHAKE_LINES),
         }
     }
@@ -74,6 +78,12 @@ impl Refusals {
     pub(crate) fn published_unverified(&self, endpoint: &str, why: &str) {
         if self.unverified.admits("unverified", endpoint) {
             warn!(endpoint, why, "CI does not answer: a callback is published unverified");
+        }
+    }
+
+    pub(crate) fn refused_unverified(&self, endpoint: &str, why: &str) {
+        if self.unasked.admits("unverified", endpoint) {
+            warn!(endpoint, why, "a callback that needs CI's word is refused");
         }
     }
 
@@ -104,6 +114,10 @@ impl Refusals {
         }
         for sum in self.unverified.sum_up() {
             warn!(count = sum.count, endpoint = sum.of, "callbacks published unverified in the last minute");
+        }
+        for sum in self.unasked.sum_up() {
+            let (count, endpoint) = (sum.count, sum.of);
+            warn!(count, endpoint, "callbacks that need CI's word refused in the last minute");
         }
         for sum in self.handshakes.sum_up() {
             info!(count = sum.count, reason = sum.reason, "TLS handshakes failed in the last minute");

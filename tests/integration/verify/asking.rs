@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{AGO, assert_silent, configuration, only};
-use crate::fake_ci::{BUCKET, FakeCi, Fault, Job};
+use crate::fake_ci::{BUCKET, FakeCi, Fault, Job, SECRET_KEY};
 use crate::support::{Bridge, Stored, Streams, nats};
 
 /// Time enough for a machine that is busy with other tests.
@@ -114,6 +114,41 @@ fn what_ci_refuses_for_our_sake_is_refused_even_where_silence_publishes() {
         assert!(answer.status == 503 && answer.text().contains(why), "{fault:?}: {}", answer.text());
         assert!(Streams::of(&nats).messages("CI").is_empty(), "{fault:?}");
         bridge.assert_every_callback_is_accounted_for();
+    }
+}
+
+#[test]
+fn each_trouble_with_the_api_is_one_sentence_in_the_answer_and_the_log() {
+    type Trouble = fn(&FakeCi);
+    let rows: [(Trouble, &str); 4] = [
+        (
+            |ci| ci.write_keys("AKIDother", "no-key"),
+            "there is no such secret_id: correct the credentials of [tencent]",
+        ),
+        (|ci| ci.set_clock(600), "s behind CI's: set it, with NTP"),
+        (
+            |ci| ci.fail("/jobs", Fault::Refused(403, "AccessDenied", "Access Denied."), usize::MAX),
+            "allow the key ci:DescribeMediaJob on this bucket",
+        ),
+        (
+            |ci| ci.fail("/", Fault::Slow(Duration::from_secs(5)), usize::MAX),
+            "cannot be reached: no answer within",
+        ),
+    ];
+    for (trouble, sentence) in rows {
+        let (nats, ci) = (nats(), FakeCi::start());
+        trouble(&ci);
+        let bridge = Bridge::start(&nats, &configuration(&ci, "refuse"));
+        for id in ["j1", "j2"] {
+            let answer = bridge.post(Job::ended(id, AGO).callback());
+            assert!(answer.status == 503 && answer.text().contains(sentence), "{}", answer.text());
+        }
+        assert_eq!(bridge.get("/readyz").status, 200, "{sentence}");
+        assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"unavailable\"}"), 2.0, "{sentence}");
+        let (_, log) = bridge.terminate();
+        assert_eq!(log.matches(sentence).count(), 1, "{log}");
+        assert!(log.contains("callbacks that need CI's word refused in the last minute count=2"), "{log}");
+        assert!(!log.contains(SECRET_KEY) && !log.contains("no-key"), "{log}");
     }
 }
 
