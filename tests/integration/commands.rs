@@ -253,3 +253,51 @@ fn spool(nats: &LocalNats, dir: &Path, arguments: &[&str]) -> (Option<i32>, Stri
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
 }
+
+/// What a command says on standard error, up to a line that holds `expected`.
+fn said_until(command: &mut std::process::Child, expected: &str) -> String {
+    let mut said = String::new();
+    let mut lines = BufReader::new(command.stderr.take().unwrap()).lines();
+    while !said.contains(expected) {
+        said.push_str(&lines.next().unwrap_or_else(|| panic!("no {expected:?} in {said:?}")).unwrap());
+        said.push('\n');
+    }
+    // Nobody reads on: what else is said finds a closed pipe, and changes nothing.
+    said
+}
+
+#[test]
+fn a_command_that_waits_says_for_what() {
+    // It takes connections, and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", silent.local_addr().unwrap());
+    let rows: [(&[&str], &str); 2] = [
+        (&["quarantine", "list"], "asking NATS at 127.0.0.1:"),
+        (&["reconcile", "--bucket", "media-1250000000@ap-beijing"], "waiting for NATS, up to 15 s"),
+    ];
+    for (arguments, expected) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = ci_bridge();
+        command.args(arguments).env("NATS_URL", &url).current_dir(&folder);
+        command.env("TENCENTCLOUD_SECRET_ID", "AKIDx").env("TENCENTCLOUD_SECRET_KEY", "x");
+        let mut command = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = said_until(&mut command, expected);
+        assert!(said.starts_with("ci-bridge: "), "{said}");
+        command.kill().unwrap();
+        command.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_command_that_asks_a_frozen_bridge_says_so() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    let mut status = ci_bridge();
+    status.args(["spool", "status"]).current_dir(bridge.folder());
+    status.env("CI_BRIDGE__ADMIN__LISTEN", bridge.admin.to_string());
+    crate::support::signal("STOP", bridge.id());
+    let mut status = status.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let said = said_until(&mut status, "waiting for the bridge at 127.0.0.1:");
+    crate::support::signal("CONT", bridge.id());
+    assert_eq!(status.wait().unwrap().code(), Some(0), "{said}");
+}

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::healthcheck;
+use super::{healthcheck, or_say};
 use crate::config::{Config, tokens_in};
 
 /// The bridge looks through its whole spool for some of what it is asked.
@@ -54,7 +54,9 @@ impl AdminApi {
             io::Error::new(e.kind(), why)
         };
         let too_late = |_| io::Error::new(io::ErrorKind::TimedOut, "it takes longer than a minute");
-        let exchange = timeout(ANSWER_TIMEOUT, self.exchange(method, path)).await.map_err(too_late);
+        let exchange = timeout(ANSWER_TIMEOUT, self.exchange(method, path));
+        let waiting = || format!("waiting for the bridge at {} (admin.listen)", self.address);
+        let exchange = or_say(exchange, waiting).await.map_err(too_late);
         let (status, body) = exchange.and_then(|answered| answered).map_err(explain)?;
         let body: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, body) {

@@ -13,7 +13,7 @@ use clap::Args;
 use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
-use super::healthcheck;
+use super::{healthcheck, or_say};
 use crate::cli::{Failure, say};
 use crate::config::{LONGEST_SINCE, Search, Settings};
 use crate::reconcile::{Account, Line, Outcome, Report, Totals, Wanted};
@@ -81,7 +81,12 @@ pub(crate) fn run(arguments: &Arguments, mut settings: Settings) -> Result<ExitC
             [] => Wanted::Recent,
             ids => Wanted::Ids(ids),
         };
-        let made = account.make(wanted, &mut report).await;
+        let is_watched = report.has_bar;
+        let making = account.make(wanted, &mut report);
+        let made = match is_watched {
+            true => making.await,
+            false => or_say(making, || "asking CI for its account".to_owned()).await,
+        };
         publisher.close(tasks, CLOSE_TIME).await;
         let totals = made.map_err(io::Error::other)?;
         let is_missing = arguments.dry_run && totals.recovered > 0;
@@ -152,7 +157,9 @@ async fn spooled_ids(settings: &SpoolSettings, admin: SocketAddr) -> io::Result<
 
 async fn wait_until_ready(publisher: &Publisher) -> io::Result<()> {
     let mut readiness = publisher.readiness();
-    if timeout(READY_TIME, readiness.wait_for(|readiness| readiness.ready)).await.is_err() {
+    let ready = timeout(READY_TIME, readiness.wait_for(|readiness| readiness.ready));
+    let waiting = || format!("waiting for NATS, up to {} s", READY_TIME.as_secs());
+    if or_say(ready, waiting).await.is_err() {
         let why = readiness.borrow().reason();
         return Err(io::Error::new(
             io::ErrorKind::TimedOut,

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::or_say;
 use crate::cli::{Failure, say};
 use crate::config::{Config, Settings};
 use replay::Replay;
@@ -70,7 +71,9 @@ pub(crate) enum Action {
 
 pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Result<ExitCode, Failure> {
     super::runtime()?.block_on(async {
-        match Store::open(config, settings).await? {
+        let servers = settings.publisher.connection.servers_without_credentials();
+        let opening = Store::open(config, settings);
+        match or_say(opening, || format!("asking NATS at {servers} for the stream of quarantine")).await? {
             Some(mut store) => act(action, &mut store, config, settings).await,
             // Until the first bridge makes the stream, nothing has been kept.
             None => nothing(&action),

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 use prometheus_client::registry::Registry;
 use tokio::time::{sleep, timeout};
 
-use super::super::progress;
+use super::super::{or_say, progress};
 use super::source;
 use crate::cli::{Failure, say};
 use crate::config::{Config, Settings};
@@ -58,7 +58,14 @@ async fn publish(mut settings: Settings, within: Duration) -> Result<ExitCode, F
             sleep(LOOK_INTERVAL).await;
         }
     };
-    let emptied = timeout(within, until_empty).await;
+    let waiting = || {
+        let messages = super::print::messages(total);
+        format!("publishing {messages}, for up to {} s", within.as_secs())
+    };
+    let emptied = match bar.is_hidden() {
+        true => or_say(timeout(within, until_empty), waiting).await,
+        false => timeout(within, until_empty).await,
+    };
     let left = publisher.spooled();
     let refused = publisher.spool().and_then(|spool| spool.held().summary());
     publisher.close(tasks, CLOSE_TIME).await;
