@@ -122,6 +122,7 @@ fn each_callback_leaves_a_fact_of_what_became_of_it() {
     assert!(sum > 0.0 && sum <= first["ms"].as_f64().unwrap(), "{first}");
     assert_eq!((&facts[1]["seq"], &facts[1]["duplicate"]), (&json!(1), &json!(true)));
     assert_eq!((&facts[2]["rule"], &facts[2]["messages"]), (&json!("rules[0]"), &json!(0)));
+    assert_eq!((&facts[2]["job"], &facts[2]["subject"]), (&json!("j2"), &Value::Null));
     assert_eq!((&facts[3]["rule"], &facts[3]["cut"]), (&json!("rules[1]"), &json!(["object"])));
     let object = facts[3]["object"].as_str().unwrap();
     assert!(object.starts_with('…') && object.ends_with("/the-name.mp4"), "{object}");

@@ -245,7 +245,10 @@ impl Ingress {
     ) -> Result<Vec<Message>, NoMessages> {
         let events = self.events(endpoint, body, origin, story)?;
         match self.route(endpoint, &events, origin) {
-            (messages, rules) if messages.is_empty() => Err(NoMessages::Answer(Answer::Dropped(rules))),
+            (messages, rules) if messages.is_empty() => {
+                story.has_none_of(&events);
+                Err(NoMessages::Answer(Answer::Dropped(rules)))
+            }
             (messages, _) => Ok(messages),
         }
     }
@@ -271,7 +274,10 @@ impl Ingress {
         let age = self.metrics.arrived(&events);
         story.tells_of(&events, age, |first| endpoint.router.decide(first, origin));
         match endpoint.forbidden_bucket(&events) {
-            Some(bucket) => Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket))),
+            Some(bucket) => {
+                story.has_none_of(&events);
+                Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket)))
+            }
             None => Ok(events),
         }
     }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
@@ -24,8 +24,6 @@ pub(super) const MAX_LISTENERS: usize = 8;
 pub(super) const TICK: Duration = Duration::from_millis(250);
 /// Writes that may wait for one that does not read; behind them it is cut, and may come back.
 const BACKLOG: usize = 8;
-/// A listener hears something at least this often, so that it and what stands between can tell that it is not forgotten.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 /// After how many milliseconds a browser comes back.
 const RETRY: &str = "retry: 2000\n\n";
 
@@ -46,7 +44,6 @@ struct Listening {
     points: Option<u64>,
     /// and this status.
     status: String,
-    told: Option<Instant>,
     is_over: bool,
 }
 
@@ -165,13 +162,10 @@ impl Listeners {
         let (callbacks, newest) = recent.after(listening.facts, KEPT);
         let before = std::mem::replace(&mut listening.facts, newest);
         push_callbacks(&mut text, recent, callbacks, before, newest);
+        // Each step's end is one: whoever hears nothing for longer than that has lost us.
         if text.is_empty() {
-            if listening.told.is_some_and(|told| told.elapsed() < HEARTBEAT) {
-                return;
-            }
-            text.push_str(":\n\n");
+            return;
         }
-        listening.told = Some(Instant::now());
         let frame = Bytes::from(text);
         listening.all.retain(|listener| match listener.frames.try_send(frame.clone()) {
             Ok(()) => true,

@@ -34,6 +34,8 @@ struct Noted {
     /// What the answer does not say: the first message where it is not published, is in quarantine, or must not show.
     message: Option<Unsaid>,
     messages: usize,
+    /// Where there is no message at all.
+    id: Option<MessageId>,
     reason: &'static str,
     detail: String,
 }
@@ -70,6 +72,7 @@ impl Story {
                 event: Words::default(),
                 message: None,
                 messages: 0,
+                id: None,
                 reason: "",
                 detail: String::new(),
             })
@@ -127,6 +130,13 @@ impl Story {
         noted.decision = Some(decide(first));
     }
 
+    /// Nothing of these is published: the id that the first would have had still says of which job it is.
+    pub(crate) fn has_none_of(&mut self, events: &[Event<'_>]) {
+        if let (Some(noted), Some(first)) = (&mut self.0, events.first()) {
+            noted.id = Some(MessageId::of_event(first));
+        }
+    }
+
     /// The messages that are about to be published.
     pub(crate) fn has_in_hand(&mut self, messages: &[Message]) {
         if let (Some(noted), Some(first)) = (&mut self.0, messages.first()) {
@@ -166,7 +176,8 @@ impl Story {
             Answer::Published(messages) => (messages.first().map(parts), messages.len()),
             _ => (noted.message.as_ref().map(Unsaid::parts), noted.messages),
         };
-        let (subject, id, receipt) = first.unwrap_or(("", "", None));
+        let id = noted.id.as_ref().map(MessageId::as_str).unwrap_or_default();
+        let (subject, id, receipt) = first.unwrap_or(("", id, None));
         let (stored, is_duplicate) = match receipt {
             Some(Receipt::Stored { stream, sequence, duplicate }) => {
                 (Some((Arc::clone(stream), *sequence)), *duplicate)
