@@ -2,7 +2,7 @@
 
 use ci_bridge_bench::workload::Workload;
 
-use crate::contender::Contender::{Acknowledged, Bridge};
+use crate::contender::Contender::{Acknowledged, Bridge, Message};
 use crate::report::grouped;
 use crate::results::Results;
 
@@ -22,6 +22,7 @@ pub(crate) fn all(results: &Results) -> Vec<Aim> {
     let rows = [
         throughput(results),
         cpu(results),
+        cpu_of_the_same(results),
         latency(results),
         json(results),
         jobs(results),
@@ -47,12 +48,15 @@ fn cpu(results: &Results) -> Option<Aim> {
     at_most("CPU time of a callback, XML", ratio, 1.25, " × the floor")
 }
 
+fn cpu_of_the_same(results: &Results) -> Option<Aim> {
+    let ratio = results.cpu(Bridge, Workload::Xml)? / results.cpu(Message, Workload::Xml)?;
+    at_most("the same, without what NATS takes for the headers", ratio, 1.25, " × the same message")
+}
+
 fn latency(results: &Results) -> Option<Aim> {
-    let floor = results.moderate_p99(Acknowledged, Workload::Xml)?;
-    let figure = "p99 at half of the floor's saturation";
-    // A bridge that does not carry the rate has no latency at it.
-    let ratio = results.moderate_p99(Bridge, Workload::Xml).map_or(f64::INFINITY, |p99| p99 / floor);
-    at_most(figure, ratio, 1.2, " × the floor")
+    let p99 = |contender| results.loaded(contender, 0.5, |one| one.latency.p99);
+    let ratio = p99(Bridge)? / p99(Acknowledged)?;
+    at_most("p99 at half of what it carries", ratio, 1.2, " × the floor at half of its own")
 }
 
 fn json(results: &Results) -> Option<Aim> {
@@ -135,7 +139,6 @@ fn plain(number: f64) -> String {
 
 fn shown(value: f64, unit: &str) -> String {
     match value {
-        _ if value.is_infinite() => "does not carry it".to_owned(),
         1000.0.. => format!("{}{unit}", grouped(value)),
         10.0.. => format!("{value:.1}{unit}"),
         _ => format!("{value:.2}{unit}"),

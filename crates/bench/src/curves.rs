@@ -11,13 +11,12 @@ use crate::nats::{self, Nats};
 use crate::options::Options;
 use crate::outage;
 use crate::peers::Peers;
+use crate::results::SHARES;
 use crate::start::{Programs, Running};
 
 /// Half of what an administrator usually allows a process to open, and more than a vendor is going to.
 const CONNECTION_COUNTS: [usize; 8] = [1, 4, 16, 64, 256, 1024, 4096, 10_000];
 const RATES: [f64; 3] = [10.0, 100.0, 1000.0];
-/// Of saturation.
-const SHARES: [f64; 5] = [0.1, 0.25, 0.5, 0.75, 0.9];
 const BODY_BYTES: [usize; 10] =
     [1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000];
 const JOBS: [usize; 8] = [1, 2, 5, 10, 20, 50, 100, 200];
@@ -98,8 +97,10 @@ impl Curve {
 pub(crate) fn run(options: &Options) -> Result<Vec<Curve>, Failure> {
     std::fs::create_dir_all(&options.work)?;
     let peers = Peers::default();
-    let bench =
-        Bench { options, programs: Programs { bridge: &options.bridge, peers: &peers, work: &options.work } };
+    // The floor that publishes what is prepared takes no part.
+    let work = options.work.as_path();
+    let programs = Programs { bridge: &options.bridge, peers: &peers, prepared: work, work };
+    let bench = Bench { options, programs };
     Ok(vec![
         bench.rates()?,
         bench.loads(

@@ -13,6 +13,8 @@ use crate::start::Running;
 
 /// As many as keep any of the contenders busy; more only wait.
 pub(crate) const CONNECTIONS: usize = 64;
+/// Of bodies that are under way at once, in bytes: a bridge bounds what they cost in memory, and refuses the rest.
+const BYTES_UNDER_WAY: usize = 32 << 20;
 
 /// Each run numbers its callbacks from a place of its own.
 static RUNS: AtomicU64 = AtomicU64::new(1);
@@ -30,7 +32,7 @@ pub(crate) struct Posting(std::process::Child);
 
 impl Load {
     pub(crate) fn saturating(workload: Workload, seconds: f64) -> Self {
-        Self { workload, connections: CONNECTIONS, seconds, rate: None }
+        Self { workload, connections: connections(workload), seconds, rate: None }
     }
 
     pub(crate) fn at_rate(self, rate: f64) -> Self {
@@ -56,7 +58,7 @@ impl Load {
         let run = RUNS.fetch_add(1, Ordering::Relaxed);
         let warmup = self.warmup();
         for (name, value) in [
-            ("--url", format!("http://{}{}", running.host, running.path)),
+            ("--url", format!("http://{}{}", running.host, running.contender.path(self.workload))),
             ("--workload", self.workload.to_string()),
             ("--connections", self.connections.to_string()),
             ("--seconds", self.seconds.to_string()),
@@ -88,6 +90,11 @@ impl Posting {
             None => Ok(measurement),
         }
     }
+}
+
+/// How many post a workload.
+pub(crate) fn connections(workload: Workload) -> usize {
+    (BYTES_UNDER_WAY / workload.body_bytes()).clamp(1, CONNECTIONS)
 }
 
 /// A program that is built beside this one.

@@ -9,7 +9,8 @@
 //! | `load.rs` | asking the load generator |
 //! | `outage.rs` | what the spool takes while NATS is away, and how it empties |
 //! | `curves.rs` | how cost grows with what a callback holds, and how many come (`--curves`) |
-//! | `peers.rs` | the bridges in Python and Node, installed when there is an interpreter |
+//! | `peers.rs` | the bridges of others, built, installed or named by a variable |
+//! | `prepared.rs` | what the bridge publishes, for the floor that publishes the same |
 //! | `affinity.rs` | which core each process runs on |
 //! | `http.rs` | asking a contender whether it is ready |
 //! | `results.rs`, `aims.rs` | medians, and what they are held against |
@@ -34,6 +35,7 @@ mod options;
 mod outage;
 mod peers;
 mod plot;
+mod prepared;
 mod report;
 mod results;
 mod rounds;

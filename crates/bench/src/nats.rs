@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
+use futures_util::StreamExt;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -20,6 +21,21 @@ const POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MAX_BYTES: i64 = 1 << 30;
 /// Longer than any run, and less than the bridge would ask for: ids cost the server memory.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+
+/// The stream of the bridge's object store, and the names of its objects.
+const OBJECTS: &str = "OBJ_CI_LARGE";
+const OBJECT_NAMES: &str = "$O.CI_LARGE.M.>";
+/// Room for what the fastest contender writes in a run.
+const OBJECTS_MAX_BYTES: i64 = 8 << 30;
+
+/// How much is in NATS.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    /// The sequence of the last message.
+    pub(crate) messages: u64,
+    /// Objects that are there now.
+    pub(crate) objects: u64,
+}
 
 #[derive(Debug)]
 pub(crate) struct Nats {
@@ -60,18 +76,28 @@ impl Nats {
         self.child.id()
     }
 
-    /// Empties the stream, so that the next measurement does not pay for removing what this one stored.
+    /// Empties the streams, so that the next measurement does not pay for removing what this one stored.
     pub(crate) fn purge(&self) -> Result<(), Failure> {
         self.runtime.block_on(async {
-            self.bus.get_stream("CI").await?.purge().await?;
+            for name in ["CI", OBJECTS] {
+                self.bus.get_stream(name).await?.purge().await?;
+            }
             Ok(())
         })
     }
 
-    /// The sequence of the last message that was stored.
-    pub(crate) fn stored(&self) -> Result<u64, Failure> {
-        self.runtime
-            .block_on(async { Ok(self.bus.get_stream("CI").await?.info().await?.state.last_sequence) })
+    /// What was stored since the server started.
+    pub(crate) fn stored(&self) -> Result<Stored, Failure> {
+        self.runtime.block_on(async {
+            let messages = self.bus.get_stream("CI").await?.info().await?.state.last_sequence;
+            let mut objects = self.bus.get_stream(OBJECTS).await?.info_with_subjects(OBJECT_NAMES).await?;
+            let mut names = 0;
+            while let Some(name) = objects.next().await {
+                name?;
+                names += 1;
+            }
+            Ok(Stored { messages, objects: names })
+        })
     }
 }
 
@@ -111,5 +137,16 @@ async fn connect_and_create(url: &str) -> Result<Context, Failure> {
         // A bridge that waited for this server may have made them already, with its own limits.
         bus.create_or_update_stream(config).await?;
     }
+    let objects = Config {
+        name: OBJECTS.to_owned(),
+        subjects: vec!["$O.CI_LARGE.C.>".to_owned(), OBJECT_NAMES.to_owned()],
+        storage: StorageType::File,
+        discard: DiscardPolicy::New,
+        max_bytes: OBJECTS_MAX_BYTES,
+        allow_rollup: true,
+        allow_direct: true,
+        ..Config::default()
+    };
+    bus.create_or_update_stream(objects).await?;
     Ok(bus)
 }

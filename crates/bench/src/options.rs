@@ -11,8 +11,13 @@ use crate::contender::Contender;
 const USAGE: &str = include_str!("usage.txt");
 
 /// The callbacks that are measured unless told otherwise.
-const WORKLOADS: [Workload; 4] =
-    [Workload::Xml, Workload::Json, Workload::Jobs(64), Workload::Moderation(200_000)];
+const WORKLOADS: [Workload; 5] = [
+    Workload::Xml,
+    Workload::Json,
+    Workload::Jobs(64),
+    Workload::Moderation(200_000),
+    Workload::Moderation(5_000_000),
+];
 
 #[derive(Debug)]
 pub(crate) struct Options {
@@ -35,7 +40,7 @@ impl Options {
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Result<Self, Failure> {
         let mut options = Self {
             rounds: 5,
-            seconds: 2.0,
+            seconds: 1.5,
             contenders: Vec::new(),
             workloads: Vec::new(),
             write: false,
@@ -70,13 +75,15 @@ impl Options {
         Ok(())
     }
 
-    /// The floor is what everything is a ratio of; the rate of the moderate runs is half of what it carries.
+    /// The floors are what everything is a ratio of.
     fn complete(&mut self) {
         if self.contenders.is_empty() {
             self.contenders = Contender::ALL.to_vec();
         }
-        if !self.contenders.contains(&Contender::Acknowledged) {
-            self.contenders.push(Contender::Acknowledged);
+        for floor in [Contender::Acknowledged, Contender::Message] {
+            if !self.contenders.contains(&floor) {
+                self.contenders.push(floor);
+            }
         }
         if self.workloads.is_empty() {
             self.workloads = WORKLOADS.to_vec();

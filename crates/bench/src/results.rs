@@ -10,12 +10,15 @@ use crate::contender::Contender;
 use crate::machine::QUIET;
 use crate::outage::Outage;
 
+/// Of what a contender carries: how its answer times grow with load is looked at there.
+pub(crate) const SHARES: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 0.95];
+
 /// One round of one contender and workload.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) saturated: Measurement,
-    /// None where the contender does not carry the rate.
-    pub(crate) moderate: Option<Measurement>,
+    /// At each of [`SHARES`] of that; empty where that is not looked at.
+    pub(crate) loaded: Vec<Measurement>,
     /// CPU time of nats-server during the saturating run, in cores: near 1, the bus was the limit, not the contender.
     pub(crate) nats_busy: f64,
 }
@@ -33,8 +36,6 @@ pub(crate) struct Results {
     pub(crate) samples: BTreeMap<(Contender, Workload), Vec<Sample>>,
     pub(crate) starts: BTreeMap<Contender, Vec<Start>>,
     pub(crate) binary_bytes: BTreeMap<Contender, u64>,
-    /// Callbacks a second of the moderate runs.
-    pub(crate) rates: BTreeMap<Workload, f64>,
     pub(crate) outages: Vec<Outage>,
     /// Cores that other programs used meanwhile, on average.
     pub(crate) others_busy: f64,
@@ -65,9 +66,15 @@ impl Results {
         self.median(contender, workload, |sample| Some(sample.saturated.cpu_per_100k()))
     }
 
-    /// At the moderate rate, in milliseconds.
-    pub(crate) fn moderate_p99(&self, contender: Contender, workload: Workload) -> Option<f64> {
-        self.median(contender, workload, |sample| Some(sample.moderate.as_ref()?.latency.p99))
+    /// Of a contender under a share of the load that it carries, in milliseconds.
+    pub(crate) fn loaded(
+        &self,
+        contender: Contender,
+        share: f64,
+        figure: impl Fn(&Measurement) -> f64,
+    ) -> Option<f64> {
+        let place = SHARES.iter().position(|one| *one == share)?;
+        self.median(contender, Workload::Xml, |sample| sample.loaded.get(place).map(&figure))
     }
 
     pub(crate) fn resident_at_load(&self, contender: Contender, workload: Workload) -> Option<f64> {

@@ -1,9 +1,10 @@
 //! The order in which everything is measured: round by round, and in each round every contender, so that a machine
 //! that is slower for a minute is slower for all of them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use ci_bridge_bench::process;
 use ci_bridge_bench::workload::Workload;
@@ -12,19 +13,19 @@ use crate::Failure;
 use crate::contender::Contender;
 use crate::load::{self, Load};
 use crate::machine::Clocks;
-use crate::nats::Nats;
+use crate::nats::{Nats, Stored};
 use crate::options::Options;
 use crate::outage;
 use crate::peers::Peers;
-use crate::results::{Results, Sample, Start};
+use crate::prepared;
+use crate::results::{Results, SHARES, Sample, Start};
 use crate::start::{Programs, Running};
 
-/// The moderate runs send this share of what the floor carries.
-const MODERATE: f64 = 0.5;
-/// Of the moderate rate, what comes while the spool empties: live callbacks share the core with that.
-const LIVE: f64 = 0.5;
-/// A contender that carries less than this more than the moderate rate would only show its queue.
-const HEADROOM: f64 = 1.05;
+/// Of what the acknowledged floor carries, what comes while the spool empties: live callbacks share the core with that.
+const LIVE: f64 = 0.25;
+/// A stream that lacks a message after this has lost it; what was spooled meanwhile is on its way.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(crate) fn run(options: &Options) -> Result<Results, Failure> {
     fs::create_dir_all(&options.work)?;
@@ -36,46 +37,31 @@ pub(crate) fn run(options: &Options) -> Result<Results, Failure> {
 
 fn all_rounds(options: &Options) -> Result<Results, Failure> {
     let peers = Peers::install(&options.contenders, &options.root, &options.work);
-    let programs = Programs { bridge: &options.bridge, peers: &peers, work: &options.work };
-    let mut contenders: Vec<_> = options.contenders.iter().copied().filter(|one| peers.has(*one)).collect();
-    let mut results = Results { rates: moderate_rates(options, &programs)?, ..Results::default() };
+    let prepared = prepared::write(options)?;
+    let programs =
+        Programs { bridge: &options.bridge, peers: &peers, prepared: prepared.path(), work: &options.work };
+    let mut contenders: Vec<_> =
+        options.contenders.iter().copied().filter(|one| !peers.lacks(*one)).collect();
+    let mut results = Results::default();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         for contender in &contenders {
             measure(*contender, options, &programs, &mut results)?;
         }
         if contenders.contains(&Contender::Bridge) {
-            let rate = results.rates.get(&Workload::Xml).or_else(|| results.rates.values().next());
-            let rate = LIVE * rate.copied().unwrap_or_default();
-            results.outages.push(outage::measure(options, &programs, rate)?);
+            let rate = |workload: &Workload| results.rate(Contender::Acknowledged, *workload);
+            let rate = rate(&Workload::Xml).or_else(|| options.workloads.iter().find_map(rate));
+            results.outages.push(outage::measure(options, &programs, LIVE * rate.unwrap_or_default())?);
         }
         // Nobody always comes after the same.
         contenders.rotate_left(1);
     }
     for contender in contenders {
-        if let Some(program) = program_of(contender, options)? {
+        if let Some(program) = program_of(contender, options, &peers)? {
             results.binary_bytes.insert(contender, fs::metadata(program)?.len());
         }
     }
     Ok(results)
-}
-
-/// One rate for all rounds, so that their latencies can be compared.
-fn moderate_rates(options: &Options, programs: &Programs<'_>) -> Result<BTreeMap<Workload, f64>, Failure> {
-    let nats = Nats::start(&options.nats_server, &options.work, None)?;
-    let floor = programs.start(Contender::Acknowledged, nats.url())?;
-    floor.ready()?;
-    let rate = |workload: &Workload| {
-        // The floor publishes one message whatever is in the body. For a fair rate of callbacks with many jobs, those jobs
-        // have come to it one by one.
-        let (measured, share) = match workload {
-            Workload::Jobs(count) => (Workload::Xml, MODERATE / *count as f64),
-            _ => (*workload, MODERATE),
-        };
-        let measurement = Load::saturating(measured, options.seconds).run(&floor)?;
-        Ok((*workload, measurement.rate() * share))
-    };
-    options.workloads.iter().map(rate).collect()
 }
 
 fn measure(
@@ -89,13 +75,10 @@ fn measure(
     let ready_after = running.ready()?;
     let start = Start { ready_after, resident: process::resident(running.pid())? };
     results.starts.entry(contender).or_default().push(start);
-    for workload in &options.workloads {
-        let rate = results.rates.get(workload).copied().unwrap_or_default();
+    for workload in options.workloads.iter().filter(|workload| contender.takes(**workload)) {
         let before = nats.stored()?;
-        let sample = sample(*workload, rate, options.seconds, &running, &nats)
-            .and_then(|sample| {
-                all_stored(contender, *workload, &sample, nats.stored()? - before).map(|()| sample)
-            })
+        let sample = sample(contender, *workload, options.seconds, &running, &nats)
+            .and_then(|sample| all_stored(contender, *workload, &sample, &nats, before).map(|()| sample))
             .map_err(|error| format!("{contender}, {workload}: {error}\n{}", running.complaints()))?;
         eprintln!("  {contender:12} {:18} {}", workload.to_string(), brief(&sample));
         // A contender may need longer for one answer than was measured, on a machine that is busy otherwise.
@@ -110,19 +93,39 @@ fn measure(
 }
 
 /// An answer of 200 is worth what stands behind it: no contender may be fast by losing or by repeating itself.
-fn all_stored(contender: Contender, workload: Workload, sample: &Sample, stored: u64) -> Result<(), Failure> {
-    let each = if contender.publishes_the_raw_body() { 1 } else { workload.messages() as u64 };
-    let moderate = sample.moderate.as_ref().map_or(0, |moderate| moderate.answers);
-    let promised = (sample.saturated.answers + moderate) * each;
-    if contender.publishes() && stored < promised {
-        return Err(format!("{promised} messages were answered for, {stored} are in the stream").into());
+fn all_stored(
+    contender: Contender,
+    workload: Workload,
+    sample: &Sample,
+    nats: &Nats,
+    before: Stored,
+) -> Result<(), Failure> {
+    if !contender.publishes() {
+        return Ok(());
     }
-    Ok(())
+    let answers = sample.saturated.answers + sample.loaded.iter().map(|one| one.answers).sum::<u64>();
+    let each = if contender.publishes_the_raw_body() { 1 } else { workload.messages() as u64 };
+    let objects = if workload.is_large() { answers } else { 0 };
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let stored = nats.stored()?;
+        let (messages, names) = (stored.messages - before.messages, stored.objects - before.objects);
+        if messages >= answers * each && names >= objects {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!(
+                "{answers} callbacks were answered, {messages} messages and {names} objects are in NATS"
+            )
+            .into());
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
 }
 
 fn sample(
+    contender: Contender,
     workload: Workload,
-    rate: f64,
     seconds: f64,
     running: &Running,
     nats: &Nats,
@@ -131,22 +134,24 @@ fn sample(
     let before = process::cpu_seconds(nats.pid())?;
     let saturated = load.run(running)?;
     let nats_busy = (process::cpu_seconds(nats.pid())? - before) / (saturated.seconds + load.warmup());
-    let moderate =
-        if saturated.rate() > rate * HEADROOM { Some(load.at_rate(rate).run(running)?) } else { None };
-    Ok(Sample { saturated, moderate, nats_busy })
+    let mut loaded = Vec::new();
+    if workload == Workload::Xml && contender.is_loaded_in_part() && saturated.answers > 0 {
+        for share in SHARES {
+            loaded.push(load.at_rate(share * saturated.rate()).run(running)?);
+        }
+    }
+    Ok(Sample { saturated, loaded, nats_busy })
 }
 
 fn brief(sample: &Sample) -> String {
-    let Sample { saturated, moderate, nats_busy } = sample;
+    let Sample { saturated, loaded, nats_busy } = sample;
     if saturated.answers == 0 {
         return format!("not one answer in {:.1} s: left out", saturated.seconds);
     }
-    let moderate = moderate.as_ref().map_or_else(
-        || "does not carry the moderate rate".to_owned(),
-        |one| format!("p99 {:.2} ms at {:.0}/s", one.latency.p99, one.rate()),
-    );
+    let half = SHARES.iter().zip(loaded).find(|(share, _)| **share == 0.5);
+    let half = half.map_or_else(String::new, |(_, half)| format!(", {:.2} ms at half", half.latency.p99));
     format!(
-        "{:7.0}/s, CPU {:5.2} s/100k, p99 {:.2} ms, {moderate}; busy: itself {:.2}, nats {nats_busy:.2}, load {:.2}",
+        "{:7.0}/s, CPU {:5.2} s/100k, p99 {:.2} ms{half}; busy: itself {:.2}, nats {nats_busy:.2}, load {:.2}",
         saturated.rate(),
         saturated.cpu_per_100k(),
         saturated.latency.p99,
@@ -155,12 +160,11 @@ fn brief(sample: &Sample) -> String {
     )
 }
 
-/// Interpreters are not the peers' own size.
-fn program_of(contender: Contender, options: &Options) -> Result<Option<PathBuf>, Failure> {
+fn program_of(contender: Contender, options: &Options, peers: &Peers) -> Result<Option<PathBuf>, Failure> {
     Ok(match contender {
         Contender::Bridge => Some(options.bridge.clone()),
-        Contender::Http | Contender::Acknowledged => Some(load::sibling("floor")?),
+        Contender::Http | Contender::Acknowledged | Contender::Message => Some(load::sibling("floor")?),
         Contender::Naive => Some(load::sibling("naive")?),
-        Contender::Python | Contender::Node => None,
+        peer => peers.program(peer).map(PathBuf::from),
     })
 }

@@ -13,9 +13,9 @@ use ci_bridge_bench::workload::Workload;
 use tempfile::TempDir;
 
 use crate::affinity::{self, Side};
-use crate::contender::Contender;
+use crate::contender::{Contender, TOKEN};
 use crate::peers::Peers;
-use crate::{Failure, http, load};
+use crate::{Failure, http, load, nats};
 
 /// Ten times what the slowest contender takes to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -28,6 +28,8 @@ const EXCERPT_BYTES: usize = 2000;
 pub(crate) struct Programs<'a> {
     pub(crate) bridge: &'a Path,
     pub(crate) peers: &'a Peers,
+    /// What the bridge makes of each workload, for the floor that publishes just that.
+    pub(crate) prepared: &'a Path,
     pub(crate) work: &'a Path,
 }
 
@@ -36,13 +38,13 @@ pub(crate) struct Programs<'a> {
 pub(crate) struct Running {
     child: Child,
     pub(crate) host: String,
-    pub(crate) path: &'static str,
+    pub(crate) contender: Contender,
     /// The bridge's second listener.
     pub(crate) admin: Option<String>,
     since: Instant,
     log: PathBuf,
     // Kept open: a program that prints to a closed pipe ends.
-    _stdout: BufReader<ChildStdout>,
+    _stdout: Option<BufReader<ChildStdout>>,
     _dir: TempDir,
 }
 
@@ -59,36 +61,42 @@ impl Programs<'_> {
                 command.env_remove(name);
             }
         }
-        command
-            .env("NATS_URL", nats)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(&log)?);
+        command.env("NATS_URL", nats).stdin(Stdio::null()).stderr(fs::File::create(&log)?);
+        let told = contender.is_told_its_address().then(nats::free_port).transpose()?;
+        let told = told.map(|port| format!("127.0.0.1:{port}"));
+        match &told {
+            Some(address) => command.env("LISTEN", address).stdout(Stdio::null()),
+            None => command.stdout(Stdio::piped()),
+        };
         let since = Instant::now();
         let mut child = affinity::spawn(&mut command, Side::Contender)?;
-        let (line, stdout) = match first_line(&mut child) {
-            Ok(found) => found,
-            Err(error) => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err(format!("{contender} did not start: {error}\n{}", tail(&log)).into());
-            }
+        let (line, stdout) = match told {
+            Some(address) => (format!("http://{address}"), None),
+            None => match first_line(&mut child) {
+                Ok((line, stdout)) => (line, Some(stdout)),
+                Err(error) => {
+                    let _ = child.kill().and_then(|()| child.wait());
+                    return Err(format!("{contender} did not start: {error}\n{}", tail(&log)).into());
+                }
+            },
         };
         let mut hosts = line.split("http://").skip(1).map(host_of);
         let host = hosts.next().unwrap_or_default();
         let admin = hosts.next();
-        Ok(Running { child, host, path: contender.path(), admin, since, log, _stdout: stdout, _dir: dir })
+        Ok(Running { child, host, contender, admin, since, log, _stdout: stdout, _dir: dir })
     }
 
     fn command(&self, contender: Contender, nats: &str, dir: &Path) -> Result<Command, Failure> {
         let mut command = match contender {
-            Contender::Http | Contender::Acknowledged => {
+            Contender::Http | Contender::Acknowledged | Contender::Message => {
                 let mut floor = Command::new(load::sibling("floor")?);
                 floor.arg(contender.name());
+                if contender == Contender::Message {
+                    floor.arg(self.prepared);
+                }
                 floor
             }
             Contender::Naive => Command::new(load::sibling("naive")?),
-            Contender::Python => self.peers.python().ok_or("no Python")?,
-            Contender::Node => self.peers.node().ok_or("no Node")?,
             Contender::Bridge => {
                 let file = dir.join("ci-bridge.toml");
                 fs::write(&file, configuration(nats, dir))?;
@@ -96,6 +104,7 @@ impl Programs<'_> {
                 bridge.arg("serve").arg("-c").arg(file);
                 bridge
             }
+            peer => self.peers.command(peer)?,
         };
         command.current_dir(dir);
         Ok(command)
@@ -104,11 +113,10 @@ impl Programs<'_> {
 
 /// The defaults, and what a real one has: a token. Limits on connections are lifted for the curves.
 fn configuration(nats: &str, dir: &Path) -> String {
-    let token = Contender::Bridge.path().rsplit('/').next().unwrap_or_default();
     let spool = dir.join("spool");
     format!(
         "[ingress]\nlisten = \"127.0.0.1:0\"\nmax_connections = 20000\nmax_in_flight = 20000\n\n\
-         [[ingress.endpoints]]\ntokens = [\"{token}\"]\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
+         [[ingress.endpoints]]\ntokens = [\"{TOKEN}\"]\n\n[admin]\nlisten = \"127.0.0.1:0\"\n\n\
          [nats]\nservers = [\"{nats}\"]\n\n[jetstream]\nduplicate_window = \"2m\"\n\n[spool]\ndir = {spool:?}\n"
     )
 }
@@ -149,7 +157,7 @@ impl Running {
 
     /// Waits until a callback is accepted, into the spool perhaps; the time since it was started.
     pub(crate) fn accepts(&self) -> Result<Duration, Failure> {
-        let template = Template::new(Workload::Xml, &self.host, self.path);
+        let template = Template::new(Workload::Xml, &self.host, &self.contender.path(Workload::Xml));
         let mut request = template.request();
         template.stamp(&mut request, 0);
         self.ask_until_ok(&self.host, &request)?;

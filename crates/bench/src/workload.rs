@@ -5,9 +5,12 @@ use std::fmt;
 use std::str::FromStr;
 
 /// In the place of the first 16 digits of each job's id.
-pub(crate) const ID_MARK: &str = "################";
+pub const ID_MARK: &str = "################";
 /// In the place of a tag's number.
 pub(crate) const SUBJECT_MARK: &str = "@@@@@@";
+
+/// What nats-server takes unless it is told otherwise, in bytes.
+const MAX_PAYLOAD: usize = 1024 * 1024;
 
 const XML: &str = include_str!("../../bridge/samples/noise-reduction.xml");
 const JSON: &str = include_str!("../../bridge/samples/noise-reduction.json");
@@ -34,6 +37,18 @@ impl Workload {
     #[must_use]
     pub fn messages(self) -> usize {
         if let Self::Jobs(count) = self { count } else { 1 }
+    }
+
+    /// Length of the body.
+    #[must_use]
+    pub fn body_bytes(self) -> usize {
+        self.body().len()
+    }
+
+    /// Whether the body is more than one message holds.
+    #[must_use]
+    pub fn is_large(self) -> bool {
+        self.body_bytes() >= MAX_PAYLOAD
     }
 
     /// The body with its marks.

@@ -26,7 +26,7 @@ pub(super) fn write(options: &Options, results: &Results) -> Result<(), Failure>
             contenders(
                 results,
                 Contender::title,
-                "1 KB XML, one core | callbacks/s | × floor | CPU s/100k | memory",
+                "1 KB XML, one core | callbacks/s | × floor | × same message | CPU s/100k | memory",
             ),
         ),
         (
@@ -35,7 +35,7 @@ pub(super) fn write(options: &Options, results: &Results) -> Result<(), Failure>
             contenders(
                 results,
                 Contender::chinese,
-                "1 KB XML，一个核 | 回调/秒 | 与下限之比 | CPU 秒/10 万 | 内存",
+                "1 KB XML，一个核 | 回调/秒 | 与下限之比 | 与相同消息之比 | CPU 秒/10 万 | 内存",
             ),
         ),
         ("docs/capacity.md", "capacity", capacity(options, results)),
@@ -59,7 +59,7 @@ fn replaced(text: &str, name: &str, with: &str) -> Result<String, String> {
 }
 
 fn contenders(results: &Results, title: fn(Contender) -> &'static str, head: &str) -> String {
-    let mut table = format!("| {head} |\n|---|---:|---:|---:|---:|\n");
+    let mut table = format!("| {head} |\n|---|---:|---:|---:|---:|---:|\n");
     for contender in Contender::ALL.into_iter().filter(|contender| contender.publishes()) {
         let _ = row(results, contender).map(|row| writeln!(table, "| {} | {row} |", title(contender)));
     }
@@ -69,9 +69,10 @@ fn contenders(results: &Results, title: fn(Contender) -> &'static str, head: &st
 fn row(results: &Results, contender: Contender) -> Option<String> {
     let rate = results.rate(contender, Workload::Xml)?;
     Some(format!(
-        "{} | {:.2} | {:.1} | {:.0} MiB",
+        "{} | {:.2} | {:.2} | {:.1} | {:.0} MiB",
         grouped(rate),
         rate / results.rate(Contender::Acknowledged, Workload::Xml)?,
+        rate / results.rate(Contender::Message, Workload::Xml)?,
         results.cpu(contender, Workload::Xml)?,
         results.resident_at_load(contender, Workload::Xml)? / MIB
     ))

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use ci_bridge_bench::measurement::Percentiles;
 use ci_bridge_bench::workload::Workload;
 
 use super::{MIB, grouped, latencies};
@@ -9,8 +10,8 @@ use crate::chart::{self, Bar};
 use crate::contender::Contender;
 use crate::options::Options;
 use crate::outage::Outage;
-use crate::results::{Results, Sample};
-use crate::{aims, machine};
+use crate::results::{Results, SHARES, Sample};
+use crate::{aims, load, machine};
 
 pub(super) fn page(options: &Options, results: &Results) -> String {
     let mut page = format!(
@@ -24,6 +25,7 @@ pub(super) fn page(options: &Options, results: &Results) -> String {
     for workload in &options.workloads {
         let _ = write!(page, "\n## {}\n\n{}", title(*workload), table(results, *workload));
     }
+    page.push_str(&loaded(results).unwrap_or_default());
     page.push_str("\n## The programs\n\n");
     page.push_str(&programs(results));
     page.push_str(&spool(results).unwrap_or_default());
@@ -49,12 +51,11 @@ pub(super) fn title(workload: Workload) -> String {
 }
 
 fn table(results: &Results, workload: Workload) -> String {
-    let rate = results.rates.get(&workload).copied().unwrap_or_default();
-    let mut table = format!(
-        "| | callbacks/s | × floor | CPU s/100k | × floor | p50 / p99 / p999 ms, saturated | the same at {}/s | memory MiB |\n\
-         |---|---:|---:|---:|---:|---:|---:|---:|\n",
-        grouped(rate)
-    );
+    let mut table =
+        "| | callbacks/s | MB/s | × floor | × same message | CPU s/100k | × floor | × same message | \
+                     p50 / p99 / p999 ms, saturated | memory MiB |\n\
+                     |---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+            .to_owned();
     for contender in Contender::ALL {
         let Some(row) = row(results, contender, workload) else { continue };
         let _ = writeln!(table, "| {} | {row} |", contender.title());
@@ -62,40 +63,69 @@ fn table(results: &Results, workload: Workload) -> String {
     if let (Workload::Jobs(count), Some(rate)) = (workload, results.rate(Contender::Bridge, workload)) {
         let _ = writeln!(
             table,
-            "\nci-bridge publishes {} messages a second here; the floors publish one a callback.",
+            "\nci-bridge publishes {} messages a second here; the floor of the raw body publishes one a callback.",
             grouped(rate * count as f64)
+        );
+    }
+    if workload.is_large() {
+        let _ = writeln!(
+            table,
+            "\nOver {} connections. More than NATS takes in a message: ci-bridge and both floors put it into the object store, \
+             in chunks, and publish a message that says where. The others would have to refuse it, and are left out.",
+            load::connections(workload)
         );
     }
     table
 }
 
 fn row(results: &Results, contender: Contender, workload: Workload) -> Option<String> {
-    let median = |figure: &dyn Fn(&Sample) -> Option<f64>| results.median(contender, workload, figure);
+    let median =
+        |figure: &dyn Fn(&Sample) -> f64| results.median(contender, workload, |one| Some(figure(one)));
     let (rate, cpu) = (results.rate(contender, workload)?, results.cpu(contender, workload)?);
-    let floor_rate = results.rate(Contender::Acknowledged, workload)?;
-    let floor_cpu = results.cpu(Contender::Acknowledged, workload)?;
+    let ratio = |value: f64, of: Option<f64>| of.map_or("–".to_owned(), |of| format!("{:.2}", value / of));
+    let [floor, message] = [Contender::Acknowledged, Contender::Message];
     let saturated = [
-        median(&|sample| Some(sample.saturated.latency.p50))?,
-        median(&|sample| Some(sample.saturated.latency.p99))?,
-        median(&|sample| Some(sample.saturated.latency.p999))?,
+        median(&|sample| sample.saturated.latency.p50)?,
+        median(&|sample| sample.saturated.latency.p99)?,
+        median(&|sample| sample.saturated.latency.p999)?,
     ];
-    let moderate = [
-        median(&|sample| Some(sample.moderate.as_ref()?.latency.p50)),
-        median(&|sample| Some(sample.moderate.as_ref()?.latency.p99)),
-        median(&|sample| Some(sample.moderate.as_ref()?.latency.p999)),
-    ];
-    let moderate = match moderate {
-        [Some(p50), Some(p99), Some(p999)] => latencies([p50, p99, p999]),
-        _ => "does not carry it".to_owned(),
-    };
     Some(format!(
-        "{} | {:.2} | {cpu:.2} | {:.2} | {} | {moderate} | {:.0}",
+        "{} | {:.1} | {} | {} | {cpu:.2} | {} | {} | {} | {:.0}",
         grouped(rate),
-        rate / floor_rate,
-        cpu / floor_cpu,
+        rate * workload.body_bytes() as f64 / 1e6,
+        ratio(rate, results.rate(floor, workload)),
+        ratio(rate, results.rate(message, workload)),
+        ratio(cpu, results.cpu(floor, workload)),
+        ratio(cpu, results.cpu(message, workload)),
         latencies(saturated),
         results.resident_at_load(contender, workload)? / MIB
     ))
+}
+
+/// How answer times grow with load: each contender at shares of what it carries itself.
+fn loaded(results: &Results) -> Option<String> {
+    let contenders: Vec<_> = Contender::ALL.into_iter().filter(|one| one.is_loaded_in_part()).collect();
+    let mut table = "\n## Answer times under load\n\nOne job as XML, each at a share of its own saturation; p50 / p99 / p999 ms.\n\n\
+                     | load |"
+        .to_owned();
+    for contender in &contenders {
+        let _ = write!(table, " {} |", contender.title());
+    }
+    let _ = writeln!(table, " p99, ci-bridge × floor |\n|---:|{}---:|", "---:|".repeat(contenders.len()));
+    for share in SHARES {
+        let _ = write!(table, "| {:.0} % |", share * 100.0);
+        for contender in &contenders {
+            let at = |figure: &dyn Fn(&Percentiles) -> f64| {
+                results.loaded(*contender, share, |one| figure(&one.latency))
+            };
+            let times = [at(&|times| times.p50), at(&|times| times.p99), at(&|times| times.p999)];
+            let [Some(p50), Some(p99), Some(p999)] = times else { return None };
+            let _ = write!(table, " {} |", latencies([p50, p99, p999]));
+        }
+        let p99 = |contender| results.loaded(contender, share, |one| one.latency.p99);
+        let _ = writeln!(table, " {:.2} |", p99(Contender::Bridge)? / p99(Contender::Acknowledged)?);
+    }
+    Some(table)
 }
 
 fn programs(results: &Results) -> String {
