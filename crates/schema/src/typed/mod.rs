@@ -9,8 +9,8 @@ mod results;
 mod task;
 mod workflow;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use crate::facts::state_of_code;
 
@@ -24,7 +24,8 @@ pub use task::{Operation, TaskEvent, TaskInput, WorkflowReference};
 pub use workflow::{ObjectInfo, ResultInfo, WorkflowEvent, WorkflowTask};
 
 /// A header of the object in COS at the time of the upload.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct CosHeader {
     /// The header's name, for example `x-cos-meta-id`. One entry of a workflow's task is called `EventName`.
@@ -36,17 +37,16 @@ pub struct CosHeader {
 }
 
 /// An object in COS.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Location {
     /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
     /// The object's key. A literal `${Number}` stands for the numbers of several objects.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// The bucket's region.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]

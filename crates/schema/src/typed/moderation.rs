@@ -2,52 +2,42 @@
 
 use std::borrow::Cow;
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::{CosHeader, More, Number};
 use crate::facts::{state_of_code, verdict};
 
 /// The data of a `com.tencent.ci.moderation.v1` message, on `ci.moderation.{event}.{verdict}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ModerationEvent {
     /// Identifies the moderation: `JobId`, or `trace_id` of the Simple form.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// `ReviewImage`, …; in the body for the Simple form only, in the subject for both.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub event_name: Option<String>,
     /// `Success`, `Failed` or `Auditing`; the Simple form has none.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// 0 normal, 1 violation, 2 suspected.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<Number>,
     /// The same, where the vendor's page calls it Suggestion (documents, web pages); `normal` or `block` in virus
     /// detection.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<Number>,
     /// The worst label found: `Normal`, `Porn`, `Ads`, …
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     /// 1 when the object was frozen.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub forbid_state: Option<Number>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_time: Option<String>,
     /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_id: Option<String>,
     /// The object's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// Where the content was read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// What the submitter attached.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub data_id: Option<String>,
     /// The object's headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,11 +1,11 @@
 //! A number that a sender may write otherwise.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the vendor documents as an integer. It is published as a number when it is one that 64 bits hold, and as the text
 /// that came otherwise: virus detection's `Suggestion` is `normal` or `block`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Number {
     /// As documented.

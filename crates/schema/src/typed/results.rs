@@ -1,16 +1,17 @@
 //! What the most frequent jobs report, as far as all of them report it: the lists that are always lists.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::More;
 
 /// What a media job wrote.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MediaResult {
     /// The objects.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub output_file: Option<OutputFile>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
@@ -18,14 +19,14 @@ pub struct MediaResult {
 }
 
 /// The objects that a media job wrote.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct OutputFile {
     /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
     /// The bucket's region.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// Their keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -42,14 +43,15 @@ pub struct OutputFile {
 }
 
 /// The checksum of an object that was written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct OutputMd5 {
     /// The object's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object_name: Option<String>,
     /// MD5 in hexadecimal.
-    #[serde(rename = "Md5", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "Md5")]
     pub md5: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
@@ -57,11 +59,12 @@ pub struct OutputMd5 {
 }
 
 /// What is known of the file that was processed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MediaInfo {
     /// Its streams.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub stream: Option<MediaStreams>,
     /// Everything else the vendor sent here: `Format`, …
     #[serde(flatten)]
@@ -69,7 +72,8 @@ pub struct MediaInfo {
 }
 
 /// The streams of a file, each with the fields that Tencent documents for it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct MediaStreams {
     /// The streams of sound.
@@ -87,7 +91,8 @@ pub struct MediaStreams {
 }
 
 /// What became of a document.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct DocProcessResult {
     /// The pages that were written, in the vendor's order.
@@ -99,14 +104,14 @@ pub struct DocProcessResult {
 }
 
 /// A page that was written.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct PageInfo {
     /// Its number in the document.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub page_no: Option<String>,
     /// The key of the object.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tgt_uri: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
@@ -114,7 +119,8 @@ pub struct PageInfo {
 }
 
 /// What was said.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct SpeechRecognitionResult {
     /// The text, one entry a file or channel.
@@ -132,7 +138,8 @@ pub struct SpeechRecognitionResult {
 }
 
 /// A sentence, with its words.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RecognisedSentence {
     /// The words.
@@ -144,7 +151,8 @@ pub struct RecognisedSentence {
 }
 
 /// A channel of a flash recognition, whose names the vendor writes in lower case.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct FlashResult {
     /// The sentences.
@@ -156,7 +164,8 @@ pub struct FlashResult {
 }
 
 /// A sentence of a flash recognition.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct TimedSentence {
     /// The words.

@@ -1,7 +1,7 @@
 //! One finished job: the `JobsDetail` of a task callback.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::{
     CosHeader, DocProcessResult, Location, MediaInfo, MediaResult, More, Number, SpeechRecognitionResult,
@@ -9,44 +9,34 @@ use super::{
 };
 
 /// The data of a `com.tencent.ci.task.v1` message, on `ci.task.{tag}.{state}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct TaskEvent {
     /// Identifies the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// What was done: `Transcode`, `NoiseReduction`, `Snapshot`, …
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
     /// `Success`, `Failed` or `Cancel`. WordsGeneralize has none: see [`TaskEvent::is_success`].
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// `Success`, or an error code when the state is `Failed`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What went wrong; on success absent, or some spelling of "success".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub creation_time: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time; `-` for a job that never started.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_time: Option<String>,
     /// The queue that ran the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_id: Option<String>,
     /// The object that was processed; absent for jobs without one (Tts).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<TaskInput>,
     /// What the job was to do, and its results.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
     /// The workflow that the job belongs to, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow: Option<WorkflowReference>,
     /// Everything else the vendor sent.
     #[serde(flatten)]
@@ -54,17 +44,16 @@ pub struct TaskEvent {
 }
 
 /// The object that a job processed.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct TaskInput {
     /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_id: Option<String>,
     /// The object's key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// The bucket's region.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
     /// The object's headers, for a job that a workflow started.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -75,38 +64,31 @@ pub struct TaskInput {
 }
 
 /// What a job was to do, and its results. Most of it depends on the tag and is found in `more`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct Operation {
     /// Where the result was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<Location>,
     /// What the submitter attached to the job.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub user_data: Option<String>,
     /// The job's priority, 0 to 2: a number, whether or not the vendor sent it as one.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_level: Option<Number>,
     /// The template's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,
     /// The template's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub template_name: Option<String>,
     /// The templates of watermarks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub watermark_template_id: Vec<String>,
     /// What is known of the file that was processed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub media_info: Option<MediaInfo>,
     /// What a media job wrote.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub media_result: Option<MediaResult>,
     /// What became of a document.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub doc_process_result: Option<DocProcessResult>,
     /// What was said.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub speech_recognition_result: Option<SpeechRecognitionResult>,
     /// Everything else the vendor sent here: `…Result`, `Watermark`, …
     #[serde(flatten)]
@@ -114,20 +96,18 @@ pub struct Operation {
 }
 
 /// The workflow that a job belongs to.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct WorkflowReference {
     /// The run: `RunId` of the workflow's own message.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Identifies the workflow.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     /// The workflow's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_name: Option<String>,
     /// The name of the job's node in the workflow.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]

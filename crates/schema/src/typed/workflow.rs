@@ -1,34 +1,29 @@
 //! One finished workflow instance: the `WorkflowExecution` of a workflow callback.
 
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_with::skip_serializing_none;
 
 use super::{CosHeader, More, is_success};
 
 /// The data of a `com.tencent.ci.workflow.v1` message, on `ci.workflow.{state}`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct WorkflowEvent {
     /// Identifies the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub run_id: Option<String>,
     /// Identifies the workflow.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_id: Option<String>,
     /// The workflow's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub workflow_name: Option<String>,
     /// `Success`, or `Failed` when any of its tasks failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub create_time: Option<String>,
     /// The bucket with its APPID.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bucket_id: Option<String>,
     /// The key of the object whose upload started the run.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
     /// That object's headers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -42,38 +37,31 @@ pub struct WorkflowEvent {
 }
 
 /// One job of a workflow run.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct WorkflowTask {
     /// What was done: the job's `Tag`.
-    #[serde(rename = "Type", skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "Type")]
     pub task_type: Option<String>,
     /// Identifies the job; absent for one that was never submitted.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub job_id: Option<String>,
     /// `Success`, `Failed`, …
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub create_time: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub start_time: Option<String>,
     /// RFC 3339, when the vendor's spelling was a time.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub end_time: Option<String>,
     /// The name of the node in the workflow.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// The template's id.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub template_id: Option<String>,
     /// The template's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub template_name: Option<String>,
     /// What it wrote.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub result_info: Option<ResultInfo>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
@@ -81,7 +69,8 @@ pub struct WorkflowTask {
 }
 
 /// What a job of a workflow run wrote.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ResultInfo {
     /// The objects.
@@ -96,14 +85,14 @@ pub struct ResultInfo {
 }
 
 /// An object that a job of a workflow run wrote.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[skip_serializing_none]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schemars", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ObjectInfo {
     /// Its key.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object_name: Option<String>,
     /// Where it can be read.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub object_url: Option<String>,
     /// Everything else the vendor sent here.
     #[serde(flatten)]
