@@ -149,7 +149,7 @@ fn the_key_of_a_large_message_leads_to_the_object_of_its_event() {
     assert_eq!(bridge.post(speech("large", 2000)).status, 200);
     let streams = Streams::of(&nats);
     let (event, key) = (streams.messages("CI").remove(0), streams.messages("KV_CI_JOBS").remove(0));
-    assert_eq!(key.header("Ci-Object"), Some("CI_LARGE/task:large:Success"));
+    assert!(key.header("Ci-Object").is_some_and(|object| object.starts_with("CI_LARGE/task:large:Success:")));
     assert_eq!(key.header("Ci-Object"), event.header("Ci-Object"));
     assert_eq!(bridge.metric("ci_bridge_large_messages_total"), 1.0);
 }

@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, Span, debug, warn};
 
 use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
-use crate::nats::{Failure, Link, ObjectStore, Scope, Stored, StreamSpec, Waiting};
+use crate::nats::{Failure, Link, Object, ObjectStore, Scope, Stored, StreamSpec, Waiting};
 use crate::publisher::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spans;
@@ -216,8 +217,8 @@ impl Shared {
         // A callback waits no longer than it would for an acknowledgement; what the spool holds may take its time.
         let time = if self.is_patient(attempt) { within.max(LARGE_TIMEOUT) } else { within };
         let deadline = Instant::now() + time;
-        let name = message.object_name();
-        let stored = store.put(&self.link, name, &message.payload, deadline).await;
+        let object = Object::of(message.object_id(), &message.payload).await;
+        let stored = store.put(&self.link, &object, deadline).await;
         let is_written = stored.map_err(|failure| {
             // The store's trouble is not that of the message's stream, and no other message waits for it.
             let scope =
@@ -233,7 +234,11 @@ impl Shared {
         self.metrics.objects.inc_by(u64::from(is_written));
         let limit =
             self.health.stream_limit(&message.stream).unwrap_or(usize::MAX).min(self.link.likely_payload());
-        let reference = message.refer_to(&store.location(name), limit.min(MAX_REFERENCE));
+        let (whole, location) = (message.clone(), store.location(&object.name));
+        // What reads 20 MiB of JSON is not for a thread of the runtime either.
+        let referred = spawn_blocking(move || whole.refer_to(&location, limit.min(MAX_REFERENCE))).await;
+        let reference =
+            referred.map_err(|_| Missed { failure: Failure::Unanswered, scope: Scope::Message })?;
         let within = within.min(deadline.saturating_duration_since(Instant::now())).max(REFERENCE_TIME);
         self.attempt_whole(&reference, attempt, within).await
     }

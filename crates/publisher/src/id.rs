@@ -120,7 +120,7 @@ pub(crate) fn short_hash(bytes: &[u8]) -> String {
     hexadecimal(&Sha256::digest(bytes)[..8])
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let halves = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xF]);
     halves.map(|half| char::from(DIGITS[usize::from(half)])).collect()

@@ -99,8 +99,8 @@ impl Message {
         self.is_key() && self.kind != MessageKind::Moderation
     }
 
-    /// The name of its object, where it is too large: the key of a job leads to the object of its event.
-    pub(crate) fn object_name(&self) -> &str {
+    /// The id that its object is named after, where it is too large: the key of a job leads to the object of its event.
+    pub(crate) fn object_id(&self) -> &str {
         let id = self.id.as_str();
         match self.is_key() {
             true => {

@@ -42,7 +42,7 @@ pub use link::ExpectStream;
 pub(crate) use link::{Link, LinkSettings};
 pub use micro::Instance;
 pub(crate) use micro::register_service;
-pub(crate) use object_store::ObjectStore;
+pub(crate) use object_store::{Object, ObjectStore};
 pub use read_back::{CannotTell, ReadBack};
 pub use servers::Servers;
 pub use streams::{Holds, Missing, StreamSpec, covers};

@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use super::ObjectStore;
+use super::{ObjectStore, Sent, Upload};
 use crate::nats::link::Link;
 
 /// So many of each kind are remembered, some 100 bytes each; what is older goes with `max_age`.
@@ -29,8 +29,16 @@ pub(super) struct Leftovers {
 struct Kept {
     /// Chunks that no name leads to.
     chunks: VecDeque<String>,
-    /// An attempt whose name was sent and not acknowledged: it may stand, or be written yet.
-    unsure: VecDeque<(String, String)>,
+    unsure: VecDeque<Unsure>,
+}
+
+/// An attempt whose name was sent and not acknowledged: it may stand, or be written yet.
+#[derive(Debug)]
+struct Unsure {
+    name: String,
+    nuid: String,
+    /// The last sequence under the name, or it is not written.
+    after: u64,
 }
 
 impl Leftovers {
@@ -40,25 +48,35 @@ impl Leftovers {
         self.added.notify_one();
     }
 
-    /// The attempt's name may be written, or be written yet.
-    pub(super) fn add_unsure(&self, name: &str, nuid: String) {
-        let mut kept = self.kept();
-        if kept.unsure.len() >= MOST {
-            kept.unsure.pop_front();
+    /// An attempt has failed.
+    pub(super) fn broken_off(&self, Upload { info, sent }: Upload) {
+        match sent {
+            Sent::Chunks => self.add(info.nuid),
+            Sent::After(after) => {
+                let mut kept = self.kept();
+                if kept.unsure.len() >= MOST {
+                    kept.unsure.pop_front();
+                }
+                kept.unsure.push_back(Unsure { name: info.name, nuid: info.nuid, after });
+            }
+            // It may be written at any time, and nothing that is seen under its name says that it will not: its chunks
+            // stay until `max_age`, as any chunks do without the right to look.
+            Sent::Anyhow => {}
         }
-        kept.unsure.push_back((name.to_owned(), nuid));
     }
 
-    /// What stands under a name has been seen since the attempts that were unsure: none of the others can come after it,
-    /// because each was to replace what stood there before.
-    pub(super) fn settled(&self, name: &str, standing: &str) {
+    /// What stands under a name has been seen, and its sequence. An attempt that was to replace an earlier one can be
+    /// written no more. One that was to replace what still stands there may be on its way.
+    pub(super) fn settled(&self, name: &str, standing: &str, sequence: u64) {
         let mut kept = self.kept();
+        // However it came to be there: what stands is not purged.
+        kept.chunks.retain(|nuid| nuid != standing);
         let unsure = std::mem::take(&mut kept.unsure);
-        for (of, nuid) in unsure {
-            match of == name {
-                true if nuid == standing => {}
-                true => kept.push(nuid),
-                false => kept.unsure.push_back((of, nuid)),
+        for attempt in unsure {
+            match attempt.name == name && attempt.after < sequence {
+                true if attempt.nuid == standing => {}
+                true => kept.push(attempt.nuid),
+                false => kept.unsure.push_back(attempt),
             }
         }
         drop(kept);
@@ -121,25 +139,68 @@ impl ObjectStore {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nats::object_store::standing::ObjectInfo;
 
     fn purged(leftovers: &Leftovers) -> Vec<String> {
         std::iter::from_fn(|| leftovers.take()).collect()
     }
 
+    fn broken_off(leftovers: &Leftovers, name: &str, nuid: &str, sent: Sent) {
+        let info = ObjectInfo {
+            name: name.to_owned(),
+            bucket: String::new(),
+            nuid: nuid.to_owned(),
+            size: 0,
+            chunks: 0,
+            mtime: String::new(),
+            digest: String::new(),
+            deleted: false,
+            options: None,
+        };
+        leftovers.broken_off(Upload { info, sent });
+    }
+
     #[test]
     fn an_attempt_that_may_stand_is_purged_when_another_is_seen_to() {
         let leftovers = Leftovers::default();
-        leftovers.add("broken off".to_owned());
-        leftovers.add_unsure("a", "a1".to_owned());
-        leftovers.add_unsure("b", "b1".to_owned());
-        leftovers.add_unsure("a", "a2".to_owned());
+        broken_off(&leftovers, "a", "broken off", Sent::Chunks);
+        broken_off(&leftovers, "a", "a1", Sent::After(0));
+        broken_off(&leftovers, "b", "b1", Sent::After(0));
+        broken_off(&leftovers, "a", "a2", Sent::After(0));
         assert_eq!(purged(&leftovers), ["broken off"]);
-        leftovers.settled("a", "a2");
+        leftovers.settled("a", "a2", 5);
         assert_eq!(purged(&leftovers), ["a1"]);
-        leftovers.settled("b", "b2");
+        leftovers.settled("b", "b2", 6);
         assert_eq!(purged(&leftovers), ["b1"]);
-        leftovers.settled("a", "a3");
+        leftovers.settled("a", "a3", 7);
         assert_eq!(purged(&leftovers), [""; 0], "a2 stood, and whoever replaced it has purged it");
+    }
+
+    #[test]
+    fn an_attempt_that_may_yet_be_written_keeps_its_chunks() {
+        let leftovers = Leftovers::default();
+        broken_off(&leftovers, "a", "late", Sent::After(4));
+        leftovers.settled("a", "old", 4);
+        assert_eq!(purged(&leftovers), [""; 0], "what it was to replace still stands: it may be on its way");
+        leftovers.settled("a", "new", 5);
+        assert_eq!(purged(&leftovers), ["late"], "now it would be refused");
+    }
+
+    #[test]
+    fn an_attempt_without_a_condition_is_never_settled() {
+        let leftovers = Leftovers::default();
+        broken_off(&leftovers, "a", "anyhow", Sent::Anyhow);
+        leftovers.settled("a", "new", 9);
+        assert_eq!(purged(&leftovers), [""; 0], "it may be written over what stands, at any time");
+    }
+
+    #[test]
+    fn what_stands_is_not_purged() {
+        let leftovers = Leftovers::default();
+        leftovers.add("stands after all".to_owned());
+        leftovers.add("replaced".to_owned());
+        leftovers.settled("a", "stands after all", 5);
+        assert_eq!(purged(&leftovers), ["replaced"]);
     }
 
     #[test]
@@ -147,10 +208,10 @@ mod tests {
         let leftovers = Leftovers::default();
         for at in 0..=MOST {
             leftovers.add(at.to_string());
-            leftovers.add_unsure("a", at.to_string());
+            broken_off(&leftovers, "a", &at.to_string(), Sent::After(0));
         }
         assert_eq!(purged(&leftovers).len(), MOST);
-        leftovers.settled("a", "");
+        leftovers.settled("a", "", 1);
         assert_eq!(purged(&leftovers).len(), MOST);
     }
 }

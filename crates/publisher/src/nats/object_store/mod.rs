@@ -24,6 +24,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout_at};
 
 use leftovers::Leftovers;
@@ -40,6 +41,10 @@ const NO_HEADERS: usize = 12;
 /// Chunks in flight at a time, 2 MiB: enough to fill a link, and little beside what a body takes.
 const CHUNKS_IN_FLIGHT: usize = 16;
 
+/// Of the content's SHA-256, what stands in an object's name, in bytes: as unlikely to repeat as a UUID, and nobody can
+/// make two contents that have the same.
+const NAME_BYTES: usize = 16;
+
 /// An object store for large messages.
 #[derive(Debug)]
 pub(crate) struct ObjectStore {
@@ -54,6 +59,73 @@ pub(crate) struct ObjectStore {
     /// Why the last large message was not stored, until one is.
     trouble: Mutex<Option<String>>,
     leftovers: Leftovers,
+}
+
+/// What is to be kept, under a name that no other content has: whoever was told of the one never finds the other, even
+/// where both came under the same message id.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) name: String,
+    /// As an object's description has it.
+    digest: String,
+    content: Bytes,
+}
+
+/// An attempt to write an object.
+#[derive(Debug)]
+struct Upload {
+    info: ObjectInfo,
+    sent: Sent,
+}
+
+/// How far an attempt came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// Nothing leads to its chunks.
+    Chunks,
+    /// Its name as well, which is written only if this sequence is the last under it.
+    After(u64),
+    /// Its name as well, whatever stands there.
+    Anyhow,
+}
+
+impl Object {
+    /// Of the message with this id.
+    pub(crate) async fn of(id: &str, content: &Bytes) -> Self {
+        let bytes = content.clone();
+        // 20 MiB take some 50 ms: long enough to keep others waiting on a thread of the runtime.
+        let hashed = spawn_blocking(move || Sha256::digest(&bytes)).await;
+        // It ends without an answer only while the runtime does.
+        let hash = hashed.unwrap_or_else(|_| Sha256::digest(content));
+        Self {
+            name: format!("{id}:{}", crate::id::hexadecimal(&hash[..NAME_BYTES])),
+            digest: format!("SHA-256={}", URL_SAFE.encode(hash)),
+            content: content.clone(),
+        }
+    }
+}
+
+impl Upload {
+    fn of(object: &Object, bucket: &str) -> Self {
+        let now = OffsetDateTime::now_utc();
+        let info = ObjectInfo {
+            name: object.name.clone(),
+            bucket: bucket.to_owned(),
+            // Of its own for each attempt: no chunk of one that was broken off can come between those of the next.
+            nuid: format!(
+                "{}{:x}",
+                crate::id::short_hash(object.name.as_bytes()),
+                now.unix_timestamp_nanos()
+            ),
+            size: object.content.len(),
+            chunks: 0,
+            mtime: now.format(&Rfc3339).unwrap_or_default(),
+            digest: object.digest.clone(),
+            deleted: false,
+            options: None,
+        };
+        Self { info, sent: Sent::Chunks }
+    }
 }
 
 impl ObjectStore {
@@ -92,56 +164,12 @@ impl ObjectStore {
 
     /// Returns when the object is in the store, every chunk of it acknowledged, and whether it was written: what is there
     /// already under the name, with the same content, is not written again.
-    pub(crate) async fn put(
-        &self,
-        link: &Link,
-        name: &str,
-        content: &Bytes,
-        deadline: Instant,
-    ) -> Result<bool, Failure> {
-        let now = OffsetDateTime::now_utc();
-        // Of its own for each attempt: no chunk of one that was broken off can come between those of the next.
-        let nuid = format!("{}{:x}", crate::id::short_hash(name.as_bytes()), now.unix_timestamp_nanos());
-        let mut may_be_named = false;
-        let putting = async {
-            self.provide(link).await?;
-            let digest = format!("SHA-256={}", URL_SAFE.encode(Sha256::digest(content)));
-            // Without the right to look, it is written again: that costs room, and harms nobody.
-            let standing = self.standing(link, name).await;
-            if let Some(Standing { info: Some(info), .. }) = &standing {
-                self.leftovers.settled(name, &info.nuid);
-            }
-            if let Some(standing) = &standing
-                && self.holds(link, standing, &digest).await
-            {
-                return Ok(false);
-            }
-            let info = ObjectInfo {
-                name: name.to_owned(),
-                bucket: self.bucket.clone(),
-                nuid: nuid.clone(),
-                size: content.len(),
-                chunks: 0,
-                mtime: now.format(&Rfc3339).unwrap_or_default(),
-                digest,
-                deleted: false,
-                options: None,
-            };
-            let info = self.write_chunks(link, info, content, deadline).await?;
-            may_be_named = true;
-            self.write_name(link, &info, standing.as_ref(), deadline).await?;
-            if let Some(standing) = standing {
-                self.leftovers.settled(name, &nuid);
-                standing.info.into_iter().for_each(|replaced| self.leftovers.add(replaced.nuid));
-            }
-            Ok(true)
-        };
+    pub(crate) async fn put(&self, link: &Link, object: &Object, deadline: Instant) -> Result<bool, Failure> {
+        let mut upload = Upload::of(object, &self.bucket);
+        let putting = self.upload(link, object, &mut upload, deadline);
         let put = timeout_at(deadline, putting).await.unwrap_or(Err(Failure::Unanswered));
         if let Err(failure) = &put {
-            match may_be_named && !matches!(failure, Failure::InFlight | Failure::Standing(_)) {
-                true => self.leftovers.add_unsure(name, nuid),
-                false => self.leftovers.add(nuid),
-            }
+            self.leftovers.broken_off(upload);
             if !matches!(failure, Failure::Unanswered | Failure::InFlight | Failure::Standing(_)) {
                 // It may be gone or changed: the next attempt looks again, and makes it.
                 self.seen_on.store(0, Ordering::Relaxed);
@@ -161,6 +189,38 @@ impl ObjectStore {
         put
     }
 
+    async fn upload(
+        &self,
+        link: &Link,
+        object: &Object,
+        upload: &mut Upload,
+        deadline: Instant,
+    ) -> Result<bool, Failure> {
+        self.provide(link).await?;
+        let name = &object.name;
+        // Without the right to look, it is written again: that costs room, and harms nobody.
+        let standing = self.standing(link, name).await;
+        if let Some(Standing { info: Some(info), sequence, .. }) = &standing {
+            self.leftovers.settled(name, &info.nuid, *sequence);
+        }
+        if let Some(standing) = &standing
+            && self.holds(link, standing, &object.digest).await
+        {
+            return Ok(false);
+        }
+        self.write_chunks(link, &mut upload.info, &object.content, deadline).await?;
+        upload.sent = match &standing {
+            Some(standing) => Sent::After(standing.sequence),
+            None => Sent::Anyhow,
+        };
+        let written = self.write_name(link, &upload.info, standing.as_ref(), deadline).await?;
+        if let Some(standing) = standing {
+            self.leftovers.settled(name, &upload.info.nuid, written);
+            standing.info.into_iter().for_each(|replaced| self.leftovers.add(replaced.nuid));
+        }
+        Ok(true)
+    }
+
     /// Creates the stream when it is missing; looks once for each connection.
     async fn provide(&self, link: &Link) -> Result<(), Failure> {
         let connection = link.connection();
@@ -175,14 +235,14 @@ impl ObjectStore {
         Ok(())
     }
 
-    /// Returns when every chunk is acknowledged, with their number.
+    /// Returns when every chunk is acknowledged; notes their number.
     async fn write_chunks(
         &self,
         link: &Link,
-        mut info: ObjectInfo,
+        info: &mut ObjectInfo,
         content: &Bytes,
         deadline: Instant,
-    ) -> Result<ObjectInfo, Failure> {
+    ) -> Result<(), Failure> {
         let chunk_bytes = CHUNK_BYTES.min(link.likely_payload().saturating_sub(NO_HEADERS)).max(1);
         let chunk_subject = self.chunk_subject(&info.nuid);
         let mut in_flight: VecDeque<InFlight<'_>> = VecDeque::with_capacity(CHUNKS_IN_FLIGHT);
@@ -201,17 +261,17 @@ impl ObjectStore {
             chunk.acknowledged(deadline).await?;
         }
         info.options = Some(ObjectOptions { max_chunk_size: chunk_bytes });
-        Ok(info)
+        Ok(())
     }
 
-    /// From now on the name leads to these chunks, if it leads where it did when it was looked at.
+    /// From now on the name leads to these chunks, if it leads where it did when it was looked at. Gives its sequence.
     async fn write_name(
         &self,
         link: &Link,
         info: &ObjectInfo,
         replaces: Option<&Standing>,
         deadline: Instant,
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_ROLLUP, HeaderValue::from("sub"));
         if let Some(standing) = replaces {
@@ -221,7 +281,7 @@ impl ObjectStore {
         }
         let name = serde_json::to_vec(info).map_err(|error| Failure::Refused(error.to_string()))?;
         let sent = link.send_to(&self.info_subject(&info.name), &self.stream, headers, name.into()).await?;
-        sent.acknowledged(deadline).await.map(drop)
+        sent.acknowledged(deadline).await.map(|stored| stored.sequence)
     }
 
     fn chunk_subject(&self, nuid: &str) -> String {
