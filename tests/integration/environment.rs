@@ -341,7 +341,9 @@ fn every_key_can_be_set_and_what_is_wrong_is_said_with_its_variable() {
         missing.remove(row.key);
     });
     assert!(missing.is_empty(), "keys without a row: {missing:?}");
-    for row in rows {
+    // Without it, an endpoint is a mistake: nothing would come of it.
+    let has_traces = cfg!(feature = "otlp");
+    for row in rows.into_iter().filter(|row| has_traces || !row.key.starts_with("telemetry.otlp_")) {
         let name = variable(row.key);
         let beside = || row.beside.iter().map(|(key, value)| (variable(key), value.clone()));
         let environment: Vec<_> = beside().chain([(name.clone(), row.right.clone())]).collect();
@@ -482,6 +484,7 @@ fn a_variable_that_is_no_text_is_said_and_one_of_others_is_left_alone() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
+#[cfg(feature = "otlp")]
 #[test]
 fn the_variables_of_opentelemetry_are_read_and_ours_go_before_them() {
     let environment = [

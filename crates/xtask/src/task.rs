@@ -152,6 +152,17 @@ fn lint() -> Outcome {
         // A workspace of its own.
         cargo(&["fmt", "--manifest-path", "tests/fuzz/Cargo.toml", "--check"]),
         cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny", "warnings"]),
+        // Without traces it is another program in part.
+        cargo(&[
+            "clippy",
+            "--package",
+            "ci-bridge",
+            "--no-default-features",
+            "--locked",
+            "--",
+            "--deny",
+            "warnings",
+        ]),
         cargo(&["doc", "--workspace", "--no-deps", "--locked"]),
         bench::of_bench(&["fmt", "--check"]),
     ];

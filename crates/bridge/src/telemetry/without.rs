@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ci_bridge_publisher::Propagation;
 use prometheus_client::registry::Registry;
+use tracing_subscriber::Layer;
 
 use crate::config::Export;
 
@@ -17,7 +18,7 @@ pub(crate) enum Traces {}
 pub(crate) enum Exporting {}
 
 impl Traces {
-    pub(super) fn begin<L>(_: &Export, _: L) -> io::Result<Self> {
+    pub(super) fn begin<L: Layer<tracing_subscriber::Registry>>(_: &Export, _: L) -> io::Result<Self> {
         Err(io::Error::other("built without traces: take [telemetry] otlp_endpoint out"))
     }
 
