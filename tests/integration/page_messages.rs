@@ -3,12 +3,14 @@
 use serde_json::{Value, json};
 
 use crate::fake_ci::{FakeCi, Job};
-use crate::support::{Bridge, Streams, eventually, moderation, nats, nats_forbidding, request, signal, task};
+use crate::support::{
+    Bridge, LocalNats, Streams, eventually, moderation, nats, nats_forbidding, request, signal, task,
+};
 
 const TOKEN: &str = "[admin]\ntoken_file = \"admin-token\"\n";
 
 /// A bridge whose admin API has a token, and the header with it.
-fn with_token(nats: &crate::support::LocalNats, further: &str) -> Bridge {
+fn with_token(nats: &LocalNats, further: &str) -> Bridge {
     let bridge = Bridge::start(nats, further);
     std::fs::write(bridge.folder().join("admin-token"), "s3cret\n").unwrap();
     let bridge = bridge.kill_and_restart_with(&format!("{TOKEN}{further}"));

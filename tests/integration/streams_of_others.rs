@@ -402,6 +402,10 @@ fn an_acknowledgement_of_another_domain_is_none() {
     // Now both acknowledge, and the right one counts.
     assert_eq!(bridge.post(task("j2")).json()["outcome"], "published");
     assert_eq!(at_hub.messages("CI").len(), 2);
+    // It is the hub's that is shown, too.
+    assert!(at_leaf.ask("$JS.API.STREAM.PURGE.CI", &json!({}))["error"].is_null());
+    let shown = bridge.get("/api/v1/streams/CI/messages/2");
+    assert!(shown.text().contains("task:j2:Success"), "{}", shown.text());
 }
 
 /// While one stream is gone, what is for another goes on; when it is there again, it has what was configured.

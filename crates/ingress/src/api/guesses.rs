@@ -49,7 +49,7 @@ impl Guesses {
         let guessing = &mut all[place];
         guessing.wrong += 1;
         if guessing.wrong == MOST {
-            warn!(%peer, wrong = MOST, "wrong tokens of the admin API: this address is refused for a minute");
+            warn!(%peer, count = MOST, "wrong tokens of the admin API: this address is refused for a minute");
         }
     }
 }
