@@ -206,7 +206,9 @@ fn push_token(token: &mut String, value: &str, case: Case, max_bytes: usize) {
     // Nearly all can stay as they are.
     if value.len() > max_bytes || !Kept::TOKEN.holds(value) {
         let value = token.split_off(start);
-        Kept::TOKEN.push(&value, token);
+        // What is behind the limit is cut off below, and need not be encoded.
+        let end = value.char_indices().nth(max_bytes + 1).map_or(value.len(), |(end, _)| end);
+        Kept::TOKEN.push(&value[..end], token);
         if token.len() - start > max_bytes {
             cut(token, start, max_bytes, &value);
         }
