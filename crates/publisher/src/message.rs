@@ -79,7 +79,7 @@ impl Message {
     /// A small message in the place of this one, which is in an object store.
     pub(crate) fn refer_to(&self, location: &str, limit: usize) -> Self {
         let mut reference = self.clone();
-        reference.headers.push(HeaderName::CiObject, location.to_owned());
+        reference.headers.push(HeaderName::CiObject, location);
         reference.headers.push(HeaderName::CiObjectBytes, self.payload.len().to_string());
         reference.payload = Bytes::new();
         let room = limit.saturating_sub(reference.encoded_bytes());

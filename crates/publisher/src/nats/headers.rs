@@ -86,7 +86,7 @@ impl Shape {
             // What the next message replaces anyway need not be copied first.
             let is_kept = is_repeated(name) && value.len() <= MAX_KEPT_VALUE;
             let value = if is_kept { value } else { "" };
-            headers.push(name, value.to_owned());
+            headers.push(name, value);
             map.insert(header::HeaderName::from_static(name.as_str()), header_value(value));
         }
         Self { kind: message.kind, stream: stream.cloned(), headers, map }
