@@ -10,7 +10,7 @@ fn health_and_metrics_have_an_address_of_their_own() {
     let readiness = bridge.get("/readyz").json();
     assert_eq!(readiness["ready"], true, "{readiness}");
     assert_eq!(bridge.post_to("/metrics", &[], "").status, 404);
-    assert_eq!(bridge.get("/").status, 404);
+    assert_eq!(bridge.get("/nothing").status, 404);
     let metrics = bridge.get("/metrics").text();
     for name in [
         "ci_bridge_callbacks_received_total",
