@@ -1,667 +1,759 @@
-// The page of the admin listener. What a sender wrote is only ever set as text (`textContent`, `setAttribute` on names
-// that are constants here), never as HTML. Reads /api/v1, which docs/admin-api.md describes.
+// Shows /api/v1, see docs/admin-api.md. What a sender wrote becomes text only, never HTML. The address says what is looked at
+// (#/callbacks?q=tag:Transcode&open=<message id>), and `route` follows it.
 "use strict";
 
-// ---------------------------------------------------------------- words
+// ---- words
 
-const WORDS = {
-  en: {
-    skip: "Skip to content", now: "Now", callbacks: "Callbacks", quarantine: "Quarantine", settings: "Settings", keys: "Keys",
-    live: "live", connecting: "connecting", lost: "connection lost at {0}, trying again",
-    ready: "Ready.", notReady: "Not ready: {0}.", stopping: "Shutting down.",
-    lately: "{0} callbacks in the last 10 minutes, {1}.", none: "No callback in the last 10 minutes.",
-    allStored: "all stored", notStored: "{0} not stored", spoolEmpty: "Spool empty.", spoolHolds: "{0} messages wait in the spool ({1}), the oldest for {2}.", noSpool: "No spool.",
-    rate: "Callbacks a second", taken: "stored or spooled", refused: "refused or quarantined", failed: "503",
-    answer: "Time to answer", p50: "p50", p99: "p99", spool: "Messages in the spool", age: "Callback age (arrival minus EndTime), p50", tenMinutes: "10 minutes",
-    filter: "Filter: words, or tag:Transcode state:Failed outcome:duplicate job:…", pause: "Pause", go: "Go on", fresh: "{0} new", pausedBy: "held while you look", shown: "{0} of {1}",
-    time: "Time", outcome: "Outcome", kind: "Kind", tag: "Tag", state: "State", object: "Object", jobs: "Jobs", took: "ms", subject: "Subject", endpoint: "Endpoint", reason: "Reason", bytes: "Bytes",
-    noCallbacks: "No callback has come since the bridge started. Try one:", noMatch: "None of the {0} callbacks here matches the filter.", gone: "The bridge keeps the last {0} callbacks; this one is no longer among them.",
-    message: "Message", headers: "Headers", way: "Way", copy: "Copy", close: "Close", copied: "copied", loading: "Loading…", raw: "As it is",
-    rule: "Decided by", stream: "Stream", sequence: "Sequence", duplicate: "Duplicate", yes: "yes: the stream had it already", no: "no",
-    stages: "Stages (ms)", total: "total", id: "Message id", allJobs: "{0} messages; the first is shown",
-    inSpool: "It waits in the spool; its body is there as soon as a stream has it.", noBody: "There is no message of it.", removed: "The stream no longer has it.",
-    bodiesHidden: "Bodies are not shown here: the admin listener can be reached from elsewhere, and admin.token_file is not set.",
-    body: "Body", download: "Download", replay: "Post again", replayed: "Answer: {0}", tokenNeeded: "Needs the token of admin.token_file.", noQuarantine: "Nothing is in quarantine.", whole: "The bridge has kept {0} of its {1} bytes.",
-    key: "Key", value: "Value", source: "Set by", reload: "Last reload", neverReloaded: "Not reloaded since the start at {0}.", applied: "Applied at {0}.", kept: "Refused at {0}: {1}. What was in effect before stays so.",
-    certificates: "Certificates", ends: "Valid until", streams: "Streams", messages: "Messages", limits: "Limits", fitness: "Fitness", fit: "holds what 200 promises", secretsHidden: "Secrets are not shown.",
-    reconcile: "Reconcile", lastRun: "Last run", recovered: "recovered", noRun: "No run yet.", lookUp: "Look up a job", jobId: "JobId or RunId", notEnded: "No such job has ended.",
-    login: "This page needs the token of admin.token_file.", token: "Token", enter: "Log in", wrong: "That is not the token.",
-    keyFilter: "filter", keyRows: "next and previous row", keyOpen: "open", keyClose: "close", keyPause: "pause, go on", keyCopy: "copy the message id", keyHelp: "this help", keyViews: "the views",
-    failedTo: "The bridge answered {0}: {1}", s: "s", min: "min", h: "h", d: "d",
-  },
-  zh: {
-    skip: "跳到内容", now: "现状", callbacks: "回调", quarantine: "隔离区", settings: "配置", keys: "快捷键",
-    live: "实时", connecting: "连接中", lost: "{0} 起连接中断，正在重试",
-    ready: "就绪。", notReady: "未就绪：{0}。", stopping: "正在停止。",
-    lately: "最近 10 分钟 {0} 个回调，{1}。", none: "最近 10 分钟没有回调。",
-    allStored: "全部已存储", notStored: "{0} 个未存储", spoolEmpty: "本地暂存为空。", spoolHolds: "本地暂存中有 {0} 条消息（{1}），最早的已等待 {2}。", noSpool: "未启用本地暂存。",
-    rate: "每秒回调数", taken: "已存储或已暂存", refused: "被拒绝或被隔离", failed: "503",
-    answer: "应答耗时", p50: "p50", p99: "p99", spool: "本地暂存的消息数", age: "回调延迟（到达时间减 EndTime），p50", tenMinutes: "10 分钟",
-    filter: "筛选：关键词，或 tag:Transcode state:Failed outcome:duplicate job:…", pause: "暂停", go: "继续", fresh: "新增 {0} 条", pausedBy: "查看时暂不滚动", shown: "{0} / {1}",
-    time: "时间", outcome: "结果", kind: "类型", tag: "标签", state: "状态", object: "对象", jobs: "任务数", took: "毫秒", subject: "主题", endpoint: "端点", reason: "原因", bytes: "字节",
-    noCallbacks: "启动以来还没有收到回调。可以试发一个：", noMatch: "这里的 {0} 个回调都不符合筛选条件。", gone: "只保留最近 {0} 个回调，该回调已不在其中。",
-    message: "消息", headers: "消息头", way: "路径", copy: "复制", close: "关闭", copied: "已复制", loading: "加载中…", raw: "原文",
-    rule: "路由依据", stream: "流", sequence: "序号", duplicate: "重复", yes: "是：流中已有", no: "否",
-    stages: "各阶段（毫秒）", total: "合计", id: "消息 ID", allJobs: "共 {0} 条消息，此处为第一条",
-    inSpool: "消息在本地暂存中，存入流之后即可查看。", noBody: "没有对应的消息。", removed: "流中已没有该消息。",
-    bodiesHidden: "此处不显示消息体：管理端口可被外部访问，且未设置 admin.token_file。",
-    body: "请求体", download: "下载", replay: "重新提交", replayed: "应答：{0}", tokenNeeded: "需要 admin.token_file 中的令牌。", noQuarantine: "隔离区为空。", whole: "共 {1} 字节，保留了 {0}。",
-    key: "配置项", value: "值", source: "来源", reload: "最近一次重新加载", neverReloaded: "自 {0} 启动以来未重新加载。", applied: "{0} 已生效。", kept: "{0} 被拒绝：{1}。继续使用原有配置。",
-    certificates: "证书", ends: "有效期至", streams: "流", messages: "消息数", limits: "限制", fitness: "适用性", fit: "满足 200 的承诺", secretsHidden: "不显示机密内容。",
-    reconcile: "对账", lastRun: "最近一次", recovered: "已补回", noRun: "尚未运行。", lookUp: "查询任务", jobId: "JobId 或 RunId", notEnded: "没有已结束的该任务。",
-    login: "访问此页面需要 admin.token_file 中的令牌。", token: "令牌", enter: "登录", wrong: "令牌不正确。",
-    keyFilter: "筛选", keyRows: "下一行、上一行", keyOpen: "打开", keyClose: "关闭", keyPause: "暂停、继续", keyCopy: "复制消息 ID", keyHelp: "本帮助", keyViews: "切换页面",
-    failedTo: "网桥应答 {0}：{1}", s: "秒", min: "分钟", h: "小时", d: "天",
-  },
+const CHINESE = {
+  "Skip to content": "跳到内容", Now: "概览", Callbacks: "回调", Quarantine: "隔离区", Settings: "配置", Keys: "快捷键", "Log out": "退出",
+  connecting: "连接中", live: "实时", reconnecting: "重新连接中", "lost since {0}, trying again": "{0} 起连接中断，正在重试", "too many pages are open": "打开的页面过多",
+  "Ready.": "就绪。", "Not ready: {0}.": "未就绪：{0}。", "{0} callback~ in the last 10 minutes, {1}.": "最近 10 分钟 {0} 个回调，{1}。",
+  "No callback in the last 10 minutes.": "最近 10 分钟没有回调。", "all stored": "全部已存储", "all sent, none stored": "全部已发送，均不存储",
+  "{0} not stored (503)": "{0} 个未存储（503）", "{0} dropped by a rule": "{0} 个被规则丢弃", "{0} in quarantine": "{0} 个在隔离区", "Spool empty.": "spool 为空。",
+  "No spool.": "未启用 spool。", "{0} message~ in the spool ({1}), the oldest for {2}.": "spool 中有 {0} 条消息（{1}），最早的已等待 {2}。",
+  "Callbacks a second": "每秒回调数", "Time to answer, p99": "应答耗时 p99", "Messages in the spool": "spool 中的消息", "Median age on arrival": "到达时的延迟中位数",
+  "highest {0}": "最高 {0}", "10 min": "10 分钟",
+  Pause: "暂停",
+  "Go on": "继续", "{0} new ↑": "新增 {0} 条 ↑", "{0} of {1}": "{0} / {1}", time: "时间", when: "时间", outcome: "结果", kind: "类型", state: "状态", object: "对象",
+  jobs: "任务", ms: "毫秒", subject: "主题", endpoint: "端点", reason: "原因", "what is wrong": "说明", bytes: "字节", "message id": "消息 ID",
+  "No callback has come since the bridge started. Try one:": "启动以来还没有收到回调。可以试发一个：",
+  "None of the {0} callbacks here matches the filter.": "这里的 {0} 个回调都不符合筛选条件。",
+  "The bridge keeps the last {0} callbacks; this one is no longer among them.": "只保留最近 {0} 个回调，该回调已不在其中。", way: "路径", message: "消息", headers: "消息头",
+  "As it is": "原文", Close: "关闭", copied: "已复制", "Loading…": "加载中…", "The first {0} of {1}.": "共 {1}，这里是开头的 {0}。",
+  Received: "收到", Recognised: "识别", Routed: "路由",
+  Stored: "存储", Answered: "应答", "by {0}": "依据 {0}", "the stream had it already": "stream 中已有",
+  "in the spool, until a stream has it": "在 spool 中，等待存入 stream", "No stream has a message of it.": "stream 中没有它的消息。",
+  "The stream no longer has it.": "stream 中已没有该消息。",
+  Download: "下载", Replay: "重新投递",
+  "Replaying needs admin.token_file.": "重新投递需要设置 admin.token_file。",
+  "Nothing is in quarantine.": "隔离区为空。", key: "配置项", value: "值", "set by": "来源", "Last reload": "最近一次重新加载",
+  "In effect since {0}.": "{0} 起生效。",
+  "Refused at {0}; what was in effect stays so. {1}": "{0} 被拒绝，继续使用原有配置。{1}", certificates: "证书", name: "名称", "valid until": "有效期至",
+  streams: "stream", messages: "消息数", limits: "限制", fitness: "适用性", "as a 200 promises": "满足 200 的承诺", reconcile: "对账",
+  "Last run at {0}: {1}.": "最近一次 {0}：{1}。", "Look up a job: JobId or RunId": "查询任务：JobId 或 RunId",
+  "The page needs a token of admin.token_file.": "访问此页面需要 admin.token_file 中的令牌。", "Log in": "登录", Filter: "筛选", "next and previous row": "下一行、上一行",
+  open: "打开", "pause, go on": "暂停、继续", "copy the message id": "复制消息 ID", "this help": "本帮助", "The bridge does not answer.": "ci-bridge 没有应答。", s: "秒",
+  min: "分钟", h: "小时", d: "天",
 };
 
-const preferred = () => (navigator.languages || []).find((l) => /^(zh|en)/i.test(l)) || "en";
-let language = remembered("language") || (/^zh/i.test(preferred()) ? "zh" : "en");
+const preferred = navigator.languages.find((name) => /^(zh|en)/i.test(name)) || "en";
+let chinese = (inStorage("getItem") || preferred).startsWith("zh");
 
-/** The words of a key in the chosen language, with `{0}`, `{1}`… replaced. */
-function t(key, ...values) {
-  const text = WORDS[language][key] ?? WORDS.en[key] ?? key;
-  return text.replace(/\{(\d)\}/g, (_, n) => String(values[n]));
+/** Words in the chosen language, with values in the place of {0}, {1}…; ~ is the s of a plural. */
+function t(words, ...values) {
+  const text = chinese ? CHINESE[words] ?? words : words.replace("~", values[0] === "1" ? "" : "s");
+  return text.replace(/\{(\d)\}/g, (_, index) => values[index]);
 }
 
-function remembered(key) {
-  try { return localStorage.getItem("ci-bridge." + key); } catch { return null; }
-}
-function remember(key, value) {
-  try { localStorage.setItem("ci-bridge." + key, value); } catch { /* Private windows: it holds until the page is closed. */ }
+/** The chosen language; a private window has no storage. */
+function inStorage(method, ...value) {
+  try { return localStorage[method]("ci-bridge.language", ...value); } catch { return null; }
 }
 
-// ---------------------------------------------------------------- building elements
+// ---- elements, numbers and times
 
 const $ = (id) => document.getElementById(id);
+const isThere = (value) => value !== undefined && value !== null && value !== false && value !== "";
 
-/** An element: attributes by name, `on…` as listeners; children are elements or text. */
-function el(name, attributes = {}, ...children) {
-  const element = document.createElement(name);
+/** `h("p.quiet", { title }, …)`: an element with classes; `on…` are listeners, children are elements or text. */
+function h(names, ...children) {
+  const [name, ...classes] = names.split(".");
+  const element = /svg|path/.test(name) ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  if (classes.length) element.setAttribute("class", classes.join(" "));
+  const attributes = children[0]?.constructor === Object ? children.shift() : {};
   for (const [key, value] of Object.entries(attributes)) {
-    if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else element.setAttribute(key, value === true ? "" : value);
+    else if (isThere(value)) element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined).map((child) => child instanceof Node ? child : String(child)));
+  element.append(...children.flat(2).filter(isThere));
   return element;
 }
 
-const number = (n) => Number(n).toLocaleString(language === "zh" ? "zh-CN" : "en");
-const two = (n) => String(n).padStart(2, "0");
-const clock = (ms) => { const d = new Date(ms); return `${two(d.getHours())}:${two(d.getMinutes())}:${two(d.getSeconds())}`; };
+const button = (text, onclick, attributes) => h("button", { type: "button", onclick, ...attributes }, text);
+const quiet = (text) => h("p.quiet", text);
+const search = (attributes) => h("input", { type: "search", autocomplete: "off", spellcheck: "false", ...attributes });
+const orDash = (value, format) => isThere(value) ? format(value) : "–";
+const number = (n) => n.toLocaleString("en");
+const clock = (ms) => new Date(ms).toLocaleTimeString("sv");
 const moment = (ms) => `${new Date(ms).toLocaleDateString("sv")} ${clock(ms)}`;
 
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [0.001, "ms"]];
 function span(seconds) {
-  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
-    if (seconds >= 2 * size) return `${Math.floor(seconds / size)} ${t(unit)}`;
-  }
-  return `${Math.round(seconds)} ${t("s")}`;
+  const [size, unit] = UNITS.find(([size]) => seconds >= 2 * size) || UNITS.at(-1);
+  return `${Number((seconds / size).toPrecision(3))} ${unit === "ms" ? unit : t(unit)}`;
 }
 
 function size(bytes) {
-  let value = bytes, unit = 0;
-  while (value >= 1024 && unit < 3) { value /= 1024; unit += 1; }
-  return `${unit && value < 10 ? value.toFixed(1) : Math.round(value)} ${["B", "KiB", "MiB", "GiB"][unit]}`;
+  let unit = 0;
+  for (; bytes >= 1024 && unit < 3; unit += 1) bytes /= 1024;
+  return `${unit && bytes < 10 ? bytes.toFixed(1) : Math.round(bytes)} ${["B", "KiB", "MiB", "GiB"][unit]}`;
 }
 
-const seconds = (s) => s === null || s === undefined ? "–" : s < 0.1 ? `${(s * 1000).toFixed(1)} ms` : s < 120 ? `${s.toFixed(1)} s` : span(s);
+/** For those who hear the page: what is on it changes too often to be read out. */
+const say = (text) => { $("spoken").textContent = text; };
 
-// ---------------------------------------------------------------- the API
+// ---- the API
 
-class Refused extends Error {
-  constructor(status, problem) { super(problem.detail || problem.title || String(status)); this.status = status; }
-}
-
+/** The JSON of an answer; an error has its status, if there was one. */
 async function api(path, options) {
-  const response = await fetch("api/v1/" + path, { credentials: "same-origin", ...options });
-  const body = (response.headers.get("content-type") || "").includes("json") ? await response.json() : {};
-  if (response.status === 401) { loggedOut = true; show(); }
-  if (!response.ok) throw new Refused(response.status, body);
-  return body;
+  const response = await fetch("api/v1/" + path, options).catch(() => null);
+  const body = /json/.test(response?.headers.get("content-type")) ? await response.json() : {};
+  if (response?.status === 401 && path !== "session") logOut();
+  if (response?.ok) return body;
+  throw Object.assign(new Error(response ? `${response.status}: ${body.detail || body.title}` : t("The bridge does not answer.")), { status: response?.status });
 }
 
-// ---------------------------------------------------------------- what is known
+// ---- what is known
 
-const KEEP = 500; // As many as the bridge keeps.
-let status = null; // /api/v1/status, and each change of it
-let points = []; // ten minutes, a point each few seconds
-let facts = []; // callbacks, newest first
-let fresh = 0; // how many of them came while the table was held
-let held = null; // what the table shows while it is held
-let isPaused = false;
-let lostAt = null;
+const SILENCE_MS = 15000; // The bridge says something each five seconds.
+const LOST_MS = 5000; // A connection that is back sooner was not lost.
+
+let run; // Which start of the bridge the numbers of `facts` are of.
+let status, may = {};
+let points = [], stepSeconds = 5; // Ten minutes, oldest first.
+let facts = [], arrived = 0; // Callbacks, newest first, and how many there were in all.
 let loggedOut = false;
-let source = null;
-
-function listen() {
-  source?.close();
-  source = new EventSource("api/v1/events");
-  setLink("connecting");
-  source.onopen = () => { lostAt = null; setLink("live"); };
-  source.onerror = () => {
-    lostAt ??= Date.now();
-    setLink("lost");
-    // A browser gives up after an answer that is no stream, such as that of a proxy while the bridge starts anew.
-    if (source.readyState === EventSource.CLOSED && !loggedOut) setTimeout(start, 2000);
-  };
-  source.addEventListener("status", (event) => { status = JSON.parse(event.data); changed("status"); });
-  source.addEventListener("points", (event) => {
-    const late = JSON.parse(event.data);
-    points = [...points.filter((point) => !late.some((other) => other.t === point.t)), ...late].slice(-120);
-    changed("points");
-  });
-  source.addEventListener("callbacks", (event) => { take(JSON.parse(event.data)); changed("callbacks"); });
-}
-
-/** New callbacks, oldest first. After a restart of the bridge its numbers begin anew. */
-function take(arrived) {
-  if (arrived.length && facts.length && arrived[0].run !== facts[0].run) facts = [];
-  const newest = facts.length ? facts[0].n : -1;
-  const unknown = arrived.filter((fact) => fact.n > newest);
-  if (held) fresh += unknown.length;
-  facts = [...unknown.reverse(), ...facts].slice(0, KEEP);
-}
+let source, heardAt, goneSince, timer;
 
 async function start() {
   try {
-    [status, { points }] = await Promise.all([api("status"), api("series")]);
-    facts = [];
-    take((await api("callbacks")).callbacks);
+    takeStatus(await api("status"));
+    takeCallbacks(await api("callbacks"));
     loggedOut = false;
+    route();
     listen();
-    show();
   } catch (error) {
-    if (error.status === 401) return;
-    lostAt ??= Date.now();
-    setLink("lost");
-    setTimeout(start, 2000);
+    if (error.status !== 401) retry("again");
   }
+}
+
+function retry(state) {
+  source?.close();
+  goneSince ||= Date.now();
+  setLink(state);
+  clearTimeout(timer);
+  timer = setTimeout(start, 2000);
+}
+
+function listen() {
+  let opened = false;
+  source = new EventSource(`api/v1/events?last=${run}:${facts[0]?.n || 0}`);
+  const takers = { status: takeStatus, callbacks: takeCallbacks, points: (late) => takePoints([...points, ...late.points]) };
+  for (const [name, take] of Object.entries(takers)) {
+    source.addEventListener(name, (event) => { heardAt = Date.now(); take(JSON.parse(event.data)); });
+  }
+  source.onopen = () => {
+    [opened, heardAt, goneSince] = [true, Date.now(), 0];
+    setLink("live");
+    api("series").then((series) => { stepSeconds = series.step_seconds; takePoints(series.points); }, () => {});
+  };
+  source.onerror = () => {
+    goneSince ||= Date.now();
+    // By itself it does not try again after an answer that is no stream: to a ninth page, or of a proxy.
+    if (source.readyState !== EventSource.CLOSED) setLink("again"); else retry(opened ? "again" : "full");
+  };
+}
+
+function takeStatus(news) {
+  const before = status?.ready;
+  status = news;
+  may = news.may || may;
+  $("logout").hidden = !status.token;
+  if (before !== status.ready) say(sentence());
+  changed();
+}
+
+function takePoints(list) {
+  points = [...new Map(list.map((point) => [point.t, point])).values()].slice(-SLOTS);
+  changed();
+}
+
+/** New callbacks, oldest first; each run of the bridge counts anew. */
+function takeCallbacks(news) {
+  if (news.run !== run) [run, facts] = [news.run, []];
+  const newest = facts[0]?.n || 0;
+  arrived += news.skipped || 0;
+  const unknown = news.callbacks.filter((fact) => fact.n > newest);
+  for (const fact of unknown) Object.assign(fact, { serial: ++arrived, open: fact.id || `n:${run}:${fact.n}` });
+  facts = [...unknown.reverse(), ...facts].slice(0, status.keep);
+  changed();
 }
 
 function setLink(state) {
+  if (state === "again" && Date.now() - goneSince > LOST_MS) state = "lost";
+  const text = t({ again: "reconnecting", lost: "lost since {0}, trying again", full: "too many pages are open" }[state] || state, clock(goneSince));
+  if ($("link").textContent !== text) $("link").textContent = text;
   $("link").dataset.state = state;
-  $("link").textContent = state === "lost" ? t("lost", clock(lostAt)) : t(state);
+  const shown = document.querySelector("[aria-current=page]")?.textContent;
+  document.title = `${state === "lost" || status?.ready === false ? "✕ " : ""}${shown} · ci-bridge`;
 }
 
-/** Draws again what shows this, at most once a frame. */
-const stale = new Set();
-function changed(what) {
-  if (!stale.size) requestAnimationFrame(() => { const all = new Set(stale); stale.clear(); view().update?.(all); });
-  stale.add(what);
+setInterval(() => {
+  const { state } = $("link").dataset;
+  // A bridge that is frozen, or a cable that is out, closes nothing.
+  if (state === "live" && Date.now() - heardAt > SILENCE_MS) retry("again"); else setLink(state);
+}, 1000);
+
+/** Draws again, at most once a frame. */
+let frame;
+function changed() {
+  frame ||= requestAnimationFrame(() => { frame = null; shownView.update?.(); });
 }
 
-// ---------------------------------------------------------------- the address: #/view?q=…&open=…
+// ---- the address
 
 function address() {
-  const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
+  const [path, query] = location.hash.slice(2).split("?");
   return { view: VIEWS[path] ? path : "now", query: new URLSearchParams(query) };
 }
 
-/** Changes parts of the address without a new entry in the history. */
-function setAddress(changes) {
-  const { view, query } = address();
-  for (const [key, value] of Object.entries(changes)) value ? query.set(key, value) : query.delete(key);
-  const text = query.toString();
-  history.replaceState(null, "", `#/${view}${text ? "?" + text : ""}`);
+function href(view, query) {
+  const readable = (text) => encodeURIComponent(text).replace(/%(3A|2F|40)/g, decodeURIComponent).replace(/%20/g, "+");
+  const parts = Object.entries(query).filter(([, value]) => isThere(value)).map(([key, value]) => `${key}=${readable(value)}`);
+  return `#/${view}${parts.length ? "?" : ""}${parts.join("&")}`;
 }
 
-const view = () => loggedOut ? LOGIN : VIEWS[address().view];
+/** Changes parts of the address; a step is one that the browser can go back. */
+function setAddress(changes, isStep) {
+  const { view, query } = address();
+  history[isStep ? "pushState" : "replaceState"](null, "", href(view, { ...Object.fromEntries(query), ...changes }));
+  route();
+}
+
+let shownView;
+const view = () => loggedOut ? LOGIN : status ? VIEWS[address().view] : { show() {} };
+
+function route() {
+  if (shownView !== view()) show(); else shownView.follow?.(address().query);
+}
 
 function show() {
-  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
-  for (const element of document.querySelectorAll("[data-label]")) element.setAttribute("aria-label", t(element.dataset.label));
-  $("language").textContent = language === "zh" ? "English" : "中文";
-  $("language").lang = language === "zh" ? "en" : "zh-CN";
-  for (const link of $("views").children) {
-    link.hash === `#/${address().view}` ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
-  }
+  document.documentElement.lang = chinese ? "zh-CN" : "en";
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text ||= element.textContent);
+  $("language").textContent = chinese ? "English" : "中文";
+  $("language").lang = chinese ? "en" : "zh-CN";
+  for (const link of $("views").children) link.setAttribute("aria-current", link.hash === `#/${address().view}` ? "page" : "false");
   setLink($("link").dataset.state);
-  closeDrawer(false);
-  release();
+  hideDrawer();
+  shownView = view();
   $("main").replaceChildren();
-  view().show($("main"));
+  scrollTo(0, 0);
+  shownView.show($("main"));
 }
 
-// ---------------------------------------------------------------- now
+// ---- now
+
+const COLOURS = { published: "good", duplicate: "quiet", spooled: "warn", quarantined: "bad", rejected: "warn", unavailable: "bad", probe: "quiet", dropped: "quiet" };
+
+function sentence() {
+  const { ready, checks, spool, lately, delivery } = status;
+  const failed = checks.filter((check) => !check.ok).map((check) => check.name);
+  const count = (outcome, words) => lately[outcome] && t(words, number(lately[outcome]));
+  const fate = [count("unavailable", "{0} not stored (503)"), count("dropped", "{0} dropped by a rule")].filter(Boolean);
+  if (!fate.length) fate.push(t(delivery === "core" ? "all sent, none stored" : "all stored"));
+  return [
+    ready ? t("Ready.") : t("Not ready: {0}.", failed.join(", ")),
+    lately.callbacks ? t("{0} callback~ in the last 10 minutes, {1}.", number(lately.callbacks), [...fate, count("quarantined", "{0} in quarantine")].filter(Boolean).join(chinese ? "，" : ", ")) : t("No callback in the last 10 minutes."),
+    !spool ? t("No spool.") : spool.messages ? t("{0} message~ in the spool ({1}), the oldest for {2}.", number(spool.messages), size(spool.bytes), span(spool.oldest_seconds)) : t("Spool empty."),
+  ].join(chinese ? "" : " ");
+}
 
 const NOW = {
   show(main) {
-    this.sentence = el("p", { class: "sentence", role: "status" });
-    this.checks = el("ul", { class: "checks" });
-    this.charts = el("div", { class: "charts" });
-    this.more = el("section");
-    main.append(this.sentence, this.checks, this.charts, this.more);
-    this.jobs(main);
-    this.update(new Set(["status", "points"]));
+    const rate = (n) => n < 10 ? n.toFixed(1) : number(Math.round(n));
+    // Outcomes stand on one another: each is painted over those before.
+    const sum = (...keys) => (point) => keys.reduce((all, key) => all + point[key], 0) / stepSeconds;
+    this.charts = [
+      chart("Callbacks a second", rate, ["503", "bad", sum("taken", "refused", "failed")], ["4xx", "warn", sum("taken", "refused")], ["200", "good", sum("taken")]),
+      chart("Time to answer, p99", span, ["p99", "accent"], ["p50", "good"]), chart("Messages in the spool", number, ["spool", "warn"]), chart("Median age on arrival", span, ["age", "accent"]),
+    ];
+    this.sentence = h("p.sentence");
+    const link = ([outcome, colour]) => h(`a.dot.${colour}`, { href: href("callbacks", { q: "outcome:" + outcome }), "data-outcome": outcome });
+    this.outcomes = h("p.row.outcomes", Object.entries(COLOURS).map(link));
+    this.checks = h("ul.checks");
+    this.more = h("section");
+    main.append(this.sentence, this.outcomes, this.checks, h("div.charts", this.charts.map(({ figure }) => figure)), this.more);
+    if (status.jobs) main.append(lookUp());
+    this.update();
   },
-  update(what) {
-    if (!status) return;
-    if (what.has("status")) this.status();
-    if (what.has("points")) this.draw();
-  },
-  status() {
-    const { ready, checks, spool, reconcile } = status;
-    const failed = checks.filter((check) => !check.ok);
-    const parts = [ready ? t("ready") : failed.some((check) => check.name === "shutdown") ? t("stopping") : t("notReady", failed.map((check) => check.name).join(", "))];
-    parts.push(status.lately.callbacks ? t("lately", number(status.lately.callbacks), status.lately.unavailable ? t("notStored", number(status.lately.unavailable)) : t("allStored")) : t("none"));
-    parts.push(!spool ? t("noSpool") : spool.messages ? t("spoolHolds", number(spool.messages), size(spool.bytes), span(spool.oldest_seconds)) : t("spoolEmpty"));
-    const text = parts.join(language === "zh" ? "" : " ");
-    // A reader of the screen hears what changes, and this is asked for each second.
-    if (this.sentence.textContent !== text) this.sentence.textContent = text;
-    this.sentence.className = `sentence ${ready ? "good" : "bad"}`;
-    document.title = ready ? "ci-bridge" : "✕ ci-bridge";
-    this.checks.replaceChildren(...failed.map((check) => el("li", {}, el("b", {}, check.name), " ", check.detail)));
-    this.more.replaceChildren();
-    if (reconcile) {
-      const run = reconcile.last;
-      this.more.append(el("h2", {}, t("reconcile")), el("p", {}, run ? `${t("lastRun")}: ${moment(run.time)}, ${Object.entries(run.results).map(([result, count]) => `${number(count)} ${result}`).join(", ")}.` : t("noRun")));
-      for (const job of run?.recovered || []) this.more.append(el("div", { class: "mono" }, `${job.id} ${job.subject}`));
+  update() {
+    const { ready, checks, lately, reconcile } = status;
+    for (const chart of this.charts) chart.draw();
+    this.sentence.textContent = sentence();
+    this.sentence.classList.toggle("bad", !ready);
+    for (const link of this.outcomes.children) {
+      const { outcome } = link.dataset;
+      link.hidden = !lately[outcome];
+      link.textContent = `${number(lately[outcome])} ${outcome}`;
     }
-  },
-  draw() {
-    const last = points[points.length - 1] || {};
-    const step = points.length > 1 ? (points[1].t - points[0].t) / 1000 : 1;
-    const rate = (key) => points.map((point) => point[key] / step);
-    const of = (key) => points.map((point) => point[key]);
-    const perSecond = (last.taken + last.refused + last.failed || 0) / step;
-    this.charts.replaceChildren(
-      chart(t("rate"), perSecond < 10 ? perSecond.toFixed(1) : number(Math.round(perSecond)), [[t("taken"), rate("taken")], [t("refused"), rate("refused")], [t("failed"), rate("failed")]]),
-      chart(t("answer"), `${t("p50")} ${seconds(last.p50)} · ${t("p99")} ${seconds(last.p99)}`, [[t("p50"), of("p50")], [t("p99"), of("p99")]]),
-      chart(t("spool"), number(last.spool || 0), [[t("spool"), of("spool")]]),
-      chart(t("age"), seconds(last.age), [[t("age"), of("age")]]),
-    );
-  },
-  jobs(main) {
-    if (!status?.jobs) return;
-    const input = el("input", { type: "search", id: "job", autocomplete: "off", spellcheck: "false" });
-    const answer = el("div", { role: "status" });
-    const ask = async (event) => {
-      event.preventDefault();
-      try { answer.replaceChildren(tree(await api("jobs/" + encodeURIComponent(input.value.trim())))); }
-      catch (error) { answer.replaceChildren(error.status === 404 ? t("notEnded") : t("failedTo", error.status, error.message)); }
-    };
-    main.append(el("h2", {}, t("lookUp")), el("form", { class: "bar", onsubmit: ask }, el("label", { for: "job" }, t("jobId")), input), answer);
+    this.checks.replaceChildren(...checks.filter((check) => !check.ok).map((check) => h("li", h("b", check.name), " ", check.detail, check.remedy && quiet(check.remedy))));
+    if (!reconcile?.last) return;
+    const { time, trouble, results, recovered = [] } = reconcile.last;
+    const counts = Object.entries(results || {}).filter(([, count]) => count).map(([result, count]) => `${number(count)} ${result}`);
+    this.more.replaceChildren(h("h2", t("reconcile")), h("p", t("Last run at {0}: {1}.", moment(time), trouble || counts.join(", ") || 0)), ...recovered.map((job) => h("div.mono", `${job.id} ${job.subject}`)));
   },
 };
 
-/** Ten minutes as lines, each in a class of its own; a gap where there is no value. */
-function chart(title, value, lines) {
-  const SVG = "http://www.w3.org/2000/svg";
-  const [width, height] = [600, 100];
-  const top = Math.max(...lines.flatMap(([, values]) => values.filter((v) => v !== null && v !== undefined)), 1e-9);
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.setAttribute("preserveAspectRatio", "none");
-  svg.setAttribute("aria-hidden", "true");
-  lines.forEach(([, values], index) => {
-    let pen = "M", d = "";
-    values.forEach((v, at) => {
-      if (v === null || v === undefined) { pen = "M"; return; }
-      d += `${pen}${((at + 120 - values.length) / 119 * width).toFixed(1)} ${(height - v / top * (height - 4) - 2).toFixed(1)}`;
-      pen = "L";
+const SLOTS = 120;
+
+/** Ten minutes as bars of `[name, colour, value of a point]`; the first is the headline. */
+function chart(name, format, ...lines) {
+  const svg = h("svg", { viewBox: `0 0 ${SLOTS} 100`, preserveAspectRatio: "none", role: "img" }, lines.map(([, colour]) => h("path." + colour)));
+  const [value, highest] = [h("b"), h("span")];
+  const draw = () => {
+    const series = lines.map(([key, , read = (point) => point[key]]) => points.map(read));
+    const top = Math.max(...series.flat(), 1e-9);
+    series.forEach((values, line) => {
+      const bars = values.map((value, index) => value > 0 ? `M${index + SLOTS - values.length + 0.5} 100V${99 - value / top * 99}` : "");
+      svg.children[line].setAttribute("d", bars.join("") || "M0 0");
     });
-    const path = document.createElementNS(SVG, "path");
-    path.setAttribute("class", "c" + index);
-    path.setAttribute("d", d || "M0 0");
-    svg.append(path);
-  });
-  const legend = lines.length > 1 ? el("p", { class: "legend" }, lines.map(([name], index) => el("span", { class: "c" + index }, name))) : null;
-  return el("figure", {}, el("figcaption", {}, el("span", {}, title), el("b", {}, value)), svg, legend);
+    value.textContent = orDash(series[0].at(-1), format);
+    highest.textContent = t("highest {0}", format(top));
+    svg.setAttribute("aria-label", `${t(name)}: ${value.textContent}, ${highest.textContent}`);
+  };
+  const legend = lines.length > 1 && lines.map(([key, colour]) => h("span.dot." + colour, key));
+  return { draw, figure: h("figure", h("figcaption", t(name), value), svg, h("p.axis", t("10 min"), legend, highest)) };
 }
 
-// ---------------------------------------------------------------- callbacks
+function lookUp() {
+  const input = search({ id: "job", required: true });
+  const answer = h("div", { role: "status" });
+  const onsubmit = async (event) => {
+    event.preventDefault();
+    try {
+      const message = await api("jobs/" + encodeURIComponent(input.value.trim()));
+      answer.replaceChildren(headersOf(message.headers), bodyOf(message));
+    } catch (error) { answer.replaceChildren(quiet(error.message)); }
+  };
+  return h("section", h("h2", h("label", { for: "job" }, t("Look up a job: JobId or RunId"))), h("form.row", { onsubmit }, input), answer);
+}
 
-const FIELDS = ["outcome", "kind", "tag", "state", "object", "subject", "endpoint", "reason", "job", "seq", "bucket", "id"];
-const COLOURS = { published: "good", duplicate: "quiet", spooled: "warn", quarantined: "bad", rejected: "warn", unavailable: "bad", probe: "quiet", dropped: "quiet" };
+// ---- callbacks
 
-/** A filter as a function: `key:value` looks at one member, a word at all, and `-` in front turns it round. */
+const FIELDS = "outcome kind tag state object subject endpoint reason detail job bucket id rule stream seq status".split(" ");
+const LIVE_ROWS = 100; // Drawn while rows come by themselves; all of them when somebody looks closer.
+
+/** A filter as a function: `key:value` looks at one member, a word at all; `-` in front turns it round. */
 function matcher(text) {
-  const terms = (text.match(/\S+/g) || []).map((term) => {
-    const negated = term.length > 1 && term[0] === "-";
-    const word = (negated ? term.slice(1) : term).toLowerCase();
-    const at = word.indexOf(":");
-    const field = at > 0 && FIELDS.includes(word.slice(0, at)) ? word.slice(0, at) : null;
-    const wanted = field ? word.slice(at + 1) : word;
-    const has = (value) => value !== undefined && value !== null && String(value).toLowerCase().includes(wanted);
-    return (fact) => (field === "seq" ? String(fact.seq) === wanted : field ? has(fact[field]) : FIELDS.some((name) => has(fact[name]))) !== negated;
+  const terms = text.toLowerCase().split(/\s+/).filter(Boolean).map((term) => {
+    const [, not, name, value] = /^(-?)(?:(\w+):)?(.*)$/.exec(term);
+    const isField = FIELDS.includes(name);
+    const word = isField ? value : term.slice(not.length);
+    // Of a number all of it: 20 is not 200.
+    const has = (member) => isThere(member) && (typeof member === "number" ? String(member) === word : member.toLowerCase().includes(word));
+    return (fact) => (isField ? has(fact[name]) : FIELDS.some((field) => has(fact[field]))) !== Boolean(not);
   });
   return (fact) => terms.every((term) => term(fact));
 }
 
+/** A table of what can be opened, by `[column, text of an item, its colour]`, and what makes a row of it. The first cell is a link. */
+function list(columns, view, place) {
+  const onclick = (event) => {
+    const row = event.target.closest("tr");
+    // A link can be opened in a tab of its own, and text be selected.
+    if (event.ctrlKey || event.metaKey || event.shiftKey || (event.detail && String(getSelection()))) return;
+    event.preventDefault();
+    [chosen, opened] = [row.item, null];
+    setAddress(place(chosen), $("drawer").hidden);
+    $("drawer").focus();
+  };
+  const row = (item) => {
+    const cells = columns.map(([key, read, colour = () => ""], index) => {
+      const text = read(item) ?? "";
+      const cell = "td." + key.split(" ")[0];
+      return index ? h(cell, { title: text }, text && h("span." + colour(item), text)) : h(cell, h("a", { href: href(view, place(item)) }, text));
+    });
+    return Object.assign(h("tr", cells), { item });
+  };
+  const rows = h("tbody", { onclick });
+  return { row, rows, table: h("table.list", head(columns.map(([key]) => key)), rows) };
+}
+
+const head = (keys) => h("thead", h("tr", keys.map((key) => h("th." + key.split(" ")[0], { scope: "col" }, t(key)))));
+const table = (keys, rows) => h("table.plain", head(keys), h("tbody", rows.map((row) => h("tr", row.map((cell, index) => h("td", { "data-key": t(keys[index]) }, cell))))));
+
+let isPaused, chosen;
+
 const CALLBACKS = {
   show(main) {
-    this.drawn = new Set();
-    this.input = el("input", {
-      type: "search", "aria-label": t("filter"), placeholder: t("filter"), autocomplete: "off", spellcheck: "false",
-      oninput: () => { setAddress({ q: this.input.value.trim() }); this.draw(); },
+    isPaused = false;
+    this.shown = [];
+    this.input = search({
+      "aria-label": t("Filter"), placeholder: `${t("Filter")}: tag:Transcode state:Failed -outcome:duplicate`,
+      oninput: () => setAddress({ q: this.input.value.trim() }),
     });
-    this.input.value = address().query.get("q") || "";
-    this.button = el("button", { type: "button", onclick: pause });
-    this.count = el("span", { class: "quiet", role: "status" });
-    this.rows = el("tbody", { onclick: (event) => openRow(event.target.closest("tr")), onmouseenter: hold, onmouseleave: () => isPaused || scrolled() || release() });
-    const heads = [["time"], ["outcome"], ["kind", "narrow"], ["tag"], ["state"], ["object"], ["jobs", "number narrow"], ["took", "number narrow"], ["subject", "narrow"]];
-    this.table = el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map(([key, kind]) => el("th", { class: kind, scope: "col" }, t(key))))), this.rows));
-    this.note = el("div", { class: "empty" });
-    main.append(el("div", { class: "bar" }, this.input, this.button, this.count), this.table, this.note);
+    this.button = button("", () => { isPaused = !isPaused; if (isPaused) this.draw(); else goOn(); });
+    this.fresh = button("", goOn, { class: "chip" });
+    this.count = h("span.quiet");
+    Object.assign(this, list([
+      ["time", (fact) => clock(fact.t)], ["outcome", (fact) => fact.outcome, (fact) => "dot." + COLOURS[fact.outcome]], ["kind", (fact) => fact.kind], ["tag", (fact) => fact.tag],
+      ["state", (fact) => fact.state ?? fact.reason, (fact) => fact.state === "Failed" ? "bad" : ""], ["object", (fact) => fact.object],
+      ["jobs", (fact) => fact.jobs || ""], ["ms", (fact) => fact.ms.toFixed(1)], ["subject", (fact) => fact.subject, () => "mono"],
+    ], "callbacks", placeOf));
+    this.note = h("div.empty");
+    main.append(h("div.row.bar", this.input, this.button, this.fresh, this.count), this.table, this.note);
+    this.follow(address().query);
+  },
+  follow(query) {
+    const text = query.get("q") || "";
+    if (this.input.value.trim() !== text) this.input.value = text;
+    followOpen(query, showFact);
     this.draw();
-    const open = address().query.get("open");
-    if (open) openFact(open, false);
   },
-  update(what) { if (what.has("callbacks")) this.draw(); },
+  update() { this.draw(); },
   draw() {
-    const all = held || facts;
-    const matching = all.filter(matcher(this.input.value));
-    this.count.textContent = [t("shown", number(matching.length), number(all.length)), held && fresh ? t("fresh", number(fresh)) : held && !isPaused ? t("pausedBy") : ""].filter(Boolean).join(" · ");
-    this.button.textContent = t(isPaused ? "go" : "pause");
-    this.button.setAttribute("aria-pressed", String(isPaused));
-    const known = this.drawn;
-    const before = new Map([...this.rows.children].map((row) => [row.dataset.n, row]));
-    // Rows that stay are kept, so that focus and selection do.
-    this.rows.replaceChildren(...matching.map((fact) => before.get(String(fact.n)) || this.row(fact, known.size && !known.has(fact.n))));
-    this.drawn = new Set(all.map((fact) => fact.n));
+    // Rows stay while somebody looks at them. What was touched counts as hovered for long.
+    const hovering = matchMedia("(hover: hover)").matches && this.rows.matches(":hover");
+    const looksClosely = isPaused || hovering || scrollY > 40 || !$("drawer").hidden || this.rows.contains(document.activeElement);
+    const held = looksClosely && this.shown.length;
+    if (!held) this.shown = facts;
+    const matching = this.shown.filter(matcher(this.input.value));
+    const fresh = held && facts.length ? facts[0].serial - this.shown[0].serial : 0;
+    this.count.textContent = t("{0} of {1}", number(matching.length), number(this.shown.length));
+    this.button.textContent = isPaused ? t("Go on") : t("Pause");
+    this.fresh.hidden = !fresh;
+    this.fresh.textContent = t("{0} new ↑", number(fresh));
+    this.place(held ? matching : matching.slice(0, LIVE_ROWS));
     this.table.hidden = !matching.length;
-    this.note.hidden = Boolean(matching.length);
-    this.note.replaceChildren(all.length ? t("noMatch", number(all.length)) : t("noCallbacks"), all.length ? "" : el("pre", {}, "ci-bridge send --sample noise-reduction"));
+    this.note.replaceChildren(...matching.length ? [] : this.shown.length ? [t("None of the {0} callbacks here matches the filter.", number(this.shown.length))]
+      : [t("No callback has come since the bridge started. Try one:"), h("pre", "ci-bridge send --sample noise-reduction")]);
   },
-  row(fact, isNew) {
-    const cell = (text, kind) => el("td", { class: kind }, text ?? "");
-    return el("tr", { tabindex: "0", "data-n": String(fact.n), class: isNew ? "new" : null, "aria-selected": String(fact.id === address().query.get("open")) },
-      cell(clock(fact.t)), cell(fact.outcome, COLOURS[fact.outcome]), cell(fact.kind, "narrow"), cell(fact.tag), cell(fact.state ?? fact.reason), cell(fact.object, "wide"),
-      cell(fact.jobs || "", "number narrow"), cell(fact.ms.toFixed(1), "number narrow"), cell(fact.subject, "wide narrow mono"));
+  /** Rows that stay are not touched: the focus may be there. */
+  place(wanted) {
+    const before = new Map([...this.rows.children].map((row) => [row.item, row]));
+    const stay = new Set(wanted);
+    const newest = this.rows.firstChild?.item.serial;
+    for (const [fact, row] of before) if (!stay.has(fact)) row.remove();
+    wanted.forEach((fact, index) => {
+      const row = before.get(fact) || this.row(fact);
+      if (this.rows.children[index] !== row) this.rows.insertBefore(row, this.rows.children[index]);
+      row.classList.toggle("chosen", fact === chosen);
+      if (fact.serial > newest) row.classList.add("new");
+    });
   },
 };
 
-const scrolled = () => window.scrollY > 40;
+/** A link names the place in the stream too: the message is there when the bridge has forgotten the callback. */
+const placeOf = (fact) => ({ open: fact.open, at: fact.stream && `${fact.stream}/${fact.seq}` });
 
-function hold() {
-  if (held) return;
-  held = facts;
-  fresh = 0;
-}
-
-function release() {
-  if (isPaused && address().view === "callbacks") return;
+function goOn() {
   isPaused = false;
-  held = null;
-  fresh = 0;
-  changed("callbacks");
+  if (CALLBACKS.rows.contains(document.activeElement)) document.activeElement.blur();
+  scrollTo(0, 0);
+  CALLBACKS.shown = facts;
+  CALLBACKS.draw();
 }
 
-function pause() {
-  isPaused = !isPaused;
-  isPaused ? hold() : release();
-  changed("callbacks");
-}
+addEventListener("scroll", () => changed(), { passive: true });
 
-addEventListener("scroll", () => {
-  if (loggedOut || address().view !== "callbacks") return;
-  if (scrolled()) hold(); else if (held && !isPaused && !CALLBACKS.rows.matches(":hover")) release();
-}, { passive: true });
+// ---- the drawer
 
-// ---------------------------------------------------------------- the drawer
+let copyId, opened;
 
-let copyId = null;
-
-function drawer(title, ...children) {
-  const close = el("button", { type: "button", onclick: () => closeDrawer(true), "aria-label": t("close") }, "✕");
-  $("drawer").replaceChildren(el("div", { class: "title" }, el("h2", { id: "drawer-title" }, title), close), ...children);
+function fillDrawer(heading, ...children) {
+  $("drawer").replaceChildren(h("div.title", h("h2", { id: "drawer-title" }, heading), button("✕", closeDrawer, { "aria-label": t("Close") })), ...children.flat().filter(isThere));
   $("drawer").hidden = false;
   $("drawer").scrollTop = 0;
 }
 
-function closeDrawer(byUser) {
-  if ($("drawer").hidden) return;
+function hideDrawer() {
   $("drawer").hidden = true;
-  copyId = null;
-  if (!byUser) return;
-  setAddress({ open: "" });
-  const row = document.querySelector("tr[aria-selected=true]");
-  row?.setAttribute("aria-selected", "false");
+  copyId = opened = chosen = null;
+}
+
+function closeDrawer() {
+  const row = document.querySelector(".chosen a");
+  setAddress({ open: "", at: "" });
   row?.focus();
 }
 
-function openRow(row) {
-  if (!row?.dataset.n) return;
-  for (const other of document.querySelectorAll("tr[aria-selected=true]")) other.setAttribute("aria-selected", "false");
-  row.setAttribute("aria-selected", "true");
-  if (address().view === "quarantine") return openQuarantined(row.dataset.n);
-  const fact = (held || facts).find((fact) => String(fact.n) === row.dataset.n);
-  if (fact) openFact(fact.id || "n:" + fact.n, true, fact);
+function followOpen(query, show) {
+  const open = query.get("open");
+  if (!open) return hideDrawer();
+  if (open === opened) return;
+  opened = open;
+  show(open, query.get("at"));
 }
 
-/** By message id, so that the address can be sent to somebody else; what has none by its number. */
-async function openFact(id, byUser, fact) {
-  fact ??= facts.find((fact) => fact.id === id || "n:" + fact.n === id);
-  setAddress({ open: id });
-  if (!fact) return drawer(id, el("p", { class: "empty" }, t("gone", number(KEEP))));
-  copyId = fact.id || null;
-  const body = el("section", {}, el("p", { class: "quiet" }, t("loading")));
-  drawer(fact.object || fact.id || fact.reason || fact.outcome, wayOf(fact), body, copiesOf(fact));
-  if (byUser) $("drawer").focus();
-  const say = (text) => body.replaceChildren(el("p", { class: "quiet" }, text));
-  if (!fact.stream) return say(t(fact.outcome === "spooled" ? "inSpool" : "noBody"));
+async function showFact(open, at) {
+  const fact = chosen?.open === open ? chosen : facts.find((fact) => fact.open === open);
+  chosen = fact;
+  copyId = fact?.id || (at && open);
+  const [stream, seq] = fact ? [fact.stream, fact.seq] : at?.split("/") || [];
+  const copies = h("div.row", copiesOf(copyId, fact?.subject, stream, seq));
+  const body = h("div", quiet(t("Loading…")));
+  fillDrawer(fact?.object || open, copies, fact ? [h("h2", t("way")), wayOf(fact)] : quiet(t("The bridge keeps the last {0} callbacks; this one is no longer among them.", status.keep)), body);
+  const tell = (text) => body.replaceChildren(quiet(text));
+  if (!stream) return tell(t("No stream has a message of it."));
   try {
-    const message = await api(`streams/${encodeURIComponent(fact.stream)}/messages/${fact.seq}`);
-    body.replaceChildren(headersOf(message.headers), el("h2", {}, t("message")), bodyOf(message));
-  } catch (error) {
-    say(error.status === 404 ? t("removed") : error.status === 403 ? t("bodiesHidden") : t("failedTo", error.status, error.message));
-  }
+    const message = await api(`streams/${encodeURIComponent(stream)}/messages/${encodeURIComponent(seq)}`);
+    if (opened !== open) return;
+    // The stream may have been made anew since the link was: then another message is there.
+    if (!fact && !message.headers.some(([, value]) => value === open)) return tell(t("The stream no longer has it."));
+    copies.replaceChildren(...copiesOf(copyId, message.subject, stream, seq, message));
+    body.replaceChildren(h("h2", t("message")), bodyOf(message), h("h2", t("headers")), headersOf(message.headers));
+  } catch (error) { tell(error.message); }
 }
 
-function list(rows) {
-  return el("dl", {}, rows.filter(([, value]) => value !== undefined && value !== null && value !== "").flatMap(([key, value]) => [el("dt", {}, key), el("dd", {}, value)]));
-}
+const pairs = (rows) => h("dl", rows.filter(([, value]) => isThere(value)).map(([key, value]) => [h("dt", key), h("dd", value)]));
 
+/** What happened to a callback, step by step, and how long each took. */
 function wayOf(fact) {
-  const stages = Object.entries(fact.stages || {}).map(([stage, ms]) => `${stage} ${ms.toFixed(2)}`);
-  return el("section", {}, list([
-    [t("time"), moment(fact.t)], [t("outcome"), el("span", { class: COLOURS[fact.outcome] }, `${fact.outcome} (${fact.status})`)], [t("reason"), fact.detail || fact.reason],
-    [t("endpoint"), fact.endpoint], [t("kind"), fact.kind], [t("tag"), fact.tag], [t("state"), fact.state], [t("rule"), fact.rule],
-    [t("jobs"), fact.jobs > 1 ? t("allJobs", number(fact.jobs)) : null], [t("subject"), fact.subject && el("code", {}, fact.subject)], [t("id"), fact.id && el("code", {}, fact.id)],
-    [t("stream"), fact.stream], [t("sequence"), fact.seq], [t("duplicate"), fact.stream && t(fact.outcome === "duplicate" ? "yes" : "no")], [t("bytes"), number(fact.bytes)],
-    [t("stages"), [...stages, `${t("total")} ${fact.ms.toFixed(2)}`].join(" · ")],
-  ]));
+  const { stages = {}, outcome } = fact;
+  const step = (key, ms, ...parts) => {
+    const said = parts.filter(isThere).flatMap((part, index) => index ? [" · ", part] : [part]);
+    return said.length && h("li", h("span.quiet", t(key), " "), said, isThere(ms) && h("span.took.quiet", ms.toFixed(2), " ms"));
+  };
+  return h("ol.way", [
+    step("Received", stages.read, moment(fact.t), fact.endpoint && h("b", fact.endpoint), size(fact.bytes)),
+    step("Recognised", stages.parse, fact.kind && h("b", fact.kind), fact.tag, fact.state, fact.bucket, fact.jobs > 1 && `${t("jobs")} ${number(fact.jobs)}`),
+    step("Routed", null, fact.subject && h("code", fact.subject), fact.rule && t("by {0}", fact.rule)),
+    step("Stored", stages.publish, fact.stream ? h("b", `${fact.stream} #${fact.seq}`) : outcome === "spooled" && t("in the spool, until a stream has it"), fact.duplicate && t("the stream had it already")),
+    step("Answered", fact.ms, h("b." + COLOURS[outcome], `${fact.status} ${outcome}`), fact.reason, fact.detail),
+  ].filter(Boolean));
 }
 
+/** Ids first. */
 function headersOf(headers) {
-  const first = (name) => ["nats-msg-id", "ce-id"].indexOf(name.toLowerCase()) + 1 || 9;
-  const sorted = [...headers].sort(([a], [b]) => first(a) - first(b));
-  return el("section", {}, el("h2", {}, t("headers")), list(sorted.map(([name, value]) => [name, el("code", {}, value)])));
+  const place = ([name]) => ["nats-msg-id", "ce-id"].indexOf(name.toLowerCase()) + 1 || 9;
+  return pairs(headers.toSorted((a, b) => place(a) - place(b)).map(([name, value]) => [name, h("code", value)]));
 }
 
-/** JSON as a tree, formatted at once, and as it is; other bodies as text. */
+function textOf({ body, body_base64: coded }) {
+  return isThere(coded) ? new TextDecoder().decode(Uint8Array.from(atob(coded), (c) => c.charCodeAt(0))) : body;
+}
+
 function bodyOf(message) {
-  let value;
-  try { value = JSON.parse(message.body); } catch { return el("pre", {}, message.body); }
-  return el("div", {}, tree(value, 2), el("details", {}, el("summary", {}, t("raw")), el("pre", {}, message.body)));
+  const text = textOf(message);
+  const { kept, bytes, object } = message;
+  const notes = [kept < bytes && quiet(t("The first {0} of {1}.", size(kept), size(bytes))), object && quiet(`${object.bucket}/${object.name}: ${size(object.bytes)}`)];
+  try { notes.push(tree(JSON.parse(text), text.length < 4096 ? 9 : 2)); } catch { return h("div", notes, h("pre", text)); }
+  return h("div", notes, h("details", h("summary", t("As it is")), h("pre", text)));
 }
 
-/** A JSON value; what is within is built when it is opened, the first `depth` levels at once. */
-function tree(value, depth = 1, key) {
-  const name = key === undefined ? "" : el("span", { class: "key" }, key + ": ");
-  if (value === null || typeof value !== "object") {
-    return el("div", { class: "tree leaf" }, name, el("span", { class: typeof value === "string" ? "text" : null }, typeof value === "string" ? value : JSON.stringify(value)));
-  }
-  const entries = Object.entries(value);
-  const details = el("details", {}, el("summary", {}, name, Array.isArray(value) ? `[${entries.length}]` : `{${entries.length}}`));
-  const fill = () => { if (details.children.length === 1) details.append(...entries.slice(0, 1000).map(([key, child]) => tree(child, depth - 1, key)), entries.length > 1000 ? `… ${entries.length}` : ""); };
+const MOST_MEMBERS = 1000; // A list of 100,000 words would stop the browser for seconds.
+
+/** A JSON value, `depth` levels of it open; what is in the others is made when they are opened. */
+function tree(value, depth, key) {
+  const name = isThere(key) && [h("span.accent", key), ": "];
+  if (value === null || typeof value !== "object") return h("div.tree.leaf", name, h(typeof value === "string" ? "span.good" : "span", JSON.stringify(value)));
+  const members = Object.entries(value);
+  const details = h("details", h("summary", name, Array.isArray(value) ? `[${members.length}]` : `{${members.length}}`));
+  const fill = () => {
+    if (details.childElementCount > 1) return;
+    details.append(...members.slice(0, MOST_MEMBERS).map(([key, child]) => tree(child, depth - 1, key)), members.length > MOST_MEMBERS ? "…" : "");
+  };
   details.addEventListener("toggle", fill);
-  if (depth > 0 || entries.length <= 3) { details.open = true; fill(); }
-  return el("div", { class: "tree" }, details);
+  if (depth > 0) fill();
+  details.open = depth > 0;
+  return h("div.tree", details);
 }
 
-function copiesOf(fact) {
-  const quote = (text) => `'${text.replace(/'/g, "'\\''")}'`;
-  const get = `nats stream get ${fact.stream} ${fact.seq}`;
-  const offers = [
-    [t("id"), fact.id], [t("subject"), fact.subject], ["nats stream get", fact.stream && get],
-    ["curl", fact.stream && `curl ${quote(`${location.origin}/api/v1/streams/${fact.stream}/messages/${fact.seq}`)}`],
-    ["ci-bridge render", fact.stream && fact.outcome === "quarantined" && `ci-bridge quarantine show ${fact.seq} | ci-bridge render -`],
-  ].filter(([, text]) => text);
-  if (!offers.length) return null;
-  return el("section", {}, el("h2", {}, t("copy")), el("div", { class: "copies" }, offers.map(([name, text]) => el("button", { type: "button", title: text, onclick: (event) => copy(text, event.currentTarget) }, name))));
+// ---- copying
+
+function copiesOf(id, subject, stream, seq, message) {
+  const token = status.token ? ` -H "Authorization: Bearer $TOKEN"` : "";
+  const offers = { "message id": id, subject };
+  if (stream) offers["nats stream get"] = `nats stream get ${stream} ${seq}`;
+  if (stream) offers.curl = `curl${token} ${location.origin}/api/v1/streams/${encodeURIComponent(stream)}/messages/${seq}`;
+  if (message) offers["ci-bridge render"] = rendering(message);
+  return Object.entries(offers).filter(([, text]) => text).map(([name, text]) => button(t(name), (event) => copy(text, event.currentTarget)));
 }
 
-async function copy(text, button) {
+/** A command that makes the message again. */
+function rendering(message) {
+  const type = message.headers.find(([name]) => name === "ce-type")?.[1] || "";
+  if (type.includes("quarantine")) return `ci-bridge quarantine show ${message.seq} | ci-bridge render -`;
+  // A large event is not whole here, and a structured one has no such header.
+  if (!type || message.object || message.kept < message.bytes) return null;
+  const event = JSON.parse(textOf(message));
+  // The Simple form of moderation has no state, and no other form makes its id.
+  const callback = type.includes("workflow") ? { EventName: "WorkflowFinish", WorkflowExecution: event } : event.State && { EventName: event.EventName || "TaskFinish", JobsDetail: event };
+  return callback && `ci-bridge render - <<'EOF'\n${JSON.stringify(callback)}\nEOF\n`;
+}
+
+async function copy(text, pressed) {
   try { await navigator.clipboard.writeText(text); } catch {
-    // Without TLS a browser offers no clipboard but for loopback.
-    const area = el("textarea", { readonly: true });
-    area.value = text;
+    // Beyond loopback and without TLS a browser has nothing else to offer.
+    const area = h("textarea.unseen", { readonly: true }, text);
     document.body.append(area);
     area.select();
     document.execCommand("copy");
     area.remove();
   }
-  if (!button) return;
-  const name = button.textContent;
-  button.textContent = `✓ ${t("copied")}`;
-  setTimeout(() => { button.textContent = name; }, 1200);
+  say(t("copied"));
+  pressed?.classList.add("done");
+  setTimeout(() => pressed?.classList.remove("done"), 1200);
 }
 
-// ---------------------------------------------------------------- quarantine
+// ---- quarantine
+
+async function fetched(main, path, draw) {
+  main.replaceChildren(quiet(t("Loading…")));
+  const asked = shownView;
+  let parts;
+  try { parts = draw(await api(path)); } catch (error) { parts = [h("p.empty", error.message)]; }
+  if (shownView === asked) main.replaceChildren(...parts);
+}
 
 const QUARANTINE = {
   async show(main) {
-    const say = (text) => main.replaceChildren(el("p", { class: "empty" }, text));
-    say(t("loading"));
-    let entries;
-    try { ({ entries } = await api("quarantine")); } catch (error) { return say(t("failedTo", error.status, error.message)); }
-    if (view() !== this) return;
-    if (!entries.length) return say(t("noQuarantine"));
-    this.entries = entries;
-    const rows = entries.map((entry) => el("tr", { tabindex: "0", "data-n": String(entry.seq), "aria-selected": "false" },
-      el("td", {}, moment(entry.time)), el("td", { class: "bad" }, entry.reason), el("td", { class: "wide" }, entry.detail), el("td", { class: "narrow" }, entry.endpoint ?? ""), el("td", { class: "number narrow" }, number(entry.bytes))));
-    const heads = [["time"], ["reason"], ["message"], ["endpoint", "narrow"], ["bytes", "number narrow"]];
-    main.replaceChildren(el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map(([key, kind]) => el("th", { class: kind, scope: "col" }, t(key))))),
-      el("tbody", { onclick: (event) => openRow(event.target.closest("tr")) }, rows))));
-    const open = address().query.get("open");
-    if (open) openRow(rows.find((row) => row.dataset.n === open));
+    this.known = arrived;
+    this.fresh = button("", () => this.show(main), { class: "chip", hidden: true });
+    await fetched(main, "quarantine?limit=200", ({ stream, entries }) => {
+      this.stream = stream;
+      const { row, rows, table } = list([
+        ["when", (entry) => moment(entry.time)], ["reason", (entry) => entry.reason, () => "dot.bad"], ["what is wrong", (entry) => entry.detail],
+        ["endpoint", (entry) => entry.endpoint], ["bytes", (entry) => number(entry.bytes)],
+      ], "quarantine", (entry) => ({ open: entry.seq }));
+      rows.append(...entries.map(row));
+      this.rows = rows;
+      return [h("div.bar", this.fresh), entries.length ? table : h("p.empty", t("Nothing is in quarantine."))];
+    });
+    if (shownView === this) this.follow(address().query);
+  },
+  follow(query) {
+    followOpen(query, showQuarantined);
+    for (const row of this.rows?.children || []) row.classList.toggle("chosen", String(row.item.seq) === opened);
+  },
+  update() {
+    const fresh = facts.filter((fact) => fact.serial > this.known && fact.outcome === "quarantined").length;
+    this.fresh.hidden = !fresh;
+    this.fresh.textContent = t("{0} new ↑", number(fresh));
   },
 };
 
-async function openQuarantined(seq) {
-  setAddress({ open: seq });
-  drawer(`#${seq}`, el("p", { class: "quiet" }, t("loading")));
-  let entry;
-  try { entry = await api("quarantine/" + seq); } catch (error) {
-    return drawer(`#${seq}`, el("p", { class: "empty" }, error.status === 404 ? t("removed") : error.status === 403 ? t("bodiesHidden") : t("failedTo", error.status, error.message)));
-  }
-  copyId = entry.id;
-  const answer = el("p", { role: "status" });
-  const replay = async (event) => {
-    const button = event.currentTarget;
-    button.disabled = true;
-    try { answer.textContent = t("replayed", (await api(`quarantine/${seq}/replay`, { method: "POST" })).detail); }
-    catch (error) { answer.textContent = error.status === 401 || error.status === 403 ? `${error.message} ${t("tokenNeeded")}` : t("failedTo", error.status, error.message); }
-    button.disabled = false;
-  };
-  const save = el("a", { href: `api/v1/quarantine/${seq}/body`, download: `quarantine-${seq}` }, t("download"));
-  drawer(`${entry.reason} #${seq}`, el("p", {}, entry.detail), list([[t("time"), moment(entry.time)], [t("id"), el("code", {}, entry.id)], [t("endpoint"), entry.endpoint], [t("bytes"), number(entry.bytes)]]),
-    el("div", { class: "bar" }, save, el("button", { type: "button", onclick: replay }, t("replay"))), answer, el("h2", {}, t("body")), faulty(entry),
-    entry.kept < entry.bytes ? el("p", { class: "quiet" }, t("whole", number(entry.kept), number(entry.bytes))) : null);
-  $("drawer").focus();
+async function showQuarantined(seq) {
+  fillDrawer("#" + seq, quiet(t("Loading…")));
+  try {
+    const entry = await api("quarantine/" + encodeURIComponent(seq));
+    if (opened !== seq) return;
+    copyId = entry.id;
+    const answer = h("div", { role: "status" });
+    const replay = async ({ currentTarget: pressed }) => {
+      pressed.disabled = true;
+      try {
+        const said = await api(`quarantine/${seq}/replay`, { method: "POST" });
+        answer.replaceChildren(h("p." + (said.status === 200 ? "good" : "bad"), `${said.status} ${said.outcome}: ${said.detail}`),
+          ...said.messages.map(({ subject, id }) => h("div.mono", `${subject} ${id}`)));
+      } catch (error) { answer.replaceChildren(h("p.bad", error.message)); }
+      pressed.disabled = false;
+    };
+    fillDrawer(`${entry.reason} #${seq}`, h("p", entry.detail),
+      h("div.row", button(t("Replay"), replay, { disabled: !may.write }), h("a", { href: `api/v1/quarantine/${seq}/body`, download: `quarantine-${seq}` }, t("Download")), copiesOf(entry.id, entry.subject, QUARANTINE.stream, seq, entry)),
+      !may.write && quiet(t("Replaying needs admin.token_file.")), answer, h("h2", t("message")), faulty(entry), h("h2", t("headers")), headersOf(entry.headers));
+  } catch (error) { if (opened === seq) fillDrawer("#" + seq, quiet(error.message)); }
 }
 
-/** The body by lines, with a caret under the column that the reason names; else the body. */
+const AROUND = 5;
+const BESIDE = 80;
+
+/** The lines and characters around the fault, a caret under its column. */
 function faulty(entry) {
-  if (!entry.line) return el("pre", {}, entry.body);
-  const lines = entry.body.split("\n");
-  const from = Math.max(0, entry.line - 6), to = Math.min(lines.length, entry.line + 5);
-  // A long line is shown around the fault.
-  const left = Math.max(0, entry.column - 80);
-  const width = String(to).length;
-  const shown = el("pre", { class: "lines" });
-  for (let at = from; at < to; at += 1) {
-    shown.append(`${String(at + 1).padStart(width)}  ${lines[at].slice(left, left + 240)}\n`);
-    if (at + 1 === entry.line) shown.append(el("span", { class: "caret" }, `${" ".repeat(width + 2 + Math.max(0, entry.column - 1 - left))}^\n`));
-  }
-  return el("div", {}, shown, el("details", {}, el("summary", {}, t("raw")), el("pre", {}, entry.body)));
+  const body = bodyOf(entry);
+  if (!entry.line) return body;
+  const first = Math.max(0, entry.line - 1 - AROUND);
+  const left = Math.max(0, entry.column - 1 - BESIDE);
+  const shown = textOf(entry).split("\n").slice(first, entry.line + AROUND).map((line, index) => {
+    // A column is a character, which in JavaScript may be two places of a string.
+    const characters = Array.from(line).slice(left, left + 3 * BESIDE);
+    const no = `${String(first + index + 1).padStart(4)}  `;
+    // The same text unseen: the caret stands under its character however wide others are.
+    const caret = first + index + 1 === entry.line && [h("span.ghost", no, characters.slice(0, entry.column - 1 - left).join("")), h("mark", "^"), "\n"];
+    return [h("span.quiet", no), characters.join(""), "\n", caret].flat();
+  });
+  return h("div", h("pre.lines", shown), h("details", h("summary", t("As it is")), body));
 }
 
-// ---------------------------------------------------------------- settings
+// ---- settings
 
 const SETTINGS = {
-  async show(main) {
-    const say = (text) => main.replaceChildren(el("p", { class: "empty" }, text));
-    say(t("loading"));
-    let answer;
-    try { answer = await api("settings"); } catch (error) { return say(t("failedTo", error.status, error.message)); }
-    if (view() !== this) return;
-    const { reload, certificates, streams, settings, version, started } = answer;
-    const text = !reload ? t("neverReloaded", moment(started)) : reload.applied ? t("applied", moment(reload.time)) : t("kept", moment(reload.time), reload.why);
-    main.replaceChildren(el("p", { class: "quiet" }, `ci-bridge ${version}`), el("h2", {}, t("reload")), el("p", { class: reload && !reload.applied ? "bad" : null }, text));
-    if (certificates.length) main.append(el("h2", {}, t("certificates")), table(["key", "ends", "fitness"], certificates.map((c) => [c.name, moment(c.not_after), c.detail])));
-    main.append(el("h2", {}, t("streams")), table(["stream", "messages", "bytes", "limits", "fitness"], streams.map((s) => [s.name, s.messages === null ? "–" : number(s.messages), s.bytes === null ? "–" : size(s.bytes), s.limits, s.findings.length ? s.findings.join("; ") : t("fit")])));
-    main.append(el("h2", {}, t("settings")), el("p", { class: "quiet" }, t("secretsHidden")), table(["key", "value", "source"], settings.map((row) => [el("code", {}, row.key), el("code", {}, row.value), row.source])));
+  show(main) {
+    return fetched(main, "settings", ({ version, file, started, reload, certificates, streams, settings }) => {
+      const certificate = ({ name, not_after: end, ok, detail }) => [name, orDash(end, moment), h(ok ? "span" : "span.bad", detail)];
+      const stream = ({ name, messages, bytes, limits, findings, detail = findings.join("; ") }) =>
+        [name, orDash(messages, number), orDash(bytes, size), limits, detail ? h("span.warn", detail) : t("as a 200 promises")];
+      const setting = ({ key, value, source }) => [h("code", key), h("code", value), h(source === "default" ? "span.quiet" : "b.accent", source)];
+      return [
+        quiet(`ci-bridge ${version} ${file || ""}`), h("h2", t("Last reload")),
+        reload?.applied === false ? h("p.bad", t("Refused at {0}; what was in effect stays so. {1}", moment(reload.time), reload.why)) : h("p", t("In effect since {0}.", moment(reload?.time || started))),
+        ...certificates.length ? [h("h2", t("certificates")), table(["name", "valid until", "fitness"], certificates.map(certificate))] : [],
+        h("h2", t("streams")), table(["name", "messages", "bytes", "limits", "fitness"], streams.map(stream)),
+        h("h2", t("Settings")), table(["key", "value", "set by"], settings.map(setting)),
+      ];
+    });
   },
 };
 
-function table(heads, rows) {
-  return el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, heads.map((key) => el("th", { scope: "col" }, t(key))))), el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", { class: "wide" }, cell)))))));
-}
-
-// ---------------------------------------------------------------- logging in
+// ---- logging in and out
 
 const LOGIN = {
   show(main) {
-    const input = el("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
-    const wrong = el("p", { class: "bad", role: "alert" });
-    const enter = async (event) => {
+    const input = h("input", { type: "password", id: "token", autocomplete: "current-password", required: true });
+    const wrong = h("p.bad", { role: "alert" });
+    const onsubmit = async (event) => {
       event.preventDefault();
-      const response = await fetch("api/v1/session", { method: "POST", credentials: "same-origin", headers: { authorization: "Bearer " + input.value } });
-      if (response.ok) { loggedOut = false; start(); } else { wrong.textContent = t("wrong"); input.select(); }
+      try {
+        await api("session", { method: "POST", headers: { authorization: "Bearer " + input.value.trim() } });
+        await start();
+      } catch (error) {
+        wrong.textContent = error.message;
+        input.select();
+      }
     };
-    main.append(el("form", { class: "login", onsubmit: enter }, el("label", { for: "token" }, t("login")), input, el("button", {}, t("enter")), wrong));
+    main.append(h("form.login", { onsubmit }, h("label", { for: "token" }, t("The page needs a token of admin.token_file.")), input, h("button", t("Log in")), wrong));
     input.focus();
   },
 };
 
+function logOut() {
+  source?.close();
+  [loggedOut, facts, points] = [true, [], []];
+  $("logout").hidden = true;
+  setLink("connecting");
+  route();
+}
+
 const VIEWS = { now: NOW, callbacks: CALLBACKS, quarantine: QUARANTINE, settings: SETTINGS };
 
-// ---------------------------------------------------------------- keys
+// ---- keys
 
 function help() {
-  const rows = [["/", "keyFilter"], ["j k", "keyRows"], ["Enter", "keyOpen"], ["Esc", "keyClose"], ["␣", "keyPause"], ["c", "keyCopy"], ["1 2 3 4", "keyViews"], ["?", "keyHelp"]];
-  $("keys").replaceChildren(el("h2", { id: "keys-title" }, t("keys")), el("dl", {}, rows.flatMap(([key, word]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, t(word))])), el("form", { method: "dialog" }, el("button", {}, t("close"))));
+  const rows = { "/": "Filter", "j k": "next and previous row", Enter: "open", Esc: "Close", "␣": "pause, go on", c: "copy the message id", "?": "this help" };
+  $("keys").replaceChildren(h("h2", { id: "keys-title" }, t("Keys")), pairs(Object.entries(rows).map(([key, word]) => [h("kbd", key), t(word)])), h("form", { method: "dialog" }, h("button", t("Close"))));
   $("keys").showModal();
 }
 
 function step(by) {
-  const rows = [...document.querySelectorAll("tbody tr[data-n]")];
-  if (!rows.length) return;
-  const at = rows.findIndex((row) => row === document.activeElement || row.getAttribute("aria-selected") === "true");
-  const row = rows[Math.min(Math.max(at + by, 0), rows.length - 1)];
-  if (address().view === "callbacks") hold();
-  row.focus();
-  if (!$("drawer").hidden) openRow(row), row.focus();
+  const links = [...document.querySelectorAll(".list a")];
+  const at = links.findIndex((link) => link.matches(":focus")) + 1 || links.findIndex((link) => link.matches(".chosen a")) + 1;
+  const link = links[Math.min(Math.max(at - 1 + by, 0), links.length - 1)];
+  link?.focus();
+  if (!link || $("drawer").hidden) return;
+  link.click();
+  link.focus();
 }
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open || loggedOut) return;
-  const field = event.target.closest?.("input, textarea, select");
-  if (event.key === "Escape") {
-    if (!$("drawer").hidden) closeDrawer(true); else field?.blur();
-    return;
-  }
-  if (field) return;
-  const onControl = event.target.closest?.("button, a, summary");
-  const row = event.target.closest?.("tr[data-n]");
+  const isIn = (what) => event.target.closest?.(what);
+  const onCallbacks = address().view === "callbacks";
+  const id = copyId || isIn("tr")?.item.id;
   const actions = {
-    "/": () => { if (address().view !== "callbacks") { location.hash = "#/callbacks"; show(); } CALLBACKS.input.focus(); },
-    j: () => step(1), k: () => step(-1), "?": help, c: () => copyId && copy(copyId),
-    Enter: row && (() => openRow(row)), " ": !onControl && address().view === "callbacks" && pause,
+    "/": () => { if (!onCallbacks) location.hash = "#/callbacks"; route(); CALLBACKS.input.focus(); },
+    j: () => step(1), k: () => step(-1), "?": help, c: () => id && copy(id), " ": onCallbacks && !isIn("button, summary") && (() => CALLBACKS.button.click()),
   };
-  const index = "1234".indexOf(event.key);
-  const action = index >= 0 ? () => { location.hash = $("views").children[index].hash; } : actions[event.key];
-  if (!action) return;
+  "1234".split("").forEach((key, index) => { actions[key] = () => $("views").children[index].click(); });
+  if (event.key === "Escape") return $("drawer").hidden ? event.target.blur?.() : closeDrawer();
+  if (isIn("input") || !actions[event.key]) return;
   event.preventDefault();
-  action();
+  actions[event.key]();
 });
 
 $("help").addEventListener("click", help);
-$("language").addEventListener("click", () => { language = language === "zh" ? "en" : "zh"; remember("language", language); show(); });
-addEventListener("hashchange", show);
+$("skip").addEventListener("click", (event) => { event.preventDefault(); $("main").focus(); });
+$("language").addEventListener("click", () => { chinese = !chinese; inStorage("setItem", chinese ? "zh" : "en"); show(); });
+$("logout").addEventListener("click", () => api("session", { method: "DELETE" }).finally(logOut));
+addEventListener("hashchange", route);
 show();
 start();
