@@ -40,6 +40,7 @@ mod operations;
 mod outage;
 mod page;
 mod page_access;
+mod page_in_browser;
 mod page_messages;
 mod probes;
 mod quarantine;

@@ -1,6 +1,7 @@
 //! Starts the programs under test, and looks at them from outside.
 
 mod bridge;
+mod browser;
 mod certificates;
 #[cfg(feature = "otlp")]
 mod collector;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::Config;
 
 pub(crate) use bridge::{Bridge, ci_bridge, run};
+pub(crate) use browser::browser;
 pub(crate) use certificates::Authority;
 pub(crate) use ci_bridge::local_nats::LocalNats;
 #[cfg(feature = "otlp")]
