@@ -15,6 +15,8 @@ usage: cargo xtask <command>
   chaos --jobs N  the other one: callbacks of N jobs, of which many are lost, and the account that finds these
   flood [--connections N]
                   the long form of the flood test, in release: N slow and idle connections (2000) beside good senders
+  page [--minutes N]
+                  the long form of the page's flood, in release: N minutes (1) of 10,000 callbacks a second, three pages open
   versions [ARGS] the tests against other people's servers, on several versions of nats-server, fetched once;
                   ARGS go to the tests (a filter instead of the usual ones, `--nocapture`)
   bench [ARGS]    a release build beside floors and peers, in turns (Linux); `bench --help` says more
@@ -47,6 +49,7 @@ pub(crate) enum Command {
     Test { args: Vec<OsString> },
     Chaos(Chaos),
     Flood(Flood),
+    Page { minutes: Option<u64> },
     Versions { args: Vec<OsString> },
     Bench { args: Vec<OsString> },
     Instructions,
@@ -102,6 +105,7 @@ impl Command {
             Some("bench") => return Ok(Self::Bench { args }),
             Some("chaos") => return Chaos::parse(name, args).map(Self::Chaos),
             Some("flood") => return Flood::parse(name, args).map(Self::Flood),
+            Some("page") => return parse_page(name, args),
             Some("instructions") => Self::Instructions,
             Some("fuzz") => return Fuzz::parse(name, args).map(Self::Fuzz),
             Some("conformance") => return parse_conformance(name, args),
@@ -140,6 +144,12 @@ impl Flood {
         numbers(command, args, &mut [("--connections", &mut flood.connections)])?;
         Ok(flood)
     }
+}
+
+fn parse_page(command: OsString, args: Vec<OsString>) -> Result<Command, UsageError> {
+    let mut minutes = None;
+    numbers(command, args, &mut [("--minutes", &mut minutes)])?;
+    Ok(Command::Page { minutes })
 }
 
 /// Reads options that each take a number, and have a place for it.
@@ -285,6 +295,8 @@ mod tests {
             ),
             ("chaos --jobs 20000", Command::Chaos(Chaos { jobs: Some(20_000), ..Chaos::default() })),
             ("flood --connections 500", Command::Flood(Flood { connections: Some(500) })),
+            ("page", Command::Page { minutes: None }),
+            ("page --minutes 5", Command::Page { minutes: Some(5) }),
             ("versions", Command::Versions { args: vec![] }),
             ("versions truths --nocapture", Command::Versions { args: words("truths --nocapture") }),
             ("bench --quick", Command::Bench { args: words("--quick") }),
@@ -322,6 +334,7 @@ mod tests {
             ("chaos --seed", "a number is needed after '--seed'"),
             ("chaos --faults many", "a number is needed after '--faults'"),
             ("flood --fast", "'flood' takes no such argument as '--fast'"),
+            ("page --quick", "'page' takes no such argument as '--quick'"),
             ("fuzz --minutes", "a number is needed after '--minutes'"),
             ("fuzz --target", "a name is needed after '--target'"),
             ("fuzz xml", "'fuzz' takes no such argument as 'xml'"),
@@ -344,6 +357,7 @@ mod tests {
             "test",
             "chaos",
             "flood",
+            "page",
             "versions",
             "bench",
             "instructions",

@@ -23,6 +23,7 @@ pub(crate) fn run(command: Command) -> Outcome {
         Command::Test { args } => test(&args),
         Command::Chaos(chaos) => run_chaos(&chaos),
         Command::Flood(flood) => run_flood(&flood),
+        Command::Page { minutes } => run_page(minutes.unwrap_or(PAGE_MINUTES)),
         Command::Versions { args } => versions::run(&args),
         Command::Bench { args } => bench::run(&args),
         Command::Instructions => instructions::run(),
@@ -119,6 +120,17 @@ fn run_flood(flood: &Flood) -> Outcome {
     test.args(["flood::", "--nocapture"]).env(NATS_SERVER, server);
     let connections = flood.connections.unwrap_or(SLOW_CONNECTIONS);
     test.env("CI_BRIDGE_FLOOD_CONNECTIONS", connections.to_string());
+    Ok(test.status()?)
+}
+
+/// How long a long flood of the page lasts, unless told otherwise.
+const PAGE_MINUTES: u64 = 1;
+
+fn run_page(minutes: u64) -> Outcome {
+    let server = nats_server::provision()?;
+    let mut test = cargo(&["test", "--release", "--package", "ci-bridge", "--test", "integration", "--"]);
+    test.args(["three_pages_keep_up", "--nocapture"]).env(NATS_SERVER, server);
+    test.env("CI_BRIDGE_PAGE_MINUTES", minutes.to_string());
     Ok(test.status()?)
 }
 
