@@ -1,11 +1,13 @@
 //! Each job's last message in a key-value bucket, and requests that wait for it.
 
+mod prefix;
+
 use std::time::Duration;
 
 use async_nats::jetstream::stream::Config;
 use serde_json::json;
 
-use crate::support::{Bridge, PATIENCE, Streams, eventually, nats, run, speech, task, task_with};
+use crate::support::{Bridge, PATIENCE, Streams, eventually, nats, speech, task, task_with};
 
 /// One bridge has just gone: a request may still have been its.
 const BRIEF: Duration = Duration::from_secs(2);
@@ -22,7 +24,7 @@ fn a_job_that_ended_before_a_request_is_answered_at_once_by_any_bridge() {
     a.terminate();
     let streams = Streams::of(&nats);
     let event = streams.messages("CI").remove(0);
-    let reply = eventually("bridge b answers", || streams.wait_for("ci-await.j1", BRIEF));
+    let reply = eventually("bridge b answers", || streams.wait_for("ci.await.j1", BRIEF));
     assert_eq!(reply.payload, event.payload);
     for name in ["ce-id", "ce-type", "ce-source", "ce-specversion", "Content-Type"] {
         assert_eq!(reply.header(name), event.header(name), "{name}");
@@ -37,8 +39,8 @@ fn requests_that_wait_are_answered_when_the_job_ends_whichever_bridge_receives_i
     let b = Bridge::start(&nats, JOBS);
     let quiet = Bridge::start(&nats, &format!("{JOBS}[nats]\nmicro = false\n"));
     let streams = Streams::of(&nats);
-    eventually("the service answers", || streams.wait_for("ci-await.no+key", PATIENCE));
-    let replies = streams.while_waiting_for(&["ci-await.j1", "ci-await.j1", "ci-await.j2"], || {
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    let replies = streams.while_waiting_for(&["ci.await.j1", "ci.await.j1", "ci.await.j2"], || {
         // During: the requests are on their way when the callbacks come.
         assert_eq!(quiet.post(task("j1")).status, 200);
         assert_eq!(quiet.post(task("j2")).status, 200);
@@ -54,8 +56,8 @@ fn too_many_and_too_long_are_errors_that_say_so() {
     let jobs = format!("{JOBS}max_waiting = 1\nmax_wait = \"1s\"\n");
     let bridge = Bridge::start(&nats, &jobs);
     let streams = Streams::of(&nats);
-    eventually("the service answers", || streams.wait_for("ci-await.no+key", PATIENCE));
-    let replies = streams.while_waiting_for(&["ci-await.j1", "ci-await.j2"], || ());
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    let replies = streams.while_waiting_for(&["ci.await.j1", "ci.await.j2"], || ());
     let mut codes: Vec<_> =
         replies.iter().map(|reply| reply.header("Nats-Service-Error-Code").unwrap_or_default()).collect();
     codes.sort_unstable();
@@ -63,7 +65,7 @@ fn too_many_and_too_long_are_errors_that_say_so() {
     let says = |what: &str| {
         replies.iter().any(|reply| reply.header("Nats-Service-Error").unwrap_or_default().contains(what))
     };
-    assert!(says("jobs.max_wait)") && says("jobs.max_waiting)"), "{replies:?}");
+    assert!(says("(jobs.max_wait at most)") && says("jobs.max_waiting)"), "{replies:?}");
     drop(bridge);
 }
 
@@ -72,8 +74,8 @@ fn a_bridge_that_stops_tells_those_who_wait() {
     let nats = nats();
     let bridge = Bridge::start(&nats, JOBS);
     let streams = Streams::of(&nats);
-    eventually("the service answers", || streams.wait_for("ci-await.no+key", PATIENCE));
-    let replies = streams.while_waiting_for(&["ci-await.never"], || {
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    let replies = streams.while_waiting_for(&["ci.await.never"], || {
         bridge.terminate();
     });
     assert_eq!(replies[0].header("Nats-Service-Error-Code"), Some("503"), "{replies:?}");
@@ -84,13 +86,13 @@ fn requests_go_on_waiting_through_a_restart_of_nats() {
     let mut nats = nats();
     let bridge = Bridge::start(&nats, JOBS);
     let streams = Streams::of(&nats);
-    eventually("the service answers", || streams.wait_for("ci-await.no+key", PATIENCE));
-    let replies = streams.while_waiting_for(&["ci-await.j1"], || {
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    let replies = streams.while_waiting_for(&["ci.await.j1"], || {
         // Its answer says that the request before it has arrived.
-        eventually("arrived", || streams.wait_for("ci-await.no+key", BRIEF));
+        eventually("arrived", || streams.wait_for("ci.await.no+key", BRIEF));
         nats.kill().unwrap();
         nats.restart(None).unwrap();
-        eventually("both are connected again", || streams.wait_for("ci-await.no+key", BRIEF));
+        eventually("both are connected again", || streams.wait_for("ci.await.no+key", BRIEF));
         assert_eq!(bridge.post(task("j1")).status, 200);
     });
     assert_eq!(replies[0].header("ce-id"), Some("task:j1:Success"), "{replies:?}");
@@ -172,13 +174,59 @@ fn a_bucket_of_somebody_elses_is_judged_like_a_stream() {
 }
 
 #[test]
-fn a_prefix_that_a_stream_would_answer_is_refused() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), format!("{JOBS}await_prefix = \"ci.await\"\n")).unwrap();
-    let output = run(&["check", "-c", file.path().to_str().unwrap()], b"");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("jobs.await_prefix") && said.contains("jetstream.subjects"), "{said}");
+fn a_request_may_say_how_long_it_waits() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, JOBS);
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    let streams = Streams::of(&nats);
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    let replies =
+        streams.while_waiting_for(&["ci.await.j1 0s", "ci.await.j2 1ms", "ci.await.j3 soon"], || ());
+    let codes: Vec<_> = replies.iter().map(|reply| reply.header("Nats-Service-Error-Code")).collect();
+    assert_eq!(codes, [None, Some("408"), Some("400")], "{replies:?}");
+    assert_eq!(replies[0].header("ce-id"), Some("task:j1:Success"));
+    // None of them has kept its place.
+    eventually("a free place", || (bridge.metric("ci_bridge_job_requests_waiting") == 0.0).then_some(()));
+    for (outcome, count) in [("ended", 1.0), ("late", 1.0), ("invalid", 2.0), ("full", 0.0)] {
+        let name = format!("ci_bridge_job_requests_total{{outcome=\"{outcome}\"}}");
+        assert_eq!(bridge.metric(&name), count, "{name}");
+    }
+}
+
+#[test]
+fn a_job_that_has_ended_is_told_even_when_no_more_requests_may_wait() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, &format!("{JOBS}max_waiting = 1\n"));
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    let streams = Streams::of(&nats);
+    let waits = || (bridge.metric("ci_bridge_job_requests_waiting") == 1.0).then_some(());
+    let replies = streams.while_waiting_for(&["ci.await.j2"], || {
+        eventually("the only place is taken", waits);
+        let told = streams.while_waiting_for(&["ci.await.j1", "ci.await.j3"], || ());
+        assert_eq!(told[0].header("ce-id"), Some("task:j1:Success"), "{told:?}");
+        assert_eq!(told[1].header("Nats-Service-Error-Code"), Some("503"), "{told:?}");
+        assert_eq!(bridge.post(task("j2")).status, 200);
+    });
+    assert_eq!(replies[0].header("ce-id"), Some("task:j2:Success"));
+}
+
+/// Whoever asks names the subject of the reply, and the bridge may publish where others may not.
+#[test]
+fn no_answer_goes_to_a_key_or_to_the_stream_of_events() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, JOBS);
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    let streams = Streams::of(&nats);
+    eventually("the service answers", || streams.wait_for("ci.await.no+key", PATIENCE));
+    for reply in ["$KV.CI_JOBS.j2", "ci.task.Forged.success", "ci-quarantine.forged"] {
+        streams.ask_to_answer_at("ci.await.j1", reply);
+    }
+    let refused = "ci_bridge_job_requests_total{outcome=\"invalid\"}";
+    // The first was the one with a key that is none.
+    eventually("all are refused", || (bridge.metric(refused) >= 4.0).then_some(()));
+    assert_eq!(streams.subjects("KV_CI_JOBS"), ["$KV.CI_JOBS.j1"]);
+    assert_eq!(streams.messages("CI").len(), 1);
+    assert_eq!(streams.messages("CI_QUARANTINE").len(), 0);
 }
 
 impl Streams {

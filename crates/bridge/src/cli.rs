@@ -223,7 +223,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
             let connection = &loaded.settings.publisher.connection;
             let (nats_files, nats_tls) = (connection.credential_files(), connection.tls.clone());
             let (file, report) = (args.config.config, loaded.report());
-            let source = Source { file, overrides, report, config: loaded.config, nats_files, nats_tls };
+            let await_prefix = loaded.settings.await_prefix();
+            let config = loaded.config;
+            let source = Source { file, overrides, report, config, nats_files, nats_tls, await_prefix };
             serve::run(loaded.settings, source)
         }
         Command::Check(args) => check::run(&args.what, args.config.config.as_deref()),

@@ -73,6 +73,10 @@ pub struct Await {
     pub stream: StreamSpec,
     /// What stands before the id in a request's subject.
     pub prefix: String,
+    /// The stream of events.
+    pub events: String,
+    /// Subjects that it could have to leave requests free; none where there are none.
+    pub narrower: Vec<String>,
     /// So many requests wait at a time.
     pub max_waiting: usize,
     /// And so long each.
@@ -150,16 +154,20 @@ impl Publisher {
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
         let health = Arc::new(Health::new(config.patterns, config.ack_timeout));
+        let own = config.streams.iter().flat_map(|stream| stream.subjects.clone()).collect();
+        let waiting = config
+            .jobs
+            .filter(|_| config.micro.is_some() && config.delivery == Delivery::Jetstream)
+            .map(|settings| Arc::new(Waiting::new(settings, own, Arc::clone(&health), registry)));
         let mut running = JoinSet::new();
         let settings = LinkSettings {
             domain: config.domain.as_deref().map(Into::into),
             expect_stream: config.expect_stream,
         };
         let (link, take_answers) = {
-            let (health, metrics) = (Arc::clone(&health), Arc::clone(&metrics));
-            let requests = config.jobs.as_ref().map(|jobs| format!("{}.", jobs.prefix));
+            let (health, metrics, waiting) = (Arc::clone(&health), Arc::clone(&metrics), waiting.clone());
             Link::open(&config.connection, settings, move |event| {
-                on_link_event(event, requests.as_deref(), &health, &metrics);
+                on_link_event(event, waiting.as_deref(), &health, &metrics);
             })
             .await?
         };
@@ -204,13 +212,8 @@ impl Publisher {
             large: large.as_ref().map(|store| LargeWatch::new(store, config.look_at_streams)),
         };
         running.spawn(monitor.run());
-        let waiting = config
-            .jobs
-            .filter(|_| config.micro.is_some() && config.delivery == Delivery::Jetstream)
-            .map(|settings| Arc::new(Waiting::new(settings)));
         if let Some(instance) = config.micro {
-            let waiting = waiting.clone();
-            running.spawn(nats::register_service(link.client().clone(), instance, waiting));
+            running.spawn(nats::register_service(Arc::clone(&link), instance, waiting.clone()));
         }
         if let Some(store) = large.clone() {
             let link = Arc::clone(&link);
@@ -313,6 +316,15 @@ impl Publisher {
         stream.try_write(&self.shared.link).await
     }
 
+    /// The streams that would answer requests for jobs before the bridge can.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be told; the reason is a sentence.
+    pub async fn takers(&self, jobs: &Await) -> Result<Vec<nats::Taker>, String> {
+        nats::takers(&self.shared.link, jobs).await
+    }
+
     /// Takes new routes into account: what readiness checks, and where refused messages go.
     pub fn replace_routes(&self, patterns: Vec<(String, String)>, quarantine: Router) {
         self.shared.health.set_patterns(patterns);
@@ -375,8 +387,7 @@ impl Publisher {
     }
 }
 
-/// `requests` is what the subjects of requests for jobs begin with.
-fn on_link_event(event: LinkEvent, requests: Option<&str>, health: &Health, metrics: &Metrics) {
+fn on_link_event(event: LinkEvent, waiting: Option<&Waiting>, health: &Health, metrics: &Metrics) {
     match event {
         LinkEvent::Connected => {
             info!("connected to NATS");
@@ -398,17 +409,42 @@ fn on_link_event(event: LinkEvent, requests: Option<&str>, health: &Health, metr
                  for a message of this size: from now on messages as large go to the object store, or are refused with 413"
             );
         }
+        LinkEvent::Complaint(Complaint::PublishForbidden { subject, .. })
+            if waiting.is_some_and(|waiting| waiting.is_reply(&subject)) =>
+        {
+            health.heard();
+            if health.forbidden_lines.admits("reply", "") {
+                warn!(
+                    subject,
+                    remedy = "give the NATS user allow_responses with expires = jobs.max_wait, or let it publish to inboxes",
+                    "NATS forbids an answer to whoever waits for a job: it is lost"
+                );
+            }
+        }
+        LinkEvent::Complaint(Complaint::PublishForbidden { subject, .. })
+            if waiting.is_some() && subject.ends_with(".STREAM.NAMES") =>
+        {
+            // Which other streams take requests is good to know, and no more.
+            health.heard();
+            debug!(subject, "only the stream of events is looked at for requests");
+        }
         LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {
             if health.forbidden(&subject, &text) && health.forbidden_lines.admits("publish", "") {
                 warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             }
         }
         LinkEvent::Complaint(Complaint::SubscribeForbidden { subject, text }) => {
-            if health.forbidden_lines.admits("subscribe", "") {
+            // To be found by `nats micro ls` is optional, and so is to be asked for jobs.
+            let is_request = waiting.is_some_and(|waiting| waiting.is_request(&subject));
+            if is_request {
+                warn!(
+                    subject,
+                    complaint = text,
+                    "nobody can wait for jobs: NATS forbids to take their requests"
+                );
+            } else if health.forbidden_lines.admits("subscribe", "") {
                 warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
             }
-            // To be found by `nats micro ls` is optional, and so is to be asked for jobs.
-            let is_request = requests.is_some_and(|prefix| subject.starts_with(prefix));
             if !subject.starts_with("$SRV") && !is_request {
                 health.subscription_forbidden(text);
             }

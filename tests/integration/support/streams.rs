@@ -111,7 +111,8 @@ impl Streams {
         serde_json::from_slice(&answer.payload).ok()
     }
 
-    /// One reply to each request, sent before `meanwhile`; `None` for what nobody answers in time.
+    /// One reply to each request, a subject and perhaps a blank and a body, sent before `meanwhile`; `None` for what nobody
+    /// answers in time.
     pub(crate) fn replies_while(
         &self,
         subjects: &[&str],
@@ -124,8 +125,9 @@ impl Streams {
                 self.runtime.block_on(async {
                     let inbox = self.client.new_inbox();
                     let replies = self.client.subscribe(inbox.clone()).await.expect("subscribed");
-                    let (subject, empty) = ((*subject).to_owned(), "".into());
-                    self.client.publish_with_reply(subject, inbox, empty).await.expect("asked");
+                    let (subject, body) = subject.split_once(' ').unwrap_or((subject, ""));
+                    let (subject, body) = (subject.to_owned(), body.to_owned().into());
+                    self.client.publish_with_reply(subject, inbox, body).await.expect("asked");
                     self.client.flush().await.expect("flushed");
                     replies
                 })
@@ -144,6 +146,14 @@ impl Streams {
             })
         };
         asked.into_iter().map(|replies| self.runtime.block_on(reply(replies))).collect()
+    }
+
+    /// Asks, and wants the answer at a subject of its choice.
+    pub(crate) fn ask_to_answer_at(&self, subject: &'static str, reply: &'static str) {
+        self.runtime.block_on(async {
+            self.client.publish_with_reply(subject, reply, "".into()).await.expect("asked");
+            self.client.flush().await.expect("flushed");
+        });
     }
 
     /// What `count` of those who listen on a subject answer; `None` when fewer do.

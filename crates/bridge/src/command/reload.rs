@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tracing::{error, info};
 
 use crate::certificates::{self, Certificate};
-use crate::config::{self, Changes, Config, Overrides};
+use crate::config::{self, Changes, Config, Overrides, Settings};
 use crate::service_manager;
 
 /// How often files are looked at: a token that was replaced is accepted this soon.
@@ -39,6 +39,8 @@ pub(crate) struct Source {
     pub(crate) nats_files: Vec<PathBuf>,
     /// Among them, what it shows of itself.
     pub(crate) nats_tls: nats::Tls,
+    /// Where requests for jobs are.
+    pub(crate) await_prefix: Option<String>,
 }
 
 /// Reads the configuration again when told to (SIGHUP) or when a file of it has changed.
@@ -160,7 +162,7 @@ impl Reloader {
         let changes = Changes::between(&self.source.config, &loaded.config);
         let report = loaded.report();
         let settings = loaded.settings;
-        if let Some(why) = self.refuses(&changes, settings.tls.is_some()) {
+        if let Some(why) = self.refuses(&changes, &settings) {
             return Err(why);
         }
         let shown = Certificate::all(&settings);
@@ -177,13 +179,20 @@ impl Reloader {
     }
 
     /// What only a restart can change, all of it.
-    fn refuses(&self, changes: &Changes, speaks_tls: bool) -> Option<String> {
+    fn refuses(&self, changes: &Changes, new: &Settings) -> Option<String> {
         let fixed = (!changes.fixed.is_empty())
             .then(|| format!("{} can only change with a restart", changes.fixed.join(", ")));
-        let tls = (self.replaces.tls.is_some() != speaks_tls).then(|| {
+        let tls = (self.replaces.tls.is_some() != new.tls.is_some()).then(|| {
             "TLS can be neither begun nor ended while it runs (ingress.tls): restart for that".to_owned()
         });
-        let why: Vec<_> = fixed.into_iter().chain(tls).collect();
+        // It follows from subjects as well, where nobody has set it.
+        let prefix = new.await_prefix();
+        let moves = changes.fixed.is_empty() && prefix != self.source.await_prefix;
+        let moves = moves.then(|| {
+            let prefix = prefix.unwrap_or_default();
+            format!("requests for jobs would be at {prefix}, which can only change with a restart (jobs.await_prefix)")
+        });
+        let why: Vec<_> = fixed.into_iter().chain(tls).chain(moves).collect();
         (!why.is_empty()).then(|| why.join("; "))
     }
 

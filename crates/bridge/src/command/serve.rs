@@ -37,6 +37,7 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failure> {
     let traces = telemetry::start_with_traces(&settings)?;
+    warn_of_other_prefix(&settings);
     file_limit::raise(settings.limits.max_connections);
     private_files::from_now_on();
     super::runtime()?.block_on(async {
@@ -238,6 +239,13 @@ impl Bridge {
 async fn bind(address: SocketAddr, key: &str) -> io::Result<TcpListener> {
     let explain = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address} ({key}): {e}"));
     TcpListener::bind(address).await.map_err(explain)
+}
+
+/// Requests for jobs are not where everybody expects them.
+fn warn_of_other_prefix(settings: &Settings) {
+    if let (Some(jobs), Some((why, remedy))) = (&settings.publisher.jobs, settings.derived.other_prefix()) {
+        warn!(prefix = jobs.prefix, why, remedy, "requests for jobs have another prefix than usual");
+    }
 }
 
 /// The ready line: what a script waits for, with the real ports.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ci_bridge_ingress::WithoutAnswer;
 use ci_bridge_publisher::nats::ExpectStream;
 
+use super::requests::AWAIT_PREFIX;
 use super::{
     Admin, ByteSize, Duration, Endpoint, Exporter, Ingress, IngressTls, Jetstream, Jobs, LargeStore, Log,
     LogFormat, Nats, NatsTls, Provision, QuarantineStream, Reconcile, Sampler, SecretText, Spool, Storage,
@@ -152,7 +153,7 @@ impl Default for Jobs {
             bucket: String::new(),
             max_bytes: ByteSize::mib(1024),
             max_age: Duration::seconds(7 * 24 * 60 * 60),
-            await_prefix: "ci-await".to_owned(),
+            await_prefix: AWAIT_PREFIX.to_owned(),
             max_waiting: 1024,
             max_wait: Duration::seconds(60 * 60),
         }

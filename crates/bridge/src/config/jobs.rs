@@ -1,10 +1,11 @@
 //! `[jobs]`: what it must be, and what the crates take of it.
 
-use ci_bridge_publisher::nats::{Holds, StreamSpec, covers};
+use ci_bridge_publisher::nats::{Holds, StreamSpec};
 use ci_bridge_publisher::{Await, Delivery, Jobs};
 
 use super::Config;
 use super::endpoints::Problems;
+use super::requests::{requests, taken};
 
 /// The bucket's stream, as every client names it (ADR-8).
 fn stream_name(config: &Config) -> Option<String> {
@@ -37,14 +38,20 @@ pub(super) fn stream(config: &Config, events: &StreamSpec) -> Option<StreamSpec>
     })
 }
 
-/// Who may wait for jobs.
-pub(super) fn awaiting(config: &Config, streams: &[StreamSpec]) -> Option<Await> {
+/// Who may wait for jobs. `narrower` are subjects for the stream of events that leave their requests free.
+pub(super) fn awaiting(
+    config: &Config,
+    streams: &[StreamSpec],
+    narrower: Option<Vec<String>>,
+) -> Option<Await> {
     let (jobs, name) = (&config.jobs, stream_name(config)?);
     let stream = streams.iter().find(|stream| stream.name == name)?.clone();
     Some(Await {
         bucket: jobs.bucket.clone(),
         stream,
         prefix: jobs.await_prefix.clone(),
+        events: config.jetstream.stream.clone(),
+        narrower: narrower.unwrap_or_default(),
         max_waiting: jobs.max_waiting,
         max_wait: jobs.max_wait.get(),
     })
@@ -74,21 +81,14 @@ impl Problems {
         if !jobs.await_prefix.split('.').all(is_word) || jobs.await_prefix.starts_with('_') {
             self.add("jobs.await_prefix", "must be words and dots between, such as \"ci-await\"");
         }
-        let requests = format!("{}.*", jobs.await_prefix);
-        let streams = [
-            ("jetstream.subjects", &config.jetstream.subjects),
-            ("jetstream.quarantine.subjects", &config.jetstream.quarantine.subjects),
-        ];
-        for (key, subjects) in streams {
-            if let Some(subject) = subjects.iter().find(|subject| covers(subject, &requests)) {
-                self.add(
-                    "jobs.await_prefix",
-                    format!(
-                        "{key} has {subject:?}: the stream would store each request, and answer it with its \
-                         acknowledgement; name a prefix outside, such as \"ci-await\""
-                    ),
-                );
-            }
+        if let Some((key, subject)) = taken(config, &requests(config)) {
+            self.add(
+                "jobs.await_prefix",
+                format!(
+                    "{key} has {subject:?}: the stream would store each request, and answer it with its \
+                     acknowledgement; name a prefix outside, such as \"ci-await\", or subjects that leave it free"
+                ),
+            );
         }
     }
 }

@@ -13,6 +13,7 @@ use super::context;
 use super::environment;
 use super::explain::{self, ConfigError};
 use super::mistakes;
+use super::requests::Given;
 use super::{Config, Settings, units};
 
 /// What the command line says over everything else: keys and their values.
@@ -38,8 +39,8 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Loaded, Config
     let (figment, jwt) =
         context::apply(figment.clone()).map_err(|problem| explain::problems(vec![problem], &figment))?;
     let config: Config = figment.extract().map_err(|e| mistakes::all(&figment, jwt.as_ref(), &e))?;
-    let settings =
-        Settings::check(&config, jwt.as_ref()).map_err(|problems| explain::problems(problems, &figment))?;
+    let settings = Settings::check(&config, Given::of(&figment), jwt.as_ref())
+        .map_err(|problems| explain::problems(problems, &figment))?;
     Ok(Loaded { config, settings, figment })
 }
 
@@ -86,7 +87,13 @@ impl Loaded {
             let shown = explain::shown(&key, &value);
             (key, shown, source)
         };
-        in_order(&self.config).into_iter().map(with_source).collect()
+        let mut rows: Vec<_> = in_order(&self.config).into_iter().map(with_source).collect();
+        for (key, value, source) in self.settings.derived.rows() {
+            if let Some(row) = rows.iter_mut().find(|(have, ..)| have == key) {
+                (row.1, row.2) = (value, source.to_owned());
+            }
+        }
+        rows
     }
 }
 

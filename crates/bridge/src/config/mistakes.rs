@@ -6,6 +6,7 @@ use figment::value::Value;
 
 use super::context::UserJwt;
 use super::explain::{self, ConfigError, Problem};
+use super::requests::Given;
 use super::{Config, Settings};
 
 /// More of them at once help nobody.
@@ -38,7 +39,7 @@ pub(super) fn all(figment: &Figment, jwt: Option<&UserJwt>, first: &figment::Err
             }
         }
     }
-    if let Some(Err(problems)) = rest.map(|config| Settings::check(&config, jwt)) {
+    if let Some(Err(problems)) = rest.map(|config| Settings::check(&config, Given::of(figment), jwt)) {
         // With what was taken out, something that it needs may be missing: only what somebody has set is a mistake of its own.
         let is_own = |problem: &Problem| explain::own_source(figment, &problem.key) != explain::DEFAULT;
         let lacks = |problem: &Problem| {

@@ -14,6 +14,7 @@ mod mistakes;
 mod nats;
 mod ranges;
 mod reconcile;
+mod requests;
 mod settings;
 mod telemetry;
 mod tls;

@@ -13,6 +13,7 @@ use super::context::UserJwt;
 use super::endpoints::Problems;
 use super::explain::Problem;
 use super::reconcile::{Search, verify_time};
+use super::requests::{self, Derived, Given};
 use super::telemetry::Export;
 use super::{Config, LogFormat, Oversize, Provision, Storage, nats};
 
@@ -51,6 +52,8 @@ pub struct Settings {
     pub reconcile: Search,
     /// Where spans go, if anywhere.
     pub export: Option<Export>,
+    /// What follows from other keys where nobody has set it.
+    pub(crate) derived: Derived,
     /// The form of log lines.
     pub log_format: LogFormat,
     /// Which log lines are written, as `tracing-subscriber` reads them.
@@ -60,7 +63,12 @@ pub struct Settings {
 /// What is left of the deadline to write the answer.
 pub(super) const ANSWER_TIME: Duration = Duration::from_millis(250);
 impl Settings {
-    pub(super) fn check(config: &Config, jwt: Option<&UserJwt>) -> Result<Self, Vec<Problem>> {
+    /// Where requests for jobs are, if they are answered.
+    pub(crate) fn await_prefix(&self) -> Option<String> {
+        self.publisher.jobs.as_ref().map(|jobs| jobs.prefix.clone())
+    }
+
+    pub(super) fn check(config: &Config, given: Given, jwt: Option<&UserJwt>) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems::default();
         let rules = problems.rules(config);
         let endpoints = problems.endpoints(config, &rules);
@@ -69,17 +77,20 @@ impl Settings {
             Connection::default()
         });
         problems.ranges(config);
-        problems.jobs(config);
         let tls = problems.tls(&config.ingress.tls);
         let admin_tokens = problems.admin(&config.admin);
         let tencent = problems.tencent(&config.tencent);
         let reconcile = problems.reconcile(config);
         let export = problems.telemetry(&config.telemetry);
+        let patterns: BTreeSet<_> =
+            endpoints.iter().flat_map(|endpoint| endpoint.router.patterns()).collect();
+        let derived = Derived::of(config, given, &patterns);
+        let config = &derived.apply(config);
+        problems.jobs(config);
         let Some(quarantine) = endpoints.first().map(|endpoint| endpoint.router.clone()) else {
             return Err(problems.0);
         };
-        let patterns: BTreeSet<_> =
-            endpoints.iter().flat_map(|endpoint| endpoint.router.patterns()).collect();
+        let jobs = super::jobs::awaiting(config, &streams(config), requests::narrower(config, &patterns));
         let settings = Self {
             listen: config.ingress.listen,
             admin_listen: config.admin.listen,
@@ -109,13 +120,14 @@ impl Settings {
                 }),
                 quarantine,
                 traces: None,
-                jobs: super::jobs::awaiting(config, &streams(config)),
+                jobs,
                 micro: config.nats.micro.then(|| instance(config)),
             },
             tencent,
             verify_time: verify_time(config),
             reconcile,
             export,
+            derived,
             log_format: config.log.format,
             log_level: config.log.level.clone(),
         };

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_nats::Client;
 use async_nats::service::ServiceExt;
 use tracing::debug;
 
 use super::awaiting::Waiting;
+use super::link::Link;
 
 /// What `nats micro ls` shows.
 const NAME: &str = "ci-bridge";
@@ -40,11 +40,11 @@ impl Instance {
 /// Answers `$SRV.PING`, `$SRV.INFO` and `$SRV.STATS` for as long as it is polled. Subscriptions come back with the
 /// connection.
 /// With somebody who waits for jobs, answers them too.
-pub(crate) async fn register_service(client: Client, instance: Instance, waiting: Option<Arc<Waiting>>) {
-    let service = client.service_builder().description(DESCRIPTION).metadata(instance.metadata());
+pub(crate) async fn register_service(link: Arc<Link>, instance: Instance, waiting: Option<Arc<Waiting>>) {
+    let service = link.client().service_builder().description(DESCRIPTION).metadata(instance.metadata());
     match service.start(NAME, env!("CARGO_PKG_VERSION")).await {
         Ok(service) => match waiting {
-            Some(waiting) => waiting.serve(client, &service).await,
+            Some(waiting) => waiting.serve(link, &service).await,
             None => std::future::pending().await,
         },
         Err(error) => debug!(%error, "not to be found by nats micro ls"),

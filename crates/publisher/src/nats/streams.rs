@@ -9,6 +9,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::acknowledgement::{ApiError, Failure};
+use super::filter::covers;
 use super::fitness::{self, Finding, Verdict};
 use super::link::Link;
 use super::stream_config::{StreamConfig, StreamCounts, StreamInfo};
@@ -390,43 +391,5 @@ impl StreamState {
     /// Whether it takes every subject of a pattern.
     pub(crate) fn takes(&self, pattern: &str) -> bool {
         self.config.subjects.iter().any(|filter| covers(filter, pattern))
-    }
-}
-
-/// Whether every subject of `pattern` is one of `filter`; both as NATS writes them, with `*` and `>`.
-#[must_use]
-pub fn covers(filter: &str, pattern: &str) -> bool {
-    let mut wanted = pattern.split('.');
-    for token in filter.split('.') {
-        match (token, wanted.next()) {
-            (">", Some(_)) => return true,
-            (_, None) => return false,
-            ("*", Some(_)) => {}
-            (literal, Some(other)) if literal == other => {}
-            _ => return false,
-        }
-    }
-    wanted.next().is_none()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::covers;
-
-    #[test]
-    fn a_filter_covers_what_it_lets_through() {
-        let rows = [
-            ("ci.>", "ci.task.*.*", true),
-            ("ci.*.*.*", "ci.task.*.*", true),
-            ("ci.task.*.success", "ci.task.*.*", false),
-            ("ci.workflow.>", "ci.task.*.*", false),
-            (">", "ci", true),
-            ("ci.>", "ci", false),
-            ("ci.task", "ci.task.x", false),
-            ("ci.task.*.*", "ci.task.*", false),
-        ];
-        for (filter, pattern, expected) in rows {
-            assert_eq!(covers(filter, pattern), expected, "{filter} {pattern}");
-        }
     }
 }

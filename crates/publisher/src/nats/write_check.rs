@@ -7,9 +7,10 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::acknowledgement::Failure;
+use super::filter::covers;
 use super::link::Link;
 use super::stream_config::StreamConfig;
-use super::streams::{StreamSpec, covers};
+use super::streams::StreamSpec;
 use crate::id::MessageId;
 use crate::message::{Headers, Message, MessageKind};
 use crate::subject::Subject;

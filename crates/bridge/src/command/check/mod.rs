@@ -1,6 +1,7 @@
 //! `ci-bridge check`: is the configuration good, what is in effect, and does NATS agree.
 
 mod finding;
+mod jobs;
 mod print;
 mod spool;
 mod tencent;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use ci_bridge_publisher::nats::{Missing, WriteCheck};
+use ci_bridge_publisher::nats::Missing;
 use ci_bridge_publisher::{Check, Delivery, Publisher, Readiness};
 use clap::Args;
 use prometheus_client::registry::Registry;
@@ -93,6 +94,7 @@ fn findings(loaded: &Loaded, arguments: &Arguments) -> io::Result<Vec<Finding>> 
     if settings.publisher.delivery == Delivery::Jetstream {
         findings.extend(settings.publisher.spool.as_ref().map(spool::check).into_iter().flatten());
     }
+    findings.extend(jobs::check(settings));
     if arguments.connect {
         findings.extend(of_nats(settings)?);
     }
@@ -114,21 +116,21 @@ fn of_nats(settings: &Settings) -> io::Result<Vec<Finding>> {
         settings.publisher.connection.servers_without_credentials(),
         CONNECT_TIME.as_secs()
     ));
-    let (readiness, writes) = super::runtime()?.block_on(ask_nats(settings))?;
+    let (readiness, further) = super::runtime()?.block_on(ask_nats(settings))?;
     // Nothing was published to find out what writes are answered: the attempts below say more. Whether callbacks are
     // taken is a question to a bridge with its spool.
     let is_told = |check: &&Check| (check.name != "writes" || !check.ok) && check.name != Check::ACCEPTING;
     let checks = readiness.checks.iter().filter(is_told).map(Finding::from);
-    let mut findings: Vec<_> = checks.chain(writes.iter().map(Finding::from)).collect();
+    let mut findings: Vec<_> = checks.chain(further).collect();
     if !readiness.ready && !findings.iter().any(|finding| finding.verdict == Verdict::Failed) {
         findings.push(Finding::new(Verdict::Failed, "nats: it could not be asked everything in time"));
     }
     Ok(findings)
 }
 
-/// What the running bridge would say of itself after a moment, and whether each stream that is there takes a message.
-/// Streams are only looked at, never made.
-async fn ask_nats(settings: &Settings) -> io::Result<(Readiness, Vec<WriteCheck>)> {
+/// What the running bridge would say of itself after a moment; whether each stream that is there takes a message, and whether
+/// one takes requests for jobs. Streams are only looked at, never made.
+async fn ask_nats(settings: &Settings) -> io::Result<(Readiness, Vec<Finding>)> {
     let mut config = settings.publisher.clone();
     // A running bridge has it.
     config.spool = None;
@@ -146,11 +148,18 @@ async fn ask_nats(settings: &Settings) -> io::Result<(Readiness, Vec<WriteCheck>
         timeout(CONNECT_TIME, readiness.wait_for(|readiness| readiness.check("writes").is_some())).await;
     drop(settled);
     let readiness = readiness.borrow().clone();
-    let mut writes = Vec::new();
+    let mut further = Vec::new();
+    if let Some(jobs) = settings.publisher.jobs.as_ref().filter(|_| is_connected(&readiness)) {
+        further.extend(jobs::of_takers(settings, &publisher.takers(jobs).await));
+    }
     if readiness.ready && settings.publisher.delivery == Delivery::Jetstream {
         for stream in settings.publisher.streams.iter().filter(|_| settings.publisher.look_at_streams) {
-            writes.push(publisher.try_write(stream).await);
+            further.push(Finding::from(&publisher.try_write(stream).await));
         }
     }
-    Ok((readiness, writes))
+    Ok((readiness, further))
+}
+
+fn is_connected(readiness: &Readiness) -> bool {
+    readiness.check("nats").is_some_and(|check| check.ok)
 }

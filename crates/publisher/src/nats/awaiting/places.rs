@@ -1,0 +1,116 @@
+//! Who waits for which key, in a bounded number of places.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::sync::Notify;
+
+/// The places, and what wakes those who have them.
+#[derive(Debug)]
+pub(super) struct Places {
+    most: usize,
+    taken: Mutex<Taken>,
+    waiting: Gauge,
+    /// One more is free.
+    freed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    by_key: HashMap<String, Vec<(u64, Arc<Notify>)>>,
+    count: usize,
+    next: u64,
+}
+
+/// One of them; free again when it is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    key: String,
+    number: u64,
+    /// Whoever has the place should look for its key.
+    pub(super) look: Arc<Notify>,
+}
+
+impl Places {
+    pub(super) fn new(most: usize, waiting: Gauge) -> Arc<Self> {
+        Arc::new(Self { most, taken: Mutex::default(), waiting, freed: Notify::new() })
+    }
+
+    /// A place for somebody who waits for a key; `None` when all are taken.
+    pub(super) fn take(self: &Arc<Self>, key: &str) -> Option<Place> {
+        let mut taken = self.taken();
+        if taken.count >= self.most {
+            return None;
+        }
+        let (number, look) = (taken.next, Arc::new(Notify::new()));
+        taken.next += 1;
+        taken.count += 1;
+        taken.by_key.entry(key.to_owned()).or_default().push((number, Arc::clone(&look)));
+        self.waiting.inc();
+        Some(Place { places: Arc::clone(self), key: key.to_owned(), number, look })
+    }
+
+    /// Whoever waits for this key should look.
+    pub(super) fn look(&self, key: &str) {
+        for (_, look) in self.taken().by_key.get(key).into_iter().flatten() {
+            look.notify_one();
+        }
+    }
+
+    pub(super) fn all_look(&self) {
+        self.taken().by_key.values().flatten().for_each(|(_, look)| look.notify_one());
+    }
+
+    /// Returns when nobody has a place.
+    pub(super) async fn empty(&self) {
+        while self.taken().count > 0 {
+            self.freed.notified().await;
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken();
+        if let Some(of_key) = taken.by_key.get_mut(&self.key) {
+            of_key.retain(|(number, _)| *number != self.number);
+            if of_key.is_empty() {
+                taken.by_key.remove(&self.key);
+            }
+        }
+        taken.count -= 1;
+        drop(taken);
+        self.places.waiting.dec();
+        self.places.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_place_is_free_again_when_whoever_had_it_has_gone() {
+        let waiting = Gauge::default();
+        let places = Places::new(2, waiting.clone());
+        let (one, two) = (places.take("j1").unwrap(), places.take("j1").unwrap());
+        assert!(places.take("j2").is_none());
+        assert_eq!(waiting.get(), 2);
+        places.look("j1");
+        one.look.notified().await;
+        two.look.notified().await;
+        drop(one);
+        let three = places.take("j2").unwrap();
+        places.all_look();
+        three.look.notified().await;
+        drop((two, three));
+        places.empty().await;
+        assert_eq!(waiting.get(), 0);
+        assert!(places.taken().by_key.is_empty());
+    }
+}
