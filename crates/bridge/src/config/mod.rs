@@ -39,7 +39,7 @@ pub use layers::{Loaded, Overrides, load};
 pub(crate) use reconcile::LONGEST_SINCE;
 pub use reconcile::Search;
 pub use settings::Settings;
-pub use telemetry::Export;
+pub use telemetry::{Export, Exporter, Sampler, Telemetry};
 pub use units::{ByteSize, Duration, SecretText};
 
 /// Every key of the configuration file.
@@ -392,59 +392,4 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
-}
-
-/// `[telemetry]`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-#[allow(missing_docs, reason = "each key is explained in config/ci-bridge.toml")]
-pub struct Telemetry {
-    pub otlp_endpoint: String,
-    pub otlp_traces_endpoint: String,
-    pub otlp_protocol: String,
-    pub otlp_headers: SecretText,
-    pub otlp_certificate: PathBuf,
-    pub otlp_timeout: Duration,
-    pub service_name: String,
-    pub resource_attributes: String,
-    pub sampler: Sampler,
-    pub sampler_arg: String,
-    pub exporter: Exporter,
-    pub disabled: bool,
-}
-
-/// Whether spans are exported, as `OTEL_TRACES_EXPORTER` says it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Exporter {
-    /// By OTLP, where there is an endpoint.
-    #[default]
-    Otlp,
-    /// Not at all.
-    None,
-}
-
-/// Which traces are recorded, under the names of `OTEL_TRACES_SAMPLER`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampler {
-    /// Every callback.
-    AlwaysOn,
-    /// None.
-    AlwaysOff,
-    /// A share of them, chosen by the id of the trace.
-    Traceidratio,
-    /// As the sender's `traceparent` says; without one, every callback.
-    #[default]
-    ParentbasedAlwaysOn,
-    /// As the sender's `traceparent` says; without one, none.
-    ParentbasedAlwaysOff,
-    /// As the sender's `traceparent` says; without one, a share.
-    ParentbasedTraceidratio,
-}
-
-impl Sampler {
-    pub(crate) fn is_by_ratio(self) -> bool {
-        matches!(self, Self::Traceidratio | Self::ParentbasedTraceidratio)
-    }
 }

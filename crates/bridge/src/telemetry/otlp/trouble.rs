@@ -15,7 +15,7 @@ pub(super) struct Trouble {
     /// Without path and credentials.
     collector: String,
     told: Option<Instant>,
-    /// Spans that had been dropped when it began.
+    /// Spans that had been dropped when all was well for the last time.
     dropped_before: u64,
 }
 
@@ -25,10 +25,8 @@ impl Trouble {
     }
 
     pub(super) fn happened(&mut self, error: &str, remedy: &str, counts: &Counts) {
-        match self.told {
-            None => self.dropped_before = counts.dropped_in_all(),
-            Some(told) if told.elapsed() < REMINDER_INTERVAL => return,
-            Some(_) => {}
+        if self.told.is_some_and(|told| told.elapsed() < REMINDER_INTERVAL) {
+            return;
         }
         self.told = Some(Instant::now());
         let dropped = counts.dropped_in_all() - self.dropped_before;
@@ -39,8 +37,9 @@ impl Trouble {
     }
 
     pub(super) fn over(&mut self, counts: &Counts) {
+        let in_all = counts.dropped_in_all();
+        let dropped = in_all - std::mem::replace(&mut self.dropped_before, in_all);
         if self.told.take().is_some() {
-            let dropped = counts.dropped_in_all() - self.dropped_before;
             info!(collector = self.collector, dropped, "traces are exported again");
         }
     }
