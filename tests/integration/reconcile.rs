@@ -43,8 +43,12 @@ fn lines(output: &Output) -> (Vec<(String, String, String)>, Value) {
     )
 }
 
+/// Without what it waits for, which it says where the machine is busy.
 fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let waiting = ["ci-bridge: asking CI for its account", "ci-bridge: waiting for NATS, "];
+    let said = String::from_utf8_lossy(&output.stderr);
+    let lines = said.lines().filter(|line| !waiting.iter().any(|waits| line.starts_with(waits)));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn totals(output: &Output) -> Value {

@@ -82,10 +82,14 @@ fn nobody_to_ask_and_no_credentials_are_said_too() {
         ci.configuration(ONE_TAG).replace("endpoint = \"http://127.0.0.1:", "endpoint = \"http://127.0.0.2:");
     let output = reconcile(&nats, &nobody, &["--json"]);
     assert!(said(&output).contains("cannot be reached: "), "{}", said(&output));
-    let missing = ci.configuration(ONE_TAG).replace("keys.toml", "no-keys.toml");
-    let output = reconcile(&nats, &missing, &["--json"]);
+    ci.write_keys("", "");
+    let output = reconcile(&nats, &ci.configuration(ONE_TAG), &["--json"]);
     assert!(said(&output).contains("no credentials for Tencent Cloud: "), "{}", said(&output));
     assert_eq!(output.status.code(), Some(1));
+    let missing = ci.configuration(ONE_TAG).replace("keys.toml", "no-keys.toml");
+    let output = reconcile(&nats, &missing, &["--json"]);
+    assert!(said(&output).contains("tencent.credentials_file: cannot read "), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(78));
 }
 
 #[test]
