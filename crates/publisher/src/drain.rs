@@ -150,8 +150,10 @@ impl Drain {
     fn tell_what_is_held(&mut self) {
         let level = self.spool.level();
         let given_up = level.take_given_up();
-        if !given_up.is_empty() {
-            self.holds.forget(&given_up);
+        if !given_up.is_empty()
+            && let Some(first) = self.holds.forget(&given_up)
+        {
+            self.after = self.after.min(first.checked_sub(1));
         }
         if let Some(news) = self.holds.take_news() {
             self.shared.metrics.refused_messages.set(i64::try_from(news.refused()).unwrap_or(i64::MAX));

@@ -144,7 +144,7 @@ impl Holds {
             }
             Scope::Stream => Held::Stream(Arc::clone(&spooled.message.stream)),
             Scope::Subject => self.subject_of(spooled),
-            Scope::Message => Held::Message(place),
+            Scope::Message => self.message_of(spooled),
         };
         let is_new = self.hold(held.clone(), place, now);
         // A copy on its way is not the message's fault, and soon over.
@@ -167,8 +167,9 @@ impl Holds {
         }
     }
 
-    /// These messages were given up.
-    pub(crate) fn forget(&mut self, places: &[u64]) {
+    /// These messages were given up. Returns where to go on from, if a subject is held no longer: not all that was passed
+    /// over for it need be among them.
+    pub(crate) fn forget(&mut self, places: &[u64]) -> Option<u64> {
         for place in places {
             self.has_news |= self.held.remove(&Held::Message(*place)).is_some();
             self.ended_with.remove(place);
@@ -178,7 +179,15 @@ impl Holds {
                 self.has_news |= hold.places.remove(place);
             }
         }
-        self.held.retain(|held, hold| !matches!(held, Held::Subject(_)) || !hold.places.is_empty());
+        let mut from: Option<u64> = None;
+        self.held.retain(|held, hold| {
+            let is_over = matches!(held, Held::Subject(_)) && hold.places.is_empty();
+            if is_over {
+                from = from.into_iter().chain([hold.first]).min();
+            }
+            !is_over
+        });
+        from
     }
 
     /// What is held back and why, if that has changed.
@@ -316,11 +325,18 @@ impl Holds {
         let subject = Held::Subject(message.subject.as_str().to_owned());
         if subjects < MAX_REFUSED_SUBJECTS || self.held.contains_key(&subject) {
             subject
-        } else if self.held.len() < MAX_HELD {
-            // Its stream takes other subjects, and those must not wait.
-            Held::Message(spooled.place)
         } else {
-            Held::Stream(Arc::clone(&message.stream))
+            // Its stream takes other subjects, and those must not wait.
+            self.message_of(spooled)
+        }
+    }
+
+    /// The message alone, while there is room to hold messages one by one.
+    fn message_of(&self, spooled: &Spooled) -> Held {
+        let message = Held::Message(spooled.place);
+        match self.held.len() < MAX_HELD || self.held.contains_key(&message) {
+            true => message,
+            false => Held::Stream(Arc::clone(&spooled.message.stream)),
         }
     }
 

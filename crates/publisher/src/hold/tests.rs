@@ -107,9 +107,22 @@ fn what_is_refused_is_counted_named_and_forgotten_when_it_is_given_up() {
     assert_eq!((summary.messages, summary.oldest.len()), (3, 2), "a full stream refuses nobody");
     assert_eq!(summary.oldest[0].subject, "a.x");
     assert!(holds.take_news().is_none(), "said once");
-    holds.forget(&[3, 9]);
+    assert_eq!(holds.forget(&[3, 9]), None);
     assert_eq!(holds.take_news().unwrap().refused(), 1);
-    holds.forget(&[4]);
+    assert_eq!(holds.forget(&[4]), Some(3), "others of the subject may have been passed over since");
     assert!(holds.take_news().unwrap().summary().is_none());
     assert!(!holds.passes_over(&spooled(5, "A", "a.x")), "tried anew");
+}
+
+#[test]
+fn of_more_than_can_be_held_one_by_one_the_stream_is_held() {
+    let (mut holds, now) = (Holds::default(), Instant::now());
+    let large = Failure::TooLarge("1 byte".to_owned());
+    for place in 0..=u64::try_from(MAX_HELD).unwrap() {
+        assert!(holds.missed(&spooled(place, "A", "a.x"), &large, Scope::Message, now), "{place}");
+    }
+    assert_eq!(holds.held.len(), MAX_HELD + 1);
+    assert!(holds.passes_over(&spooled(u64::MAX, "A", "a.z")), "the stream is");
+    assert!(!holds.passes_over(&spooled(u64::MAX, "B", "b.z")));
+    assert!(!holds.missed(&spooled(7, "A", "a.x"), &large, Scope::Message, now), "what is held stays held");
 }
