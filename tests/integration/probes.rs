@@ -93,6 +93,22 @@ fn what_only_some_callbacks_meet_sends_none_elsewhere() {
     becomes(&bridge, "accepting", 503, "NATS does not take them, and there is no spool");
 }
 
+/// The bucket of jobs is fit, and the stream of events has other subjects: every callback is answered 503.
+#[test]
+fn what_takes_no_event_keeps_no_callback_coming() {
+    let nats = nats();
+    let streams = Streams::of(&nats);
+    streams.create(Config { name: "CI".into(), subjects: vec!["other.>".into()], ..Config::default() });
+    let bridge =
+        Bridge::start_towards(&nats.url(), "[spool]\nenabled = false\n[jobs]\nbucket = \"CI_JOBS\"\n");
+    becomes(&bridge, "streams", 503, "stream CI does not take ");
+    becomes(&bridge, "accepting", 503, "NATS does not take them, and there is no spool");
+    assert_eq!(bridge.post(task("j1")).status, 503);
+    let config = json!({ "name": "CI", "subjects": ["other.>", "ci.>"] });
+    assert!(streams.ask("$JS.API.STREAM.UPDATE.CI", &config)["error"].is_null());
+    becomes(&bridge, "accepting", 200, "callbacks are published");
+}
+
 #[test]
 fn after_sigterm_callbacks_are_taken_for_the_shutdown_delay() {
     let nats = nats();

@@ -14,6 +14,7 @@ use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT, covers};
 use crate::outage::{News, Outage};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
+use crate::subject::KEY_VALUE;
 use crate::watch::StreamWatch;
 
 /// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
@@ -115,18 +116,27 @@ impl Monitor {
         Readiness::of(checks)
     }
 
-    /// Whether there is a stream for events that keeps what it is sent. One of several is enough, and quarantine is none: a
-    /// bridge that nobody sends to any more takes less than one that takes only some.
+    /// Whether there is a stream for events that keeps what it is sent. One subject of several is enough: a bridge that
+    /// nobody sends to any more takes less than one that takes only some. Quarantine is none, and neither is the bucket
+    /// of jobs: what goes there goes there beside an event.
     fn a_stream_takes_events(&self) -> bool {
-        let is_fit = |name: &str| match &self.watched {
-            Watched::Streams(watches) => {
-                watches.iter().any(|watch| watch.name() == name && watch.trouble().is_none())
-            }
+        let keeps = |name: &str, pattern: &str| match &self.watched {
+            Watched::Streams(watches) => watches.iter().any(|watch| {
+                let takes = watch.state().is_none_or(|state| state.takes_some(pattern));
+                watch.name() == name && watch.trouble().is_none() && takes
+            }),
             Watched::Nothing | Watched::RoundTrip => true,
         };
-        let (patterns, refusing) = (self.health.patterns(), self.health.refusing_streams());
-        let takes = |name: &str| is_fit(name) && !refusing.iter().any(|(refuses, _)| refuses == name);
-        patterns.iter().any(|(_, stream)| *stream != *self.quarantine && takes(stream))
+        let (refusing, refused) = (self.health.refusing_streams(), self.health.refused_subjects());
+        let is_refused = |name: &str, pattern: &str| {
+            // Of a pattern with wildcards, that one subject is refused says nothing of the others.
+            refusing.iter().any(|(stream, _)| stream == name)
+                || refused.iter().any(|(subject, _)| subject == pattern)
+        };
+        self.health.patterns().iter().any(|(pattern, stream)| {
+            let is_of_events = *stream != *self.quarantine && !pattern.starts_with(KEY_VALUE);
+            is_of_events && keeps(stream, pattern) && !is_refused(stream, pattern)
+        })
     }
 
     /// Looks at the streams, or finds out in another way whether the server answers.

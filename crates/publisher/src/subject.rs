@@ -12,7 +12,7 @@ use crate::template::{TemplateError, refuse};
 pub const MAX_SUBJECT_BYTES: usize = 512;
 
 /// Where key-value buckets have their keys.
-const KEY_VALUE: &str = "$KV.";
+pub(crate) const KEY_VALUE: &str = "$KV.";
 
 /// A subject that is safe to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::acknowledgement::{ApiError, Failure};
-use super::filter::covers;
+use super::filter::{covers, overlap};
 use super::fitness::{self, Finding, Verdict};
 use super::link::Link;
 use super::stream_config::{StreamConfig, StreamCounts, StreamInfo};
@@ -391,5 +391,10 @@ impl StreamState {
     /// Whether it takes every subject of a pattern.
     pub(crate) fn takes(&self, pattern: &str) -> bool {
         self.config.subjects.iter().any(|filter| covers(filter, pattern))
+    }
+
+    /// Whether it takes any subject of a pattern.
+    pub(crate) fn takes_some(&self, pattern: &str) -> bool {
+        self.config.subjects.iter().any(|filter| overlap(filter, pattern))
     }
 }
