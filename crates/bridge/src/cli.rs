@@ -188,7 +188,7 @@ pub fn main() -> ExitCode {
     match run(cli.command) {
         Ok(code) => code,
         // Whoever read our output has gone: nothing to say, and nobody to say it to.
-        Err(Failure::Other(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Other(error)) if is_of_output(&error) => ExitCode::SUCCESS,
         Err(Failure::Config(error)) => {
             say(&error.to_string());
             ExitCode::from(EXIT_CONFIG)
@@ -202,6 +202,12 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whether the error is that of a pipe behind standard output. What breaks between us and a server is told in a sentence,
+/// and an error with a sentence is none of the system's own.
+fn is_of_output(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe && error.raw_os_error().is_some()
 }
 
 /// Why a command failed, by the exit code it leads to.
@@ -278,5 +284,22 @@ pub(crate) fn say(message: &str) {
     let mut stderr = io::stderr().lock();
     for line in message.lines() {
         let _ = writeln!(stderr, "ci-bridge: {line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn only_a_pipe_behind_standard_output_ends_quietly() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        let broken = ours.write_all(b"x").unwrap_err();
+        assert!(is_of_output(&broken), "{broken:?}");
+        let of_a_server = io::Error::new(broken.kind(), format!("not posted: {broken}"));
+        assert!(!is_of_output(&of_a_server));
+        assert!(!is_of_output(&io::Error::other("full")));
     }
 }

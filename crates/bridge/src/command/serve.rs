@@ -44,8 +44,9 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
         let line = StartLine::of(&settings, source.file.as_deref());
         let bridge = Bridge::start(settings, Some(source), traces).await?;
         line.tell(&bridge);
-        announce(&bridge)?;
+        // Before the ready line: whoever waits for that may send a signal at once.
         let stop = terminated()?;
+        announce(&bridge)?;
         service_manager::started();
         let _reporting = AbortOnDrop(tokio::spawn(service_manager::report(bridge.readiness())));
         bridge.run_until(stop).await;
