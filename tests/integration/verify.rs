@@ -199,3 +199,25 @@ fn an_endpoint_that_verifies_needs_to_know_whom_to_ask() {
         assert!(output.status.code() == Some(78) && said.contains(expected), "{said}");
     }
 }
+
+/// The answer to a replay is as silent as any: what CI denies again may be in quarantine under its first number alone.
+#[test]
+fn a_replay_deletes_nothing_of_which_nobody_knows_what_ci_said() {
+    let (nats, ci) = (nats(), FakeCi::start());
+    let bridge = Bridge::start(&nats, &configuration(&ci, "refuse"));
+    assert_silent(&bridge.post(Job::ended("j9", AGO).callback()));
+    let streams = Streams::of(&nats);
+    assert_eq!(only(&streams.messages("CI_QUARANTINE")).subject, "ci-quarantine.unverified");
+    let mut command = crate::support::ci_bridge();
+    command.args(["quarantine", "replay", "-c", "ci-bridge.toml"]).current_dir(bridge.folder());
+    command.env("NATS_URL", nats.url()).env("CI_BRIDGE__INGRESS__LISTEN", bridge.address.to_string());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains(": 200 ") && said.contains("does not say whether CI confirms it, so it stays"),
+        "{said}"
+    );
+    assert_eq!(only(&streams.messages("CI_QUARANTINE")).subject, "ci-quarantine.unverified");
+    assert!(streams.messages("CI").is_empty());
+}

@@ -1,6 +1,7 @@
 //! A message that JetStream refused, published again as it was.
 
 use async_nats::HeaderMap;
+use async_nats::jetstream::context::PublishErrorKind;
 use async_nats::jetstream::message::PublishMessage;
 use bytes::Bytes;
 use ci_bridge_publisher::{HeaderName, MessageId};
@@ -39,17 +40,34 @@ impl Refused {
         })
     }
 
+    /// Whether it is a job's last message, which never replaces what came under its key meanwhile: a state that ends a job
+    /// is its last. Moderation may look again, with another result.
+    fn leaves_what_stands(&self) -> bool {
+        self.subject.starts_with("$KV.") && !self.id.starts_with("moderation:")
+    }
+
     /// Publishes a message as it was first published, and waits until its stream has it.
     pub(super) async fn publish(&self, store: &Store, payload: Bytes) -> Result<String, String> {
         let Self { subject, stream, id, headers } = self;
         let message = PublishMessage::build().payload(payload).headers(headers.clone());
         // Without the stream's name, as `serve` publishes to servers whose mirrors would refuse it: the acknowledgement is
         // compared instead.
-        let message = message.message_id(id);
+        let mut message = message.message_id(id);
+        if self.leaves_what_stands() {
+            message = message.expected_last_subject_sequence(0);
+        }
         let published = async { store.context.send_publish(subject.clone(), message).await?.await };
         let unanswered =
             |_| format!("no acknowledgement within {PATIENCE:?}: may the user publish to {subject}?");
-        let stored = timeout(PATIENCE, published).await.map_err(unanswered)?.map_err(|e| e.to_string())?;
+        let stored = match timeout(PATIENCE, published).await.map_err(unanswered)? {
+            Ok(stored) => stored,
+            Err(error)
+                if error.kind() == PublishErrorKind::WrongLastSequence && self.leaves_what_stands() =>
+            {
+                return Ok(format!("{id}: the key {subject} has a value already, which stays"));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
         if stored.stream != *stream || (!store.domain.is_empty() && stored.domain != store.domain) {
             return Err(format!("stream {} of domain {:?} stored it instead", stored.stream, stored.domain));
         }

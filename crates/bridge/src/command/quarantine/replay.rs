@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use ci_bridge_publisher::HeaderName;
 use ci_bridge_schema as schema;
+use serde_json::Value;
 
 use super::super::progress;
 use super::entry::Entry;
@@ -77,6 +78,41 @@ impl Replay<'_> {
         let answered =
             target.post(body).await.map_err(|error| io::Error::new(error.kind(), sentence(&error)))?;
         let report = format!("{} {}", answered.status, String::from_utf8_lossy(&answered.body));
-        Ok((answered.status == 200, report))
+        Ok(match (answered.status, says_where(&answered.body)) {
+            (200, false) => (false, format!("{report}: {UNTOLD}")),
+            (status, _) => (status == 200, report),
+        })
+    }
+}
+
+/// An endpoint with `verify` answers so whatever CI says, and a body that CI denies is in quarantine again: under the
+/// same id, so that its stream may take it for a repetition and keep this entry alone.
+const UNTOLD: &str = "that does not say whether CI confirms it, so it stays: see whether its message is in its stream, \
+    and `quarantine delete` it; or replay it on the admin listener, which tells (docs/admin-api.md)";
+
+/// Whether an answer says what became of the callback: where each message is, or that rules drop it.
+fn says_where(answer: &[u8]) -> bool {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let has_messages = answer["messages"].as_array().is_some_and(|messages| !messages.is_empty());
+    has_messages || answer["outcome"] == "dropped"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_where;
+
+    #[test]
+    fn an_answer_says_what_became_of_a_callback_or_nothing() {
+        for (answer, expected) in [
+            (r#"{"outcome":"published","messages":[{"subject":"ci.x"}]}"#, true),
+            (r#"{"outcome":"spooled","messages":[{"subject":"ci.x"}]}"#, true),
+            (r#"{"outcome":"dropped","messages":[],"rules":[0]}"#, true),
+            (r#"{"outcome":"published","messages":[]}"#, false),
+            (r#"{"outcome":"probe","messages":[]}"#, false),
+            ("ok", false),
+            ("", false),
+        ] {
+            assert_eq!(says_where(answer.as_bytes()), expected, "{answer}");
+        }
     }
 }
