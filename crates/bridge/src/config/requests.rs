@@ -135,22 +135,36 @@ pub(super) fn narrower(config: &Config, patterns: &BTreeSet<(String, String)>) -
 }
 
 /// Subjects that hold all of `patterns` and nothing of `requests`, in as few wildcards as possible: of each pattern what
-/// stands before its first wildcard, and `>`.
+/// stands before its first wildcard, and `>`, or the pattern itself where that would be too much.
 fn beside<'p>(requests: &str, patterns: impl Iterator<Item = &'p str>) -> Option<Vec<String>> {
+    let patterns: Vec<_> = patterns.collect();
     let mut subjects = Vec::new();
-    for pattern in patterns {
-        let wide =
-            pattern.split_once(".*").map_or_else(|| pattern.to_owned(), |(before, _)| format!("{before}.>"));
-        let choices = [wide, pattern.to_owned()];
+    for &pattern in &patterns {
+        let choices = [wide(pattern), pattern.to_owned()];
         subjects.push(choices.into_iter().find(|subject| !overlap(subject, requests))?);
+    }
+    // One that was widened into another, which does not hold it, need not have been.
+    for (at, &pattern) in patterns.iter().enumerate() {
+        if subjects.iter().any(|other| collide(other, &subjects[at])) {
+            pattern.clone_into(&mut subjects[at]);
+        }
     }
     subjects.sort();
     subjects.dedup();
     let all = subjects.clone();
     subjects.retain(|subject| !all.iter().any(|other| other != subject && covers(other, subject)));
-    // NATS refuses a stream whose own subjects overlap.
-    let collide = |at: usize, one: &String| subjects[at + 1..].iter().any(|other| overlap(one, other));
-    (!subjects.iter().enumerate().any(|(at, one)| collide(at, one))).then_some(subjects)
+    let fits = |(at, one): (usize, &String)| !subjects[at + 1..].iter().any(|other| collide(one, other));
+    subjects.iter().enumerate().all(fits).then_some(subjects)
+}
+
+/// What stands before the first wildcard of a pattern, and anything behind it.
+fn wide(pattern: &str) -> String {
+    pattern.split_once(".*").map_or_else(|| pattern.to_owned(), |(before, _)| format!("{before}.>"))
+}
+
+/// NATS refuses a stream whose own subjects overlap; where one covers the other, it is left out.
+fn collide(one: &str, other: &str) -> bool {
+    overlap(one, other) && !covers(one, other) && !covers(other, one)
 }
 
 fn list(subjects: &[String]) -> String {
