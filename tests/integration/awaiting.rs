@@ -1,6 +1,7 @@
 //! Each job's last message in a key-value bucket, and requests that wait for it.
 
 mod prefix;
+mod restricted;
 
 use std::time::Duration;
 

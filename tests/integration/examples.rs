@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::support::{Bridge, LocalNats, Streams, moderation, nats, rendered, repository, speech, task};
+use crate::support::{
+    Bridge, LocalNats, POLL_INTERVAL, Streams, eventually, moderation, nats, rendered, repository, speech, task,
+};
 
 /// A package client on a cold cache, or a compiler: longer than anything else here.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -48,10 +50,18 @@ impl Drop for Subscriber {
 fn workplace(language: &str) -> PathBuf {
     let folder = repository("target/examples").join(language);
     std::fs::create_dir_all(&folder).unwrap();
-    for entry in std::fs::read_dir(repository("examples").join(language)).unwrap().flatten() {
-        std::fs::copy(entry.path(), folder.join(entry.file_name())).unwrap();
-    }
+    copy(&repository("examples").join(language), &folder);
     folder
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        match entry.path().is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap()),
+        }
+    }
 }
 
 /// Whether a program runs to a good end; `false`, with a sentence, where it is not there or its packages cannot be had.
@@ -99,6 +109,34 @@ fn described(data: &[u8]) -> String {
     format!("{} bytes, SHA-256 {digest}", data.len())
 }
 
+/// Asks for a job before it has ended, and again when it has; prints its state and object.
+fn assert_waits(command: impl Fn() -> Command) {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[jobs]\nbucket = \"CI_JOBS\"\n");
+    let streams = Streams::of(&nats);
+    // Without the service there are no responders.
+    eventually("the service", || streams.request("$SRV.PING.ci-bridge"));
+    let before = Subscriber::start(command().arg("j1"), &nats);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while bridge.metric("ci_bridge_job_requests_waiting") < 1.0 {
+        assert!(std::time::Instant::now() < deadline, "it does not ask");
+        std::thread::sleep(POLL_INTERVAL);
+    }
+    assert_eq!(bridge.post(task("j1")).status, 200);
+    assert_eq!(before.line(), "Success in/j1.mp3");
+    let after = Subscriber::start(command().arg("j1"), &nats);
+    assert_eq!(after.line(), "Success in/j1.mp3");
+}
+
+#[test]
+fn the_rust_example_waits_for_a_job() {
+    let example = Path::new(env!("CARGO_BIN_EXE_ci-bridge")).with_file_name("examples").join("wait");
+    match example.is_file() {
+        true => assert_waits(|| Command::new(&example)),
+        false => println!("the Rust example is left out: {} was not built", example.display()),
+    }
+}
+
 #[test]
 fn the_rust_example_gets_small_and_large_events() {
     let example = Path::new(env!("CARGO_BIN_EXE_ci-bridge")).with_file_name("examples").join("subscribe");
@@ -110,7 +148,7 @@ fn the_rust_example_gets_small_and_large_events() {
 }
 
 #[test]
-fn the_python_example_gets_small_and_large_events() {
+fn the_python_examples_get_small_and_large_events_and_wait_for_a_job() {
     let folder = workplace("python");
     let python = folder.join("venv/bin/python");
     if !python.exists()
@@ -122,25 +160,37 @@ fn the_python_example_gets_small_and_large_events() {
         ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", "requirements.txt"];
     if runs("Python", Command::new(&python).args(install).current_dir(&folder)) {
         assert_gets_all(Command::new(&python).arg("subscribe.py").current_dir(&folder));
+        assert_waits(|| {
+            let mut command = Command::new(&python);
+            command.arg("wait.py").current_dir(&folder);
+            command
+        });
     }
 }
 
 #[test]
-fn the_node_example_gets_small_and_large_events() {
+fn the_node_examples_get_small_and_large_events_and_wait_for_a_job() {
     let folder = workplace("node");
     if runs("Node", Command::new("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder)) {
         assert_gets_all(Command::new("node").arg("subscribe.mjs").current_dir(&folder));
+        assert_waits(|| {
+            let mut command = Command::new("node");
+            command.arg("wait.mjs").current_dir(&folder);
+            command
+        });
     }
 }
 
 #[test]
-fn the_go_example_gets_small_and_large_events() {
+fn the_go_examples_get_small_and_large_events_and_wait_for_a_job() {
     let folder = workplace("go");
     let build = |folder: &Path| {
         runs("Go", Command::new("go").args(["mod", "tidy"]).current_dir(folder))
             && runs("Go", Command::new("go").args(["build", "-o", "subscribe", "."]).current_dir(folder))
+            && runs("Go", Command::new("go").args(["build", "-o", "waits", "./wait"]).current_dir(folder))
     };
     if build(&folder) {
         assert_gets_all(&mut Command::new(folder.join("subscribe")));
+        assert_waits(|| Command::new(folder.join("waits")));
     }
 }

@@ -45,7 +45,10 @@ fn build() -> Option<PathBuf> {
 /// What it prints, whose end must be a good one.
 fn ask(program: &PathBuf, nats: &LocalNats, arguments: &[&str]) -> String {
     let mut command = Command::new(program);
-    command.args(["--server", &nats.url(), "--no-context", "--timeout", "10s"]).args(arguments);
+    command.args(["--server", &nats.url(), "--no-context"]).args(arguments);
+    if !arguments.contains(&"--timeout") {
+        command.args(["--timeout", "10s"]);
+    }
     let output = command.stdin(Stdio::null()).output().expect("it starts");
     let said = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
     assert!(output.status.success(), "nats {arguments:?}: {said}");
@@ -96,4 +99,31 @@ fn the_nats_cli_finds_the_bridge_its_messages_and_its_objects() {
         "--no-progress",
     ]);
     assert!(std::fs::read(&path).unwrap() == rendered(&large), "byte for byte");
+}
+
+/// `nats req` before and after the job has ended, and `nats kv get`; one bridge receives, the other answers.
+#[test]
+fn the_nats_cli_waits_for_a_job_and_reads_its_key() {
+    let Some(program) = program() else { return };
+    let nats = nats();
+    let jobs = "[jobs]\nbucket = \"CI_JOBS\"\n";
+    let receives = Bridge::start(&nats, &format!("{jobs}[nats]\nmicro = false\n"));
+    let answers = Bridge::start(&nats, jobs);
+    let ask = |arguments: &[&str]| ask(program, &nats, arguments);
+    crate::support::eventually("the service", || {
+        ask(&["req", "$SRV.INFO.ci-bridge", "", "--raw"]).contains("ci.await.*").then_some(())
+    });
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| ask(&["req", "ci.await.j1", "", "--timeout", "60s"]));
+        crate::support::eventually("it waits", || {
+            (answers.metric("ci_bridge_job_requests_waiting") == 1.0).then_some(())
+        });
+        assert_eq!(receives.post(task("j1")).status, 200);
+        let said = waiting.join().unwrap();
+        assert!(said.contains("ce-id: task:j1:Success") && said.contains("\"State\":\"Success\""), "{said}");
+    });
+    let said = ask(&["req", "ci.await.j1", ""]);
+    assert!(said.contains("ce-id: task:j1:Success"), "{said}");
+    let value = ask(&["kv", "get", "CI_JOBS", "j1", "--raw"]);
+    assert!(value.contains("\"JobId\":\"j1\""), "{value}");
 }
