@@ -3,7 +3,7 @@
 use super::JOBS;
 use crate::support::{Bridge, LocalNats, PATIENCE, Streams, eventually, nats_forbidding, task};
 
-const PUBLISH: [&str; 19] = [
+const PUBLISH: [&str; 20] = [
     "ci.>",
     "ci-quarantine.>",
     "$JS.API.STREAM.INFO.CI",
@@ -19,6 +19,7 @@ const PUBLISH: [&str; 19] = [
     "$JS.API.STREAM.INFO.KV_CI_JOBS",
     "$JS.API.STREAM.CREATE.KV_CI_JOBS",
     "$JS.API.STREAM.MSG.GET.KV_CI_JOBS",
+    "$JS.API.CONSUMER.CREATE.KV_CI_JOBS",
     "$JS.API.CONSUMER.CREATE.KV_CI_JOBS.>",
     "$JS.API.CONSUMER.INFO.KV_CI_JOBS.>",
     "$JS.API.CONSUMER.MSG.NEXT.KV_CI_JOBS.>",
