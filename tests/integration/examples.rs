@@ -10,7 +10,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::support::{
-    Bridge, LocalNats, POLL_INTERVAL, Streams, eventually, moderation, nats, rendered, repository, speech, task,
+    Bridge, LocalNats, POLL_INTERVAL, Streams, eventually, moderation, nats, rendered, repository, speech,
+    task,
 };
 
 /// A package client on a cold cache, or a compiler: longer than anything else here.
