@@ -169,6 +169,6 @@ mod tests {
         stored.insert("Nats-Expected-Last-Subject-Sequence", "0");
         let headers = for_requesters(&stored);
         assert_eq!(headers.len(), 1);
-        assert_eq!(headers.get("ce-id").map(|value| value.as_str()), Some("task:j1:Success"));
+        assert_eq!(headers.get("ce-id").map(async_nats::HeaderValue::as_str), Some("task:j1:Success"));
     }
 }
