@@ -33,6 +33,12 @@ fn the_demo_shows_the_main_job() {
 #[test]
 fn a_demo_that_is_stopped_leaves_nothing_behind() {
     for name in ["INT", "TERM", "HUP", "KILL"] {
+        if name == "HUP" && hangups_are_ignored() {
+            eprintln!(
+                "SIGHUP is left out: whoever started the tests ignores it (nohup), and so does what they start"
+            );
+            continue;
+        }
         let folder = tempfile::tempdir().unwrap();
         let mut demo = ci_bridge();
         demo.args(["demo", "--keep"]).env("TMPDIR", folder.path()).stdout(Stdio::piped());
@@ -46,7 +52,7 @@ fn a_demo_that_is_stopped_leaves_nothing_behind() {
         };
         assert!(serving() || !Path::new("/proc/self").exists());
         crate::support::signal(name, demo.id());
-        let code = demo.wait().unwrap().code();
+        let code = crate::support::eventually("the demo ends", || demo.try_wait().unwrap()).code();
         if name == "KILL" {
             // Nobody is left to wait for it but a shell, which the kernel wakes.
             crate::support::eventually("nats-server has gone", || (!serving()).then_some(()));
@@ -58,6 +64,13 @@ fn a_demo_that_is_stopped_leaves_nothing_behind() {
         assert!(!serving(), "{name}: nats-server goes with it");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{name}: so does its folder");
     }
+}
+
+/// By the system's own account; where there is none, no.
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 fn runs_with(process: &std::io::Result<std::fs::DirEntry>, config: &Path) -> bool {
