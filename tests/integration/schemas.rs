@@ -50,10 +50,27 @@ fn printed(arguments: &[&str]) -> String {
 }
 
 fn everywhere() -> String {
+    described(EVERYWHERE)
+}
+
+/// The AsyncAPI document of a configuration.
+fn described(configuration: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ci-bridge.toml");
-    fs::write(&path, EVERYWHERE).unwrap();
+    fs::write(&path, configuration).unwrap();
     printed(&["asyncapi", "-c", &path.to_string_lossy()])
+}
+
+#[test]
+fn asyncapi_describes_the_bucket_of_jobs_and_who_waits_for_them() {
+    let document: Value = serde_json::from_str(&described("[jobs]\nbucket = \"JOBS\"\n")).unwrap();
+    let address = |name: &str| document["channels"][name]["address"].as_str().map(str::to_owned);
+    assert_eq!(address("jobs").as_deref(), Some("$KV.JOBS.{id}"));
+    assert_eq!(address("await").as_deref(), Some("ci.await.{id}"));
+    let reply = &document["operations"]["answer-await"]["reply"]["channel"]["$ref"];
+    assert_eq!(reply, "#/channels/await-reply");
+    let messages = document["channels"]["await-reply"]["messages"].as_object().unwrap();
+    assert_eq!(messages.keys().collect::<Vec<_>>(), ["moderation", "task", "workflow"]);
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn asyncapi_describes_what_the_configuration_publishes() {
 #[test]
 fn the_official_parser_has_nothing_to_say() {
     let Some(folder) = PARSER.provision() else { return };
-    for document in [printed(&["asyncapi"]), everywhere()] {
+    for document in [printed(&["asyncapi"]), everywhere(), described("[jobs]\nbucket = \"CI_JOBS\"\n")] {
         let said = PARSER.run(&folder, &repository("tests/asyncapi/parse.mjs"), &document);
         assert_eq!(said.as_deref(), Ok(""), "{document}");
     }

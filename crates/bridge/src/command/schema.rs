@@ -4,6 +4,7 @@
 
 mod asyncapi;
 mod channels;
+mod jobs;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

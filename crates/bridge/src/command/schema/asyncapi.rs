@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::channels::{self, Channel, KINDS, QUARANTINE, summary};
+use super::jobs;
 use crate::config::{Config, Settings};
 
 pub(super) fn document(config: &Config, settings: &Settings) -> Value {
@@ -15,8 +16,9 @@ pub(super) fn document(config: &Config, settings: &Settings) -> Value {
         let channel = json!({ "$ref": format!("#/channels/{name}") });
         (format!("publish-{name}"), json!({ "action": "send", "channel": channel }))
     });
-    let operations: Map<_, _> = operations.collect();
-    let channels: Map<_, _> = channels.iter().map(|(name, of)| (name.clone(), channel(of))).collect();
+    let mut operations: Map<_, _> = operations.collect();
+    let mut channels: Map<_, _> = channels.iter().map(|(name, of)| (name.clone(), channel(of))).collect();
+    jobs::describe(config, &mut channels, &mut operations);
     let messages =
         KINDS.iter().chain([&QUARANTINE]).map(|kind| ((*kind).to_owned(), message(kind, settings, config)));
     json!({
