@@ -36,46 +36,37 @@ impl Outgoing {
     }
 }
 
+/// The span of a message on its way to NATS; what stands before the name says whose child it is.
+macro_rules! span_of {
+    ($message:expr, $($parent_and_name:tt)+) => {
+        info_span!(
+            target: SPANS,
+            $($parent_and_name)+,
+            otel.kind = "producer",
+            otel.status_code = Empty,
+            messaging.system = "nats",
+            messaging.operation.name = "publish",
+            messaging.operation.r#type = "send",
+            messaging.destination.name = $message.subject.as_str(),
+            messaging.message.id = $message.id.as_str(),
+            messaging.message.body.size = $message.payload.len(),
+            ci_bridge.stream = Empty,
+            ci_bridge.sequence = Empty,
+            ci_bridge.duplicate = Empty,
+            ci_bridge.tried_again = Empty,
+            error.r#type = Empty,
+        )
+    };
+}
+
 fn publish(message: &Message) -> Span {
-    info_span!(
-        target: SPANS,
-        "publish",
-        otel.kind = "producer",
-        otel.status_code = Empty,
-        messaging.system = "nats",
-        messaging.operation.name = "publish",
-        messaging.operation.r#type = "send",
-        messaging.destination.name = message.subject.as_str(),
-        messaging.message.id = message.id.as_str(),
-        messaging.message.body.size = message.payload.len(),
-        ci_bridge.stream = Empty,
-        ci_bridge.sequence = Empty,
-        ci_bridge.duplicate = Empty,
-        error.r#type = Empty,
-    )
+    span_of!(message, "publish")
 }
 
 /// The same for a message of the spool: it goes on in the trace that its headers name, and has none without.
 pub(crate) fn drain(propagation: Option<&dyn Propagation>, message: &Message) -> Span {
     let Some((propagation, parent)) = propagation.zip(context_of(message)) else { return Span::none() };
-    let span = info_span!(
-        target: SPANS,
-        parent: None,
-        "drain",
-        otel.kind = "producer",
-        otel.status_code = Empty,
-        messaging.system = "nats",
-        messaging.operation.name = "publish",
-        messaging.operation.r#type = "send",
-        messaging.destination.name = message.subject.as_str(),
-        messaging.message.id = message.id.as_str(),
-        messaging.message.body.size = message.payload.len(),
-        ci_bridge.stream = Empty,
-        ci_bridge.sequence = Empty,
-        ci_bridge.duplicate = Empty,
-        ci_bridge.tried_again = Empty,
-        error.r#type = Empty,
-    );
+    let span = span_of!(message, parent: None, "drain");
     propagation.continue_from(&span, &parent);
     span
 }

@@ -17,10 +17,11 @@ use crate::shown::milliseconds_since_1970;
 /// So much of a body is shown, in bytes; `nats stream get` has all of it.
 const MAX_SHOWN: usize = 2 << 20;
 
+/// A message, behind what it was asked for by.
 #[derive(Serialize)]
-struct Shown<'a> {
-    stream: &'a str,
-    seq: u64,
+struct Shown<'a, By> {
+    #[serde(flatten)]
+    by: By,
     time: u64,
     subject: &'a str,
     headers: &'a [(String, String)],
@@ -31,15 +32,14 @@ struct Shown<'a> {
 }
 
 #[derive(Serialize)]
+struct Place<'a> {
+    stream: &'a str,
+    seq: u64,
+}
+
+#[derive(Serialize)]
 struct Job<'a> {
     id: &'a str,
-    time: u64,
-    subject: &'a str,
-    headers: &'a [(String, String)],
-    #[serde(flatten)]
-    body: Body<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    object: Option<Object<'a>>,
 }
 
 /// A body as text, or else in base64; and how much of it there is.
@@ -62,6 +62,19 @@ struct Object<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
+}
+
+impl<'a, By: Serialize> Shown<'a, By> {
+    fn of(message: &'a KeptMessage, by: By) -> Self {
+        Self {
+            by,
+            time: milliseconds_since_1970(message.time),
+            subject: &message.subject,
+            headers: &message.headers,
+            body: Body::of(&message.body, None),
+            object: object(message),
+        }
+    }
 }
 
 impl<'a> Body<'a> {
@@ -98,15 +111,7 @@ impl Api {
     ) -> Reply {
         parameters.end()?;
         let message = self.kept(stream, sequence, permit).await?;
-        let shown = Shown {
-            stream,
-            seq: message.sequence,
-            time: milliseconds_since_1970(message.time),
-            subject: &message.subject,
-            headers: &message.headers,
-            body: Body::of(&message.body, None),
-            object: object(&message),
-        };
+        let shown = Shown::of(&message, Place { stream, seq: message.sequence });
         Ok(json(StatusCode::OK, "application/json", &shown))
     }
 
@@ -122,14 +127,7 @@ impl Api {
             Err(why) => return Err(Problem::of_unseen(&why)),
         };
         let message = found.ok_or_else(|| Problem::no_such_job(id))?;
-        let shown = Job {
-            id,
-            time: milliseconds_since_1970(message.time),
-            subject: &message.subject,
-            headers: &message.headers,
-            body: Body::of(&message.body, None),
-            object: object(&message),
-        };
+        let shown = Shown::of(&message, Job { id });
         Ok(json(StatusCode::OK, "application/json", &shown))
     }
 
