@@ -20,6 +20,7 @@ mod held_back;
 mod hold;
 mod id;
 mod kept;
+mod link_events;
 mod log_limit;
 mod message;
 mod metrics;

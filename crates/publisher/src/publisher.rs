@@ -8,17 +8,17 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
-use tracing::{Span, debug, info, warn};
+use tracing::{Span, info, warn};
 
 use crate::delivery::Shared;
 use crate::drain;
 use crate::health::Health;
+use crate::link_events;
 use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::{LargeWatch, Monitor, Watched};
 use crate::nats::{
-    self, Complaint, Connection, ExpectStream, Failure, Instance, Link, LinkEvent, LinkSettings, ObjectStore,
-    StreamSpec, Waiting,
+    self, Connection, ExpectStream, Failure, Instance, Link, LinkSettings, ObjectStore, StreamSpec, Waiting,
 };
 use crate::outage::Outage;
 use crate::readiness::{Check, Readiness};
@@ -167,7 +167,7 @@ impl Publisher {
         let (link, take_answers) = {
             let (health, metrics, waiting) = (Arc::clone(&health), Arc::clone(&metrics), waiting.clone());
             Link::open(&config.connection, settings, move |event| {
-                on_link_event(event, waiting.as_deref(), &health, &metrics);
+                link_events::take(event, waiting.as_deref(), &health, &metrics);
             })
             .await?
         };
@@ -383,76 +383,6 @@ impl Publisher {
             warn!(
                 "NATS or the spool's disk did not answer at shutdown; nothing that was answered 200 is lost"
             );
-        }
-    }
-}
-
-fn on_link_event(event: LinkEvent, waiting: Option<&Waiting>, health: &Health, metrics: &Metrics) {
-    match event {
-        LinkEvent::Connected => {
-            info!("connected to NATS");
-            metrics.connections.inc();
-            health.connected();
-        }
-        LinkEvent::Disconnected => {
-            warn!("not connected to NATS: the connection ended; reconnecting for ever");
-            health.disconnected();
-        }
-        LinkEvent::LameDuck => {
-            info!("the NATS server is about to go");
-            health.lame_duck();
-        }
-        LinkEvent::PayloadExceeded(bytes) => {
-            warn!(
-                bytes,
-                "the account or the user may publish less than the server's max_payload, and NATS closed the connection \
-                 for a message of this size: from now on messages as large go to the object store, or are refused with 413"
-            );
-        }
-        LinkEvent::Complaint(Complaint::PublishForbidden { subject, .. })
-            if waiting.is_some_and(|waiting| waiting.is_reply(&subject)) =>
-        {
-            health.heard();
-            if health.forbidden_lines.admits("reply", "") {
-                warn!(
-                    subject,
-                    remedy = "give the NATS user allow_responses with expires = jobs.max_wait, or let it publish to inboxes",
-                    "NATS forbids an answer to whoever waits for a job: it is lost"
-                );
-            }
-        }
-        LinkEvent::Complaint(Complaint::PublishForbidden { subject, .. })
-            if waiting.is_some() && subject.ends_with(".STREAM.NAMES") =>
-        {
-            // Which other streams take requests is good to know, and no more.
-            health.heard();
-            debug!(subject, "only the stream of events is looked at for requests");
-        }
-        LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {
-            if health.forbidden(&subject, &text) && health.forbidden_lines.admits("publish", "") {
-                warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
-            }
-        }
-        LinkEvent::Complaint(Complaint::SubscribeForbidden { subject, text }) => {
-            // To be found by `nats micro ls` is optional, and so is to be asked for jobs.
-            let is_request = waiting.is_some_and(|waiting| waiting.is_request(&subject));
-            if is_request {
-                warn!(
-                    subject,
-                    complaint = text,
-                    "nobody can wait for jobs: NATS forbids to take their requests"
-                );
-            } else if health.forbidden_lines.admits("subscribe", "") {
-                warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
-            }
-            if !subject.starts_with("$SRV") && !is_request {
-                health.subscription_forbidden(text);
-            }
-        }
-        LinkEvent::Complaint(Complaint::PayloadExceeded) => {}
-        LinkEvent::Complaint(Complaint::Other(complaint)) => {
-            debug!(complaint, "NATS complains");
-            health.complained(complaint);
         }
     }
 }
