@@ -178,7 +178,7 @@ impl Router {
             Kind::Moderation => (MessageKind::Moderation, &self.moderation),
         };
         let default_stream = &self.destinations.stream;
-        let rule = self.rules.iter().position(|rule| rule.matches.matches(&described));
+        let rule = self.rule_for(&described);
         let id = self.own(MessageId::of_event(event));
         let (main, copy) = match rule.map(|at| (at, &self.rules[at].then)) {
             None => ((template, default_stream), None),
@@ -212,14 +212,17 @@ impl Router {
     #[must_use]
     pub fn decide(&self, event: &Event<'_>, origin: Origin<'_>) -> Decision {
         let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
-        let Some(place) = self.rules.iter().position(|rule| rule.matches.matches(&described)) else {
-            return Decision::Template;
-        };
+        let Some(place) = self.rule_for(&described) else { return Decision::Template };
         let rule = u16::try_from(place).unwrap_or(u16::MAX);
         match self.rules[place].then {
             Then::Copy(..) => Decision::Copy(rule),
             Then::To(..) | Then::Drop => Decision::Rule(rule),
         }
+    }
+
+    /// The first that matches decides.
+    fn rule_for(&self, described: &Described<'_>) -> Option<usize> {
+        self.rules.iter().position(|rule| rule.matches.matches(described))
     }
 
     /// The message that keeps a body in quarantine.
