@@ -1,7 +1,6 @@
 //! What a callback is answered. The one place that knows status codes.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
 use ci_bridge_schema::{ParseError, Reason};
@@ -96,9 +95,9 @@ impl Published {
     }
 
     /// Where it is stored.
-    pub(crate) fn stored(&self) -> Option<(Arc<str>, u64)> {
+    pub(crate) fn stored(&self) -> Option<(&str, u64)> {
         match &self.receipt {
-            Receipt::Stored { stream, sequence, .. } => Some((Arc::clone(stream), *sequence)),
+            Receipt::Stored { stream, sequence, .. } => Some((stream, *sequence)),
             Receipt::Spooled | Receipt::Sent => None,
         }
     }

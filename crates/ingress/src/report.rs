@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use ci_bridge_publisher::Receipt;
 use serde::{Serialize, Serializer};
 
 use crate::answer::Published;
@@ -31,10 +30,7 @@ struct Entry<'a> {
 
 impl Serialize for Published {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (stream, seq) = match self.receipt() {
-            Receipt::Stored { stream, sequence, .. } => (Some(&**stream), Some(*sequence)),
-            Receipt::Spooled | Receipt::Sent => (None, None),
-        };
+        let (stream, seq) = self.stored().unzip();
         let (subject, id, duplicate) = (self.subject(), self.id(), self.is_duplicate());
         Entry { subject, id, stream, seq, duplicate }.serialize(serializer)
     }
@@ -61,7 +57,7 @@ fn json(report: &Report<'_>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ci_bridge_publisher::{Headers, Message, MessageId, MessageKind, Subject};
+    use ci_bridge_publisher::{Headers, Message, MessageId, MessageKind, Receipt, Subject};
 
     fn published(receipt: Receipt) -> Published {
         let message = Message {

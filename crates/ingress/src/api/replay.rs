@@ -22,20 +22,9 @@ struct Replayed {
     status: u16,
     outcome: &'static str,
     detail: String,
-    messages: Vec<Message>,
+    messages: Vec<Published>,
     /// It is out of quarantine.
     removed: bool,
-}
-
-#[derive(Serialize)]
-struct Message {
-    subject: String,
-    id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    seq: Option<u64>,
-    duplicate: bool,
 }
 
 impl Api {
@@ -75,7 +64,7 @@ impl Api {
         let message = Published::new(message, receipt);
         let outcome = if message.is_duplicate() { Outcome::Duplicate } else { Outcome::Published };
         let detail = sentence(std::slice::from_ref(&message));
-        let messages = vec![Message::of(&message)];
+        let messages = vec![message];
         Ok(Replayed { status: 200, outcome: outcome.as_str(), detail, messages, removed: true })
     }
 
@@ -96,17 +85,12 @@ impl Api {
         })?;
         let answer = view.ingress.take_again(endpoint, kept.body.clone()).await;
         let outcome = answer.outcome();
-        let messages: &[Published] = match &answer {
+        let (status, detail) = (answer.status().as_u16(), told(&answer, outcome));
+        let messages = match answer {
             Answer::Published(messages) => messages,
-            _ => &[],
+            _ => Vec::new(),
         };
-        Ok(Replayed {
-            status: answer.status().as_u16(),
-            outcome: outcome.as_str(),
-            detail: told(&answer, outcome, messages),
-            messages: messages.iter().map(Message::of).collect(),
-            removed: is_taken(outcome),
-        })
+        Ok(Replayed { status, outcome: outcome.as_str(), detail, messages, removed: is_taken(outcome) })
     }
 }
 
@@ -118,11 +102,13 @@ fn is_taken(outcome: Outcome) -> bool {
     }
 }
 
-fn told(answer: &Answer, outcome: Outcome, messages: &[Published]) -> String {
+fn told(answer: &Answer, outcome: Outcome) -> String {
+    if let Answer::Published(messages) = answer
+        && !messages.is_empty()
+    {
+        return sentence(messages);
+    }
     match outcome {
-        Outcome::Published | Outcome::Duplicate | Outcome::Spooled if !messages.is_empty() => {
-            sentence(messages)
-        }
         Outcome::Published | Outcome::Duplicate | Outcome::Spooled => {
             "published as CI describes it".to_owned()
         }
@@ -137,24 +123,15 @@ fn told(answer: &Answer, outcome: Outcome, messages: &[Published]) -> String {
 
 /// Where the messages are now.
 fn sentence(messages: &[Published]) -> String {
-    let one = |message: &Published| match Message::of(message) {
-        Message { subject, stream: Some(stream), seq: Some(seq), duplicate, .. } => {
-            format!("{subject}, {stream} #{seq}{}", if duplicate { ", where it was already" } else { "" })
+    let one = |message: &Published| {
+        let subject = message.subject();
+        match message.stored() {
+            Some((stream, seq)) => {
+                let before = if message.is_duplicate() { ", where it was already" } else { "" };
+                format!("{subject}, {stream} #{seq}{before}")
+            }
+            None => format!("{subject}, in the spool"),
         }
-        Message { subject, .. } => format!("{subject}, in the spool"),
     };
     messages.iter().map(one).collect::<Vec<_>>().join("; ")
-}
-
-impl Message {
-    fn of(published: &Published) -> Self {
-        let (stream, seq) = published.stored().unzip();
-        Self {
-            subject: published.subject().to_owned(),
-            id: published.id().to_owned(),
-            stream: stream.map(|stream| stream.to_string()),
-            seq,
-            duplicate: published.is_duplicate(),
-        }
-    }
 }
