@@ -51,7 +51,7 @@ pub async fn serve_admin(
         // Without one it is closed without a word: whoever floods the listener learns nothing, and costs no more.
         let Some((place, only_probes)) = place.or_else(|| Some((probes.take()?.0, true))) else { return };
         let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
-        let caller = Caller { local: local.ip(), peer: peer.ip(), hang_up: Arc::default() };
+        let caller = Caller { local: local.ip(), peer, hang_up: Arc::default() };
         let desk = Desk { admin: Arc::clone(&admin), caller, only_probes };
         tokio::spawn(converse(stream, life, desk, head));
     };

@@ -40,8 +40,8 @@ impl Api {
         // What the browser says itself is the newer of both.
         let last = heard.and_then(Place::read).or_else(|| Place::read(&asked?));
         let status = json(&self.status(view));
-        let hang_up = Arc::clone(&caller.hang_up);
-        let events = view.listeners.join(&view.recent, last.as_ref(), &status, Who { hang_up, proof })?;
+        let who = Who { peer: caller.peer, hang_up: Arc::clone(&caller.hang_up), proof };
+        let events = view.listeners.join(&view.recent, last.as_ref(), &status, who)?;
         let mut response = Response::new(Either::Right(events));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

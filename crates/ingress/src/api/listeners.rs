@@ -1,6 +1,7 @@
 //! Who listens to events, what they are sent, and when they are cut: at most so many, in small pieces, and never waited for.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -56,6 +57,7 @@ struct Listener {
 /// Who listens.
 #[derive(Debug)]
 pub(super) struct Who {
+    pub(super) peer: SocketAddr,
     /// Ends the connection: what was not read would be in the way of saying so.
     pub(super) hang_up: Arc<Notify>,
     /// By what they were let in.
@@ -170,7 +172,7 @@ impl Listeners {
         listening.all.retain(|listener| match listener.frames.try_send(frame.clone()) {
             Ok(()) => true,
             Err(_) => {
-                debug!("a page does not read its events: cut, and may come back");
+                debug!(peer = %listener.who.peer, "a page does not read its events: cut, and may come back");
                 listener.who.hang_up.notify_one();
                 false
             }
@@ -250,10 +252,13 @@ impl Body for Events {
 mod tests {
     use super::*;
 
+    fn who(hang_up: Arc<Notify>) -> Who {
+        Who { peer: SocketAddr::from(([127, 0, 0, 1], 1)), hang_up, proof: Proof::None }
+    }
+
     fn join(listeners: &Listeners, recent: &Recent) -> Result<(Events, Arc<Notify>), Problem> {
         let hang_up = Arc::new(Notify::new());
-        let who = Who { hang_up: Arc::clone(&hang_up), proof: Proof::None };
-        let events = listeners.join(recent, None, "{}", who)?;
+        let events = listeners.join(recent, None, "{}", who(Arc::clone(&hang_up)))?;
         Ok((events, hang_up))
     }
 
@@ -291,8 +296,7 @@ mod tests {
     fn one_who_joins_between_two_writes_takes_no_news_from_the_others() {
         let (listeners, recent) = (Listeners::default(), Recent::new());
         let (mut first, _) = join(&listeners, &recent).map_err(|_| "no room").unwrap();
-        let who = Who { hang_up: Arc::default(), proof: Proof::None };
-        let second = listeners.join(&recent, None, "{\"changed\":1}", who);
+        let second = listeners.join(&recent, None, "{\"changed\":1}", who(Arc::default()));
         let mut second = second.map_err(|_| "no room").unwrap();
         listeners.write(&recent, Some("{\"changed\":1}".to_owned()));
         for events in [&mut first, &mut second] {

@@ -19,7 +19,7 @@ mod settings;
 mod spool;
 mod status;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -71,7 +71,7 @@ struct View {
 pub(crate) struct Caller {
     /// The address of ours that the request came to.
     pub(crate) local: IpAddr,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: SocketAddr,
     /// Ends the connection at once.
     pub(crate) hang_up: Arc<Notify>,
 }
@@ -131,7 +131,7 @@ impl Api {
         if !methods.contains(method) {
             return Err(Problem::method_not_allowed(methods));
         }
-        let (permit, proof) = self.access.permit(request.headers(), method, caller.peer)?;
+        let (permit, proof) = self.access.permit(request.headers(), method, caller.peer.ip())?;
         let parameters = Parameters::of(request.uri().query().unwrap_or_default())?;
         let reply = match (resource, method) {
             (Resource::Spool, _) => self.spool_status(parameters),
