@@ -151,7 +151,7 @@ fn who_asks_and_does_not_read_is_cut() {
 #[cfg(target_os = "linux")]
 fn files_are_raised_to_the_connections_that_are_allowed() {
     let nats = nats();
-    let bridge = Bridge::start_with_files(&nats, "-S -n 128", "[ingress]\nmax_connections = 500\n");
+    let bridge = Bridge::start_in_shell(&nats, "ulimit -S -n 128", "[ingress]\nmax_connections = 500\n");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", bridge.id())).unwrap();
     let files = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
     assert_eq!(files.split_whitespace().nth(3), Some("756"), "{limits}");
@@ -161,7 +161,7 @@ fn files_are_raised_to_the_connections_that_are_allowed() {
 #[test]
 fn without_files_whoever_waits_makes_room_too() {
     let nats = nats();
-    let bridge = Bridge::start_with_files(&nats, "-n 64", "");
+    let bridge = Bridge::start_in_shell(&nats, "ulimit -n 64", "");
     let idle: Vec<_> = (0..80).map(|_| Connection::open(bridge.address)).collect();
     eventually("none is left", || bridge.log().contains("cannot accept a connection").then_some(()));
     let mut good = Connection::open(bridge.address);

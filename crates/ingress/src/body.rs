@@ -18,6 +18,10 @@ use crate::http2;
 const LINGER_BYTES: usize = 1024 * 1024;
 const LINGER_TIME: Duration = Duration::from_millis(250);
 
+/// There is room for the whole of a body as soon as one part in so many has come: what a sender announces costs nothing
+/// before it is sent.
+const BELIEVED_FROM: usize = 8;
+
 /// What one body may take.
 #[derive(Clone, Copy)]
 pub(crate) struct Limit {
@@ -93,6 +97,7 @@ async fn collect(
     share: &mut Share,
     read: &mut usize,
 ) -> Result<Bytes, Answer> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     let mut collected = Collected::None;
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -113,7 +118,7 @@ async fn collect(
         if !share.take(data.len()) {
             return Err(Answer::TooManyBytes { limit: share.most() });
         }
-        collected.push(data);
+        collected.push(data, announced);
     }
     Ok(collected.into_bytes())
 }
@@ -126,19 +131,23 @@ enum Collected {
 }
 
 impl Collected {
-    fn push(&mut self, data: Bytes) {
-        *self = match std::mem::replace(self, Self::None) {
-            Self::None => Self::One(data),
-            Self::One(first) => {
-                let mut bytes = BytesMut::from(first);
-                bytes.extend_from_slice(&data);
-                Self::Many(bytes)
+    /// Adds a piece of a body of which so many bytes are announced in all.
+    fn push(&mut self, data: Bytes, announced: usize) {
+        let mut bytes = match std::mem::replace(self, Self::None) {
+            Self::None => {
+                *self = Self::One(data);
+                return;
             }
-            Self::Many(mut bytes) => {
-                bytes.extend_from_slice(&data);
-                Self::Many(bytes)
-            }
+            Self::One(first) => BytesMut::from(first),
+            Self::Many(bytes) => bytes,
         };
+        let together = bytes.len() + data.len();
+        if together > bytes.capacity() && together >= announced / BELIEVED_FROM {
+            // At once: a buffer that grows leaves all of its smaller selves to the allocator.
+            bytes.reserve(announced.saturating_sub(bytes.len()).max(data.len()));
+        }
+        bytes.extend_from_slice(&data);
+        *self = Self::Many(bytes);
     }
 
     fn into_bytes(self) -> Bytes {

@@ -1,6 +1,7 @@
 //! The story of a callback: bytes, parse, normalise, route, publish, respond.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,12 +11,13 @@ use ci_bridge_publisher::{
     TraceContext, Unavailable,
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
-use tokio::task::block_in_place;
 use tracing::{Instrument, debug};
 
 use crate::answer::{Answer, Published};
+use crate::budget::Share;
 use crate::cost;
 use crate::endpoint::Endpoint;
+use crate::long::LongReader;
 use crate::metrics::{Metrics, Outcome};
 use crate::recent::{Recent, Story};
 use crate::refusals::{Kept, Refusals};
@@ -35,13 +37,17 @@ pub struct Ingress {
     publisher: Publisher,
     /// Asks CI about callbacks, for endpoints that want it.
     verifier: Option<Arc<dyn Verifier>>,
+    long_reader: LongReader,
     /// Shutdown has begun: each answer is the last of its connection.
     closing: AtomicBool,
 }
 
 impl Ingress {
     /// An ingress for these endpoints.
-    #[must_use]
+    ///
+    /// # Errors
+    ///
+    /// When the system has nothing left for a runtime.
     pub fn new(
         endpoints: Vec<Endpoint>,
         limits: Limits,
@@ -49,9 +55,9 @@ impl Ingress {
         verifier: Option<Arc<dyn Verifier>>,
         recent: Option<Arc<Recent>>,
         registry: &mut prometheus_client::registry::Registry,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let endpoints = endpoints.into_iter().map(Arc::new).collect();
-        Self {
+        Ok(Self {
             endpoints: RwLock::new(endpoints),
             limits,
             metrics: Metrics::register(registry),
@@ -59,8 +65,9 @@ impl Ingress {
             recent,
             publisher,
             verifier,
+            long_reader: LongReader::new()?,
             closing: AtomicBool::new(false),
-        }
+        })
     }
 
     /// Replaces all endpoints; requests in flight finish with the one that they came to.
@@ -97,8 +104,8 @@ impl Ingress {
 
     /// What an authenticated callback is answered: 200 only when every message of it is durable.
     pub(crate) async fn receive(
-        &self,
-        endpoint: &Endpoint,
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
         body: Bytes,
         trace: Option<&TraceContext>,
         story: &mut Story,
@@ -109,10 +116,7 @@ impl Ingress {
             let verified = self.receive_verified(endpoint, without_answer, &body, origin, story);
             return Box::pin(verified).await.silenced();
         }
-        let routed = match cost::is_long(&body) {
-            true => block_in_place(|| self.messages(endpoint, &body, origin, story)),
-            false => self.messages(endpoint, &body, origin, story),
-        };
+        let routed = self.read(endpoint, &body, trace, story, Self::messages).await;
         story.has_parsed();
         let messages = match routed {
             Ok(messages) => messages,
@@ -122,6 +126,50 @@ impl Ingress {
             Err(NoMessages::Answer(answer)) => return answer,
         };
         self.publish(endpoint, &body, origin, messages, story).await
+    }
+
+    /// Reads a body: a long one on another thread. What that takes of memory is much for a large one, but not held for
+    /// long.
+    async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        body: &Bytes,
+        trace: Option<&TraceContext>,
+        story: &mut Story,
+        read: Read<T>,
+    ) -> Result<T, NoMessages> {
+        let cost = cost::of_reading(body, &self.limits.parse);
+        if cost == 0 {
+            return read(self, endpoint, body, Origin { endpoint: &endpoint.name, trace }, story);
+        }
+        let (ingress, endpoint, body) = (Arc::clone(self), Arc::clone(endpoint), body.clone());
+        let untold = Story::new(self.recent.is_some());
+        let (trace, mut told) = (trace.cloned(), std::mem::replace(story, untold));
+        let is_long = cost::is_long(&body);
+        let work = move || {
+            let mut share = ingress.share();
+            let read = match share.take(cost) {
+                true => {
+                    let origin = Origin { endpoint: &endpoint.name, trace: trace.as_ref() };
+                    read(&ingress, &endpoint, &body, origin, &mut told)
+                }
+                false => Err(NoMessages::Answer(Answer::TooManyBytes { limit: share.most() })),
+            };
+            (read, told)
+        };
+        let (read, told) = match is_long {
+            true => self.long_reader.run(work).await.ok_or_else(|| {
+                NoMessages::Answer(Answer::Unavailable("the bridge is shutting down".to_owned()))
+            })?,
+            false => work(),
+        };
+        *story = told;
+        read
+    }
+
+    /// What one body, or the reading of one, takes of the memory for all.
+    pub(crate) fn share(&self) -> Share {
+        Share::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight)
     }
 
     async fn publish(
@@ -147,14 +195,14 @@ impl Ingress {
 
     /// The same for an endpoint where a callback is a hint only: what is published is CI's own account of it.
     async fn receive_verified(
-        &self,
-        endpoint: &Endpoint,
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
         without_answer: WithoutAnswer,
         body: &Bytes,
         origin: Origin<'_>,
         story: &mut Story,
     ) -> Answer {
-        let events = self.events(endpoint, body, origin, story);
+        let events = self.read(endpoint, body, origin.trace, story, Self::owned_events).await;
         story.has_parsed();
         let events = match events {
             Ok(events) => events,
@@ -282,6 +330,18 @@ impl Ingress {
         }
     }
 
+    /// The same, of a body that need not stay.
+    fn owned_events(
+        &self,
+        endpoint: &Endpoint,
+        body: &[u8],
+        origin: Origin<'_>,
+        story: &mut Story,
+    ) -> Result<Vec<Event<'static>>, NoMessages> {
+        let events = self.events(endpoint, body, origin, story)?;
+        Ok(events.into_iter().map(Event::into_owned).collect())
+    }
+
     /// Keeps a body that gives no event; only then may the sender be told that it is the body's fault.
     async fn quarantine(
         &self,
@@ -322,6 +382,9 @@ impl Ingress {
         }
     }
 }
+
+/// What becomes of a body when it is read.
+type Read<T> = fn(&Ingress, &Endpoint, &[u8], Origin<'_>, &mut Story) -> Result<T, NoMessages>;
 
 /// Why there is nothing to publish.
 enum NoMessages {

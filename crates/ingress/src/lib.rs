@@ -21,6 +21,7 @@ mod framing;
 mod guard;
 mod http2;
 mod life;
+mod long;
 mod metrics;
 mod page;
 mod place;

@@ -132,7 +132,7 @@ impl Ingress {
         story: &mut Story,
     ) -> Answer {
         let limits = &self.limits;
-        let mut share = Share::new(self.metrics.bytes_in_flight.clone(), limits.max_bytes_in_flight);
+        let mut share = self.share();
         let limit =
             body::Limit { bytes: limits.max_body, trailers: limits.max_headers, within: limits.body_timeout };
         let bytes = match body.read(limit, &mut share).await {
@@ -147,7 +147,7 @@ impl Ingress {
     pub(crate) async fn take_again(self: &Arc<Self>, endpoint: &Arc<Endpoint>, body: Bytes) -> Answer {
         let received = self.metrics.received();
         let bytes = body.len() as u64;
-        let share = Share::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight);
+        let share = self.share();
         let mut story = Story::new(self.recent.is_some());
         let answer = self.tell(endpoint, body, Trace::default().thread(), share, &mut story).await;
         let total = received.answered(answer.outcome());
@@ -164,7 +164,7 @@ impl Ingress {
         mut share: Share,
         story: &mut Story,
     ) -> Answer {
-        if !share.take(cost::of_parsing(&body, self.limits.parse.max_nodes)) {
+        if !share.take(cost::of_messages(&body)) {
             return Answer::TooManyBytes { limit: share.most() };
         }
         let told = std::mem::replace(story, Story::new(false));

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use crate::canonical::Emptiness;
+use crate::parse::Limits;
 use crate::text::Text;
 
 /// A body that has been read: its root and everything within.
@@ -62,6 +63,16 @@ impl<'a> Document<'a> {
     pub(crate) fn new() -> Self {
         const TYPICAL_NODES: usize = 48;
         Self { entries: Vec::with_capacity(TYPICAL_NODES) }
+    }
+
+    /// Empty, with room for the nodes of this body. A list of many that grew would be copied each time, and leave all of
+    /// its smaller selves to the allocator.
+    pub(crate) fn of(body: &str, limits: &Limits) -> Self {
+        const SMALL_BYTES: usize = 64 * 1024;
+        match body.len() > SMALL_BYTES {
+            true => Self { entries: Vec::with_capacity(limits.likely_nodes(body.as_bytes())) },
+            false => Self::new(),
+        }
     }
 
     pub(crate) fn root(&self) -> Option<Node<'_, 'a>> {

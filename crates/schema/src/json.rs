@@ -13,7 +13,7 @@ use crate::text::Text;
 
 /// Reads one JSON value that fills the text.
 pub(crate) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Document<'a>, ParseError> {
-    let mut reader = Reader { text, at: 0, limits, document: Document::new() };
+    let mut reader = Reader { text, at: 0, limits, document: Document::of(text, limits) };
     reader.value(Text::EMPTY, 0)?;
     reader.skip_white_space();
     match reader.at == text.len() {

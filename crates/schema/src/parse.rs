@@ -44,6 +44,16 @@ pub struct Limits {
     pub max_name_bytes: usize,
 }
 
+impl Limits {
+    /// How many nodes a body is likely to have, without reading it: each element has two `<` in XML, each member a `:` and
+    /// a `,` in JSON. Never more than are allowed.
+    #[must_use]
+    pub fn likely_nodes(&self, body: &[u8]) -> usize {
+        let marks = body.iter().filter(|byte| matches!(byte, b'<' | b',' | b':')).count();
+        (marks / 2 + 1).min(self.max_nodes)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { max_depth: 64, max_nodes: 1_000_000, max_jobs: 1_000, max_name_bytes: 1024 }

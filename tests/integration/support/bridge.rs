@@ -61,12 +61,12 @@ impl Bridge {
         Self::launch(folder, nats_url.to_owned(), None)
     }
 
-    /// Starts with this many open files allowed, as `ulimit` has it: `-n 64`, or `-S -n 64` which it may raise.
-    pub(crate) fn start_with_files(nats: &LocalNats, limit: &str, configuration: &str) -> Self {
+    /// Starts in a shell that has done this first: `ulimit -n 64`, or `export NAME=value`.
+    pub(crate) fn start_in_shell(nats: &LocalNats, first: &str, configuration: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("ci-bridge.toml"), configuration)
             .expect("the configuration is written");
-        let bridge = Self::launch(folder, nats.url(), Some(limit));
+        let bridge = Self::launch(folder, nats.url(), Some(first));
         bridge.wait_until_ready();
         bridge
     }
@@ -102,13 +102,13 @@ impl Bridge {
         std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a temporary folder"))
     }
 
-    fn launch(folder: TempDir, nats_url: String, files: Option<&str>) -> Self {
+    fn launch(folder: TempDir, nats_url: String, first: Option<&str>) -> Self {
         let file = folder.path().join("ci-bridge.toml");
         let mut command = ci_bridge();
-        if let Some(files) = files {
+        if let Some(first) = first {
             let program = command.get_program().to_owned();
             command = Command::new("sh");
-            command.arg("-c").arg(format!("ulimit {files} && exec \"$0\" \"$@\"")).arg(program);
+            command.arg("-c").arg(format!("{first} && exec \"$0\" \"$@\"")).arg(program);
         }
         command.arg("serve").arg("-c").arg(&file).args(["--nats", &nats_url]).current_dir(folder.path());
         command

@@ -122,7 +122,7 @@ impl Bridge {
             Some(Arc::new(verifier)),
             settings.admin_page.then(Arc::<Recent>::default),
             registry,
-        );
+        )?;
         let ingress = Arc::new(ingress);
         let shown_to_people = Arc::<Shown>::default();
         let reconciling = match settings.reconcile.every {

@@ -43,7 +43,8 @@ pub(crate) fn read_any<'a>(
     if let Some(at) = forbidden_character(text) {
         return Err(ParseError::syntax(text.as_bytes(), at, "a character that XML does not allow"));
     }
-    let mut reading = Reading { text, limits, root, open: Vec::with_capacity(8), document: Document::new() };
+    let mut reading =
+        Reading { text, limits, root, open: Vec::with_capacity(8), document: Document::of(text, limits) };
     let mut reader = Reader::from_str(text);
     loop {
         let at = position(reader.buffer_position());

@@ -14,7 +14,7 @@ use crate::text::Text;
 
 /// A document whose root is `Response`, or `None` for the general reader.
 pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
-    let mut reader = Reader { limits, document: Document::new() };
+    let mut reader = Reader { limits, document: Document::of(text, limits) };
     let rest = reader.element(without_blanks(without_declaration(text)?), 1)?;
     let root = reader.document.root()?;
     (without_blanks(rest).is_empty() && *root.name() == ROOT && root.is_object()).then_some(reader.document)
