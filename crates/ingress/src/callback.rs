@@ -20,7 +20,7 @@ use crate::endpoint::Endpoint;
 use crate::long::LongReader;
 use crate::metrics::{Metrics, Outcome};
 use crate::recent::{Recent, Story};
-use crate::refusals::{Kept, Refusals};
+use crate::refusals::{QuarantineEntry, Refusals};
 use crate::server::Limits;
 use crate::trace;
 use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
@@ -370,7 +370,7 @@ impl Ingress {
         story.is_quarantined(rejection.reason(), &detail, &message, receipt);
         match result {
             Ok(_) => {
-                self.refusals.quarantined(&Kept {
+                self.refusals.quarantined(&QuarantineEntry {
                     reason: rejection.reason(),
                     detail: &detail,
                     endpoint: &endpoint.name,

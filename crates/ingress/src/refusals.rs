@@ -41,7 +41,7 @@ pub(crate) struct Refusal<'a> {
 
 /// A body that quarantine has.
 #[derive(Debug)]
-pub(crate) struct Kept<'a> {
+pub(crate) struct QuarantineEntry<'a> {
     pub(crate) reason: &'static str,
     pub(crate) detail: &'a str,
     pub(crate) endpoint: &'a str,
@@ -68,8 +68,8 @@ impl Refusals {
         }
     }
 
-    pub(crate) fn quarantined(&self, kept: &Kept<'_>) {
-        let Kept { reason, detail, endpoint, id } = kept;
+    pub(crate) fn quarantined(&self, entry: &QuarantineEntry<'_>) {
+        let QuarantineEntry { reason, detail, endpoint, id } = entry;
         if self.quarantined.admits(reason, endpoint) {
             warn!(reason, endpoint, %id, detail, "kept in quarantine");
         }

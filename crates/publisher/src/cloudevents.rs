@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, MessageKind};
-use crate::percent::Kept;
+use crate::percent::SafeBytes;
 
 /// Where the attributes of an event stand.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -77,11 +77,11 @@ impl Attributes<'_> {
     /// The bucket as a segment of a URI.
     fn bucket(&self) -> Cow<'_, str> {
         let bucket = self.bucket.unwrap_or("_");
-        if Kept::SEGMENT.holds(bucket) {
+        if SafeBytes::SEGMENT.holds(bucket) {
             return bucket.into();
         }
         let mut segment = String::new();
-        Kept::SEGMENT.push(bucket, &mut segment);
+        SafeBytes::SEGMENT.push(bucket, &mut segment);
         segment.into()
     }
 }
@@ -116,7 +116,7 @@ fn type_of(kind: MessageKind) -> &'static str {
 /// The object's key without what no attribute may hold, control characters and those that Unicode assigns to nothing: they
 /// are percent-encoded, in either mode.
 fn subject(object: &str) -> Cow<'_, str> {
-    if Kept::HEADER.holds(object) || !object.contains(is_no_attributes) {
+    if SafeBytes::HEADER.holds(object) || !object.contains(is_no_attributes) {
         return object.into();
     }
     let mut subject = String::with_capacity(object.len() + 16);

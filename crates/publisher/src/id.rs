@@ -5,7 +5,7 @@ use std::fmt;
 use ci_bridge_schema::{Event, Kind};
 use sha2::{Digest, Sha256};
 
-use crate::percent::Kept;
+use crate::percent::SafeBytes;
 use crate::subject::Subject;
 
 /// The longest job id, state or name of an endpoint that stands in a message id itself, in bytes; a longer one is its hash.
@@ -100,7 +100,7 @@ impl fmt::Display for MessageId {
 fn push_value(id: &mut String, value: &str) {
     match value.len() > MAX_VALUE_BYTES {
         true => id.push_str(&content_hash(value.as_bytes())),
-        false => Kept::ID.push(value, id),
+        false => SafeBytes::ID.push(value, id),
     }
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::excerpt::excerpt;
 use crate::id::MessageId;
-use crate::percent::Kept;
+use crate::percent::SafeBytes;
 use crate::subject::Subject;
 use crate::trace::TraceContext;
 
@@ -195,14 +195,14 @@ impl Headers {
 
     /// Adds a header. Bytes of the value outside U+0020..U+007E are percent-encoded.
     pub fn push(&mut self, name: HeaderName, value: impl AsRef<str>) {
-        Kept::HEADER.push(value.as_ref(), &mut self.values);
+        SafeBytes::HEADER.push(value.as_ref(), &mut self.values);
         self.names.push((name, self.values.len()));
     }
 
     /// Adds an attribute of CloudEvents, whose value may have several parts. It is encoded as their bindings ask.
     pub(crate) fn push_attribute(&mut self, name: HeaderName, parts: &[&str]) {
         for part in parts {
-            Kept::CLOUDEVENTS.push(part, &mut self.values);
+            SafeBytes::CLOUDEVENTS.push(part, &mut self.values);
         }
         self.names.push((name, self.values.len()));
     }

@@ -1,14 +1,14 @@
 //! Percent-encoding of what a sender wrote, where it becomes part of a subject, an id, a header or a URI.
 //!
-//! Nearly all values need none, so that is what is looked for first: one table says of each byte where it can stay.
+//! Nearly all values need none, so that is what is looked for first: one table says of each byte where it is safe.
 
 use percent_encoding::percent_encode_byte;
 
-/// The bytes that stay as they are; all others are encoded. None is beyond ASCII or a control character.
+/// The bytes that need no encoding; all others are percent-encoded. None is beyond ASCII or a control character.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Kept(u8);
+pub(crate) struct SafeBytes(u8);
 
-impl Kept {
+impl SafeBytes {
     /// In a token of a subject: letters, digits, `_` and `-`.
     pub(crate) const TOKEN: Self = Self(1);
     /// In a segment of a URI: what RFC 3986 calls unreserved.
@@ -20,10 +20,10 @@ impl Kept {
     /// In any other header: all that is printable, and the blank.
     pub(crate) const HEADER: Self = Self(1 << 4);
 
-    /// Whether all of a value stays.
+    /// Whether a value needs no encoding.
     #[inline]
     pub(crate) fn holds(self, value: &str) -> bool {
-        value.bytes().fold(self.0, |so_far, b| so_far & KEPT_IN[usize::from(b)]) != 0
+        value.bytes().fold(self.0, |so_far, b| so_far & SAFE_IN[usize::from(b)]) != 0
     }
 
     /// Appends a value.
@@ -34,7 +34,7 @@ impl Kept {
 
     fn push_encoded(self, value: &str, text: &mut String) {
         for byte in value.bytes() {
-            match KEPT_IN[usize::from(byte)] & self.0 {
+            match SAFE_IN[usize::from(byte)] & self.0 {
                 0 => text.push_str(percent_encode_byte(byte)),
                 _ => text.push(char::from(byte)),
             }
@@ -42,8 +42,8 @@ impl Kept {
     }
 }
 
-/// For each byte, where it stays.
-const KEPT_IN: [u8; 256] = {
+/// For each byte, where it is safe.
+const SAFE_IN: [u8; 256] = {
     let mut table = [0; 256];
     let mut byte = b' ';
     while byte <= b'~' {
@@ -51,11 +51,11 @@ const KEPT_IN: [u8; 256] = {
         let is_unreserved = is_word || matches!(byte, b'.' | b'~');
         let is_in_cloudevents = !matches!(byte, b' ' | b'"' | b'%');
         let is_in_id = is_in_cloudevents && byte != b':';
-        table[byte as usize] = Kept::HEADER.0
-            | if is_word { Kept::TOKEN.0 } else { 0 }
-            | if is_unreserved { Kept::SEGMENT.0 } else { 0 }
-            | if is_in_id { Kept::ID.0 } else { 0 }
-            | if is_in_cloudevents { Kept::CLOUDEVENTS.0 } else { 0 };
+        table[byte as usize] = SafeBytes::HEADER.0
+            | if is_word { SafeBytes::TOKEN.0 } else { 0 }
+            | if is_unreserved { SafeBytes::SEGMENT.0 } else { 0 }
+            | if is_in_id { SafeBytes::ID.0 } else { 0 }
+            | if is_in_cloudevents { SafeBytes::CLOUDEVENTS.0 } else { 0 };
         byte += 1;
     }
     table
@@ -66,21 +66,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_place_keeps_its_own_bytes() {
+    fn each_place_has_safe_bytes_of_its_own() {
         let rows = [
-            (Kept::TOKEN, "aZ9_-", "aZ9_-"),
-            (Kept::TOKEN, "a.b c~*", "a%2Eb%20c%7E%2A"),
-            (Kept::SEGMENT, "a.b~c/d", "a.b~c%2Fd"),
-            (Kept::ID, "a/b:c%\"", "a/b%3Ac%25%22"),
-            (Kept::CLOUDEVENTS, "a:b c%\"", "a:b%20c%25%22"),
-            (Kept::HEADER, "a b\"%~", "a b\"%~"),
-            (Kept::HEADER, "a\r\n\u{7F}数", "a%0D%0A%7F%E6%95%B0"),
-            (Kept::HEADER, "", ""),
+            (SafeBytes::TOKEN, "aZ9_-", "aZ9_-"),
+            (SafeBytes::TOKEN, "a.b c~*", "a%2Eb%20c%7E%2A"),
+            (SafeBytes::SEGMENT, "a.b~c/d", "a.b~c%2Fd"),
+            (SafeBytes::ID, "a/b:c%\"", "a/b%3Ac%25%22"),
+            (SafeBytes::CLOUDEVENTS, "a:b c%\"", "a:b%20c%25%22"),
+            (SafeBytes::HEADER, "a b\"%~", "a b\"%~"),
+            (SafeBytes::HEADER, "a\r\n\u{7F}数", "a%0D%0A%7F%E6%95%B0"),
+            (SafeBytes::HEADER, "", ""),
         ];
-        for (kept, value, expected) in rows {
+        for (safe, value, expected) in rows {
             let mut text = String::new();
-            kept.push(value, &mut text);
-            assert_eq!(text, expected, "{kept:?} {value:?}");
+            safe.push(value, &mut text);
+            assert_eq!(text, expected, "{safe:?} {value:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::id::short_hash;
-use crate::percent::Kept;
+use crate::percent::SafeBytes;
 use crate::subject::{MAX_SUBJECT_BYTES, Subject, check_tokens};
 
 /// What stands for a missing or empty value.
@@ -204,11 +204,11 @@ fn push_token(token: &mut String, value: &str, case: Case, max_bytes: usize) {
     token.push_str(value);
     case.apply(&mut token[start..]);
     // Nearly all can stay as they are.
-    if value.len() > max_bytes || !Kept::TOKEN.holds(value) {
+    if value.len() > max_bytes || !SafeBytes::TOKEN.holds(value) {
         let value = token.split_off(start);
         // What is behind the limit is cut off below, and need not be encoded.
         let end = value.char_indices().nth(max_bytes + 1).map_or(value.len(), |(end, _)| end);
-        Kept::TOKEN.push(&value[..end], token);
+        SafeBytes::TOKEN.push(&value[..end], token);
         if token.len() - start > max_bytes {
             cut(token, start, max_bytes, &value);
         }

@@ -29,11 +29,11 @@ pub struct Recent {
     began: Instant,
     /// Since 1970.
     started: Duration,
-    kept: Mutex<Kept>,
+    ring: Mutex<Ring>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct Ring {
     /// The number of the last fact.
     last: u64,
     callbacks: VecDeque<Arc<Fact>>,
@@ -63,7 +63,7 @@ impl Recent {
     #[must_use]
     pub fn new() -> Self {
         let started = now();
-        let kept = Kept {
+        let ring = Ring {
             last: 0,
             callbacks: VecDeque::with_capacity(KEPT),
             rejected: VecDeque::new(),
@@ -71,7 +71,7 @@ impl Recent {
         };
         // Two runs of one process id begin at different times, and two at one time have different ids.
         let run = format!("{:x}-{:x}", started.as_micros(), std::process::id());
-        Self { run, began: Instant::now(), started, kept: Mutex::new(kept) }
+        Self { run, began: Instant::now(), started, ring: Mutex::new(ring) }
     }
 
     pub(crate) fn run(&self) -> &str {
@@ -86,16 +86,16 @@ impl Recent {
     /// Remembers a callback, and when it came after its job had ended.
     pub(crate) fn remember(&self, told: &Telling<'_>, age: Option<Duration>) {
         let now = self.began.elapsed();
-        let mut kept = self.kept();
-        kept.series.count(now, told.outcome, told.total, age);
-        kept.last += 1;
-        let fact = Arc::new(Fact::pack(kept.last, told));
-        kept.push(fact);
+        let mut ring = self.ring();
+        ring.series.count(now, told.outcome, told.total, age);
+        ring.last += 1;
+        let fact = Arc::new(Fact::pack(ring.last, told));
+        ring.push(fact);
     }
 
     /// Notes how many messages wait in the spool, and ends the step that is over.
     pub(crate) fn note_spool(&self, messages: u64) {
-        self.kept().series.spool(self.began.elapsed(), messages);
+        self.ring().series.spool(self.began.elapsed(), messages);
     }
 
     /// How long the step that runs has still to go.
@@ -107,13 +107,13 @@ impl Recent {
 
     /// The facts after a number, oldest first, at most so many of the newest; and the number of the last of all.
     pub(crate) fn after(&self, number: u64, most: usize) -> (Vec<Arc<Fact>>, u64) {
-        let kept = self.kept();
+        let ring = self.ring();
         let newer = |facts: &VecDeque<Arc<Fact>>| -> Vec<Arc<Fact>> {
             let from = facts.partition_point(|fact| fact.number <= number);
             facts.range(from.max(facts.len().saturating_sub(most))..).cloned().collect()
         };
-        let (mut found, rejected, last) = (newer(&kept.callbacks), newer(&kept.rejected), kept.last);
-        drop(kept);
+        let (mut found, rejected, last) = (newer(&ring.callbacks), newer(&ring.rejected), ring.last);
+        drop(ring);
         if !rejected.is_empty() {
             found.extend(rejected);
             found.sort_unstable_by_key(|fact| fact.number);
@@ -124,20 +124,20 @@ impl Recent {
 
     /// The steps that have ended since this one began, oldest first; all that are kept without one.
     pub(crate) fn points(&self, after: Option<u64>) -> Vec<Point> {
-        self.kept().series.after(after)
+        self.ring().series.after(after)
     }
 
     pub(crate) fn lately(&self) -> Lately {
-        self.kept().series.sum()
+        self.ring().series.sum()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         // Nothing in there can be half done: a panic of one who held it harms nobody.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Ring {
     fn push(&mut self, fact: Arc<Fact>) {
         let is_rejected = fact.outcome == Outcome::Rejected;
         if self.callbacks.len() + self.rejected.len() == KEPT {

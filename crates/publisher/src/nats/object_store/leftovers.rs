@@ -21,12 +21,12 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// What is to be purged, and what may have to be.
 #[derive(Debug, Default)]
 pub(super) struct Leftovers {
-    kept: Mutex<Kept>,
+    queues: Mutex<Queues>,
     added: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Kept {
+struct Queues {
     /// Chunks that no name leads to.
     chunks: VecDeque<String>,
     unsure: VecDeque<Unsure>,
@@ -44,7 +44,7 @@ struct Unsure {
 impl Leftovers {
     /// Nothing leads to these chunks, and nothing ever will.
     pub(super) fn add(&self, nuid: String) {
-        self.kept().push(nuid);
+        self.queues().push(nuid);
         self.added.notify_one();
     }
 
@@ -53,11 +53,11 @@ impl Leftovers {
         match sent {
             Sent::Chunks => self.add(info.nuid),
             Sent::After(after) => {
-                let mut kept = self.kept();
-                if kept.unsure.len() >= MOST {
-                    kept.unsure.pop_front();
+                let mut queues = self.queues();
+                if queues.unsure.len() >= MOST {
+                    queues.unsure.pop_front();
                 }
-                kept.unsure.push_back(Unsure { name: info.name, nuid: info.nuid, after });
+                queues.unsure.push_back(Unsure { name: info.name, nuid: info.nuid, after });
             }
             // It may be written at any time, and nothing that is seen under its name says that it will not: its chunks
             // stay until `max_age`, as any chunks do without the right to look.
@@ -68,31 +68,31 @@ impl Leftovers {
     /// What stands under a name has been seen, and its sequence. An attempt that was to replace an earlier one can be
     /// written no more. One that was to replace what still stands there may be on its way.
     pub(super) fn settled(&self, name: &str, standing: &str, sequence: u64) {
-        let mut kept = self.kept();
+        let mut queues = self.queues();
         // However it came to be there: what stands is not purged.
-        kept.chunks.retain(|nuid| nuid != standing);
-        let unsure = std::mem::take(&mut kept.unsure);
+        queues.chunks.retain(|nuid| nuid != standing);
+        let unsure = std::mem::take(&mut queues.unsure);
         for attempt in unsure {
             match attempt.name == name && attempt.after < sequence {
                 true if attempt.nuid == standing => {}
-                true => kept.push(attempt.nuid),
-                false => kept.unsure.push_back(attempt),
+                true => queues.push(attempt.nuid),
+                false => queues.unsure.push_back(attempt),
             }
         }
-        drop(kept);
+        drop(queues);
         self.added.notify_one();
     }
 
     fn take(&self) -> Option<String> {
-        self.kept().chunks.pop_front()
+        self.queues().chunks.pop_front()
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queues(&self) -> std::sync::MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl Queues {
     fn push(&mut self, nuid: String) {
         if self.chunks.len() >= MOST {
             self.chunks.pop_front();
