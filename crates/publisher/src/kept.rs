@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::id::MessageId;
+use crate::key_value;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::nats::{Holds, KeptMessage, Range, StreamSpec, StreamState, Unseen, Which};
 use crate::publisher::{Publisher, Receipt};
@@ -105,7 +106,7 @@ impl Publisher {
     pub async fn job(&self, id: &str) -> Result<Option<KeptMessage>, Unseen> {
         let no_bucket = || Unseen::Gone("there is no bucket of jobs: set [jobs] bucket".to_owned());
         let spec = self.shared.streams.iter().find(|spec| spec.holds == Holds::Keys).ok_or_else(no_bucket)?;
-        let bucket = spec.name.strip_prefix("KV_").unwrap_or(&spec.name);
+        let bucket = key_value::bucket(&spec.name);
         let Some(subject) = Subject::of_key(bucket, id) else { return Ok(None) };
         let found = spec.get(&self.shared.link, Which::LastOf(subject.as_str())).await?;
         // A key that somebody has deleted has a marker of that.

@@ -20,6 +20,7 @@ mod held_back;
 mod hold;
 mod id;
 mod kept;
+pub mod key_value;
 mod link_events;
 mod log_limit;
 mod message;

@@ -8,13 +8,13 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::health::Health;
+use crate::key_value;
 use crate::log_limit::SUM_UP_INTERVAL;
 use crate::metrics::Metrics;
 use crate::nats::{Link, ObjectStore, QUESTION_TIMEOUT, covers};
 use crate::outage::{News, Outage};
 use crate::readiness::{Check, Readiness};
 use crate::spool::Spool;
-use crate::subject::KEY_VALUE;
 use crate::watch::StreamWatch;
 
 /// While all is well, a look this often; a broken promise shows in `/readyz` within 5 s.
@@ -134,7 +134,7 @@ impl Monitor {
                 || refused.iter().any(|(subject, _)| subject == pattern)
         };
         self.health.patterns().iter().any(|(pattern, stream)| {
-            let is_of_events = *stream != *self.quarantine && !pattern.starts_with(KEY_VALUE);
+            let is_of_events = *stream != *self.quarantine && !key_value::is_of_keys(pattern);
             is_of_events && keeps(stream, pattern) && !is_refused(stream, pattern)
         })
     }

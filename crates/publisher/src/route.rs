@@ -7,6 +7,7 @@ use ci_bridge_schema::{Event, Facts, Kind};
 
 use crate::cloudevents::{Attributes, Format};
 use crate::id::MessageId;
+use crate::key_value;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
 use crate::subject::Subject;
@@ -296,7 +297,7 @@ impl Router {
             }
         }
         let jobs = self.destinations.jobs.as_ref();
-        patterns.extend(jobs.map(|jobs| (format!("$KV.{}.*", jobs.bucket), jobs.stream.to_string())));
+        patterns.extend(jobs.map(|jobs| (key_value::subject(&jobs.bucket, "*"), jobs.stream.to_string())));
         patterns.push((self.quarantine.pattern(), self.destinations.quarantine_stream.to_string()));
         patterns
     }

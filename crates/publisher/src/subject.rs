@@ -5,14 +5,12 @@
 
 use std::fmt;
 
+use crate::key_value;
 use crate::template::{TemplateError, refuse};
 
 /// The longest subject that is published, in bytes. nats-server's own limit is the control line, 4096 bytes with
 /// the reply subject and sizes; NATS advises 256. Values are cut to keep it, see [`Template`](crate::Template).
 pub const MAX_SUBJECT_BYTES: usize = 512;
-
-/// Where key-value buckets have their keys.
-pub(crate) const KEY_VALUE: &str = "$KV.";
 
 /// A subject that is safe to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,12 +35,12 @@ impl Subject {
 
     /// Where a key-value bucket keeps what belongs to an id; `None` for an id that is empty, or too long to be a key.
     pub(crate) fn of_key(bucket: &str, id: &str) -> Option<Self> {
-        let text = format!("{KEY_VALUE}{bucket}.{}", key_of(id));
-        (text.len() <= MAX_SUBJECT_BYTES && is_key(&text)).then_some(Self(text))
+        let text = key_value::subject(bucket, &key_value::key_of(id));
+        (text.len() <= MAX_SUBJECT_BYTES && key_value::is_key(&text)).then_some(Self(text))
     }
 
     pub(crate) fn is_key(&self) -> bool {
-        self.0.starts_with(KEY_VALUE)
+        key_value::is_of_keys(&self.0)
     }
 
     /// What a checked template made of encoded values.
@@ -52,7 +50,7 @@ impl Subject {
 
     /// A subject that was one before it was spooled.
     pub(crate) fn from_spool(text: String) -> Option<Self> {
-        (Self::parse(&text).is_ok() || is_key(&text)).then_some(Self(text))
+        (Self::parse(&text).is_ok() || key_value::is_key(&text)).then_some(Self(text))
     }
 
     /// The subject as it goes to NATS.
@@ -66,33 +64,6 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// An id as a key that every client takes (ADR-8): a byte outside `[A-Za-z0-9_-]` is `=` and its two hexadecimal digits,
-/// for the `%` of subjects is none of a key.
-fn key_of(id: &str) -> String {
-    let mut key = String::with_capacity(id.len());
-    for byte in id.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => key.push(char::from(byte)),
-            _ => key.push_str(&format!("={byte:02X}")),
-        }
-    }
-    key
-}
-
-/// `$KV.<bucket>.<key>`, of letters that any key may have.
-fn is_key(text: &str) -> bool {
-    let Some((bucket, key)) = text.strip_prefix(KEY_VALUE).and_then(|rest| rest.split_once('.')) else {
-        return false;
-    };
-    let is_word = |word: &str, further: &[u8]| {
-        !word.is_empty()
-            && word
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-') || further.contains(&b))
-    };
-    is_word(bucket, b"") && is_word(key, b"=")
 }
 
 /// Refuses what NATS would misread; placeholders are a template's business.

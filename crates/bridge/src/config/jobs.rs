@@ -1,7 +1,7 @@
 //! `[jobs]`: what it must be, and what the crates take of it.
 
 use ci_bridge_publisher::nats::{Holds, StreamSpec};
-use ci_bridge_publisher::{Await, Delivery, Jobs};
+use ci_bridge_publisher::{Await, Delivery, Jobs, key_value};
 
 use super::Config;
 use super::endpoints::Problems;
@@ -10,7 +10,7 @@ use super::requests::{requests, taken};
 /// The bucket's stream, as every client names it (ADR-8).
 fn stream_name(config: &Config) -> Option<String> {
     let bucket = &config.jobs.bucket;
-    (!bucket.is_empty()).then(|| format!("KV_{bucket}"))
+    (!bucket.is_empty()).then(|| key_value::stream(bucket))
 }
 
 /// Where the router sends each job's last message.
@@ -25,7 +25,7 @@ pub(super) fn stream(config: &Config, events: &StreamSpec) -> Option<StreamSpec>
     let max_age = jobs.max_age.get();
     Some(StreamSpec {
         name: stream_name(config)?,
-        subjects: vec![format!("$KV.{}.>", jobs.bucket)],
+        subjects: vec![key_value::subject(&jobs.bucket, ">")],
         max_age,
         duplicate_window: match max_age.is_zero() {
             true => events.duplicate_window,

@@ -15,6 +15,7 @@ use super::acknowledgement::Failure;
 use super::link::Link;
 use super::stream_config::StreamInfo;
 use super::streams::StreamSpec;
+use crate::key_value;
 
 /// A place in a bucket that one bridge can hold at a time.
 #[derive(Debug, Clone)]
@@ -46,8 +47,8 @@ impl Lease {
     pub fn new(like: &StreamSpec, bucket: &str, key: &str, holder: &str) -> Self {
         Self {
             spec: like.clone(),
-            stream: format!("KV_{bucket}").into(),
-            subject: format!("$KV.{bucket}.{key}"),
+            stream: key_value::stream(bucket).into(),
+            subject: key_value::subject(bucket, key),
             bucket: bucket.to_owned(),
             holder: holder.to_owned(),
         }
@@ -110,7 +111,7 @@ impl Lease {
         let nanoseconds = u64::try_from(LEASE.as_nanos()).unwrap_or(u64::MAX);
         let config = serde_json::json!({
             "name": &*self.stream,
-            "subjects": [format!("$KV.{}.>", self.bucket)],
+            "subjects": [key_value::subject(&self.bucket, ">")],
             "retention": "limits",
             "storage": "memory",
             "num_replicas": self.spec.replicas,

@@ -1,5 +1,6 @@
 //! What `[jobs]` adds: each job's last message under its id, and requests that wait for it.
 
+use ci_bridge_publisher::key_value;
 use serde_json::{Map, Value, json};
 
 use super::channels::KINDS;
@@ -26,7 +27,7 @@ pub(super) fn describe(
     channels.insert(
         "jobs".to_owned(),
         json!({
-            "address": format!("$KV.{}.{{id}}", jobs.bucket),
+            "address": key_value::subject(&jobs.bucket, "{id}"),
             "summary": "Each job's last message, in a key-value bucket",
             "parameters": by_id,
             "messages": ended,

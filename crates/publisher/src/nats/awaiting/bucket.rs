@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::places::Places;
+use crate::key_value;
 use crate::publisher::Await;
 
 /// How long JetStream may take to answer.
@@ -68,7 +69,7 @@ impl Bucket {
     ///
     /// The bucket cannot be read; the reason is a sentence.
     pub(super) async fn look_up(&self, key: &str) -> Result<Option<StreamMessage>, String> {
-        let subject = format!("$KV.{}.{key}", self.name);
+        let subject = key_value::subject(&self.name, key);
         let looking = async {
             // The leader's word: a replica may be behind what the consumer has told.
             let stream = self.stream().await?;
