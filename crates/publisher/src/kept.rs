@@ -1,7 +1,5 @@
 //! What streams keep, for whoever looks after a bridge: single messages, and how full each stream is.
 
-use std::time::Duration;
-
 use crate::id::MessageId;
 use crate::key_value;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
@@ -9,6 +7,7 @@ use crate::nats::{Holds, KeptMessage, Range, StreamSpec, StreamState, Unseen, Wh
 use crate::publisher::{Publisher, Receipt};
 use crate::route::REFUSED;
 use crate::subject::Subject;
+use crate::units;
 
 /// A stream of the configuration, as it was last seen.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -171,7 +170,7 @@ fn limits(state: &StreamState) -> String {
     let config = &state.config;
     let mut parts = vec![config.storage.clone(), format!("replicas {}", config.num_replicas)];
     if !config.max_age.is_zero() {
-        parts.push(format!("max_age {}", span(config.max_age)));
+        parts.push(format!("max_age {}", units::duration(config.max_age)));
     }
     for (name, limit) in
         [("max_msgs", config.max_msgs), ("max_msgs_per_subject", config.max_msgs_per_subject)]
@@ -181,28 +180,10 @@ fn limits(state: &StreamState) -> String {
         );
     }
     let bytes = u64::try_from(config.max_bytes).ok().filter(|bytes| *bytes > 0);
-    parts.extend(bytes.map(|bytes| format!("max_bytes {}", size(bytes))));
+    parts.extend(bytes.map(|bytes| format!("max_bytes {}", units::bytes(bytes))));
     parts.push(format!("discard {}", config.discard));
-    parts.push(format!("duplicate_window {}", span(config.duplicate_window)));
+    parts.push(format!("duplicate_window {}", units::duration(config.duplicate_window)));
     parts.join(", ")
-}
-
-/// In the largest unit that gives a whole number.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [(86_400, "d"), (3600, "h"), (60, "min")];
-    match units.into_iter().find(|(length, _)| seconds >= *length && seconds.is_multiple_of(*length)) {
-        Some((length, unit)) => format!("{}{unit}", seconds / length),
-        None => format!("{seconds}s"),
-    }
-}
-
-fn size(bytes: u64) -> String {
-    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(length, _)| bytes >= *length && bytes.is_multiple_of(*length)) {
-        Some((length, unit)) => format!("{}{unit}", bytes / length),
-        None => format!("{bytes}B"),
-    }
 }
 
 #[cfg(test)]
@@ -241,14 +222,5 @@ mod tests {
             without.headers.retain(|(name, _)| name != needed);
             assert_eq!(refused(&without), None, "{needed}");
         }
-    }
-
-    #[test]
-    fn limits_are_said_in_whole_units() {
-        assert_eq!(span(Duration::from_secs(604_800)), "7d");
-        assert_eq!(span(Duration::from_secs(5400)), "90min");
-        assert_eq!(span(Duration::from_secs(61)), "61s");
-        assert_eq!(size(268_435_456), "256MiB");
-        assert_eq!(size(1000), "1000B");
     }
 }

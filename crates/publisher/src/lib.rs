@@ -38,6 +38,7 @@ mod spool;
 mod subject;
 mod template;
 mod trace;
+pub mod units;
 mod watch;
 
 pub use cloudevents::Format;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time;
 
+use ci_bridge_publisher::units;
 use ipnet::IpNet;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -111,12 +112,7 @@ impl<'de> Deserialize<'de> for ByteSize {
 
 impl Serialize for ByteSize {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const UNITS: [(u64, &str); 4] =
-            [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-        let bytes = self.bytes();
-        let exact = UNITS.iter().find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
-        let (unit, name) = exact.copied().unwrap_or((1, "B"));
-        serializer.collect_str(&format_args!("{}{name}", bytes / unit))
+        serializer.serialize_str(&units::bytes(self.bytes()))
     }
 }
 
