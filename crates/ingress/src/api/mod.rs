@@ -7,7 +7,6 @@ mod access;
 mod callbacks;
 mod events;
 mod guesses;
-mod kept;
 mod listeners;
 mod parameters;
 mod problem;
@@ -18,6 +17,7 @@ mod session;
 mod settings;
 mod spool;
 mod status;
+mod stored_message;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

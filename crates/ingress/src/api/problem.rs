@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ci_bridge_publisher::SpoolError;
-use ci_bridge_publisher::nats::Unseen;
+use ci_bridge_publisher::nats::LookupError;
 use http_body_util::Full;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Response, StatusCode};
@@ -112,14 +112,14 @@ impl Problem {
     }
 
     /// Why a message cannot be had.
-    pub(super) fn of_unseen(why: &Unseen) -> Self {
+    pub(super) fn of_lookup(why: &LookupError) -> Self {
         let problem = |status| Self::new(status, why.to_string());
         match why {
-            Unseen::Gone(_) => problem(StatusCode::NOT_FOUND),
-            Unseen::Away(_) => problem(StatusCode::SERVICE_UNAVAILABLE)
+            LookupError::Gone(_) => problem(StatusCode::NOT_FOUND),
+            LookupError::Away(_) => problem(StatusCode::SERVICE_UNAVAILABLE)
                 .with(header::RETRY_AFTER, HeaderValue::from_static("5")),
-            Unseen::Unanswered(_) => problem(StatusCode::GATEWAY_TIMEOUT),
-            Unseen::Refused(_) => problem(StatusCode::BAD_GATEWAY),
+            LookupError::Unanswered(_) => problem(StatusCode::GATEWAY_TIMEOUT),
+            LookupError::Refused(_) => problem(StatusCode::BAD_GATEWAY),
         }
     }
 

@@ -1,16 +1,16 @@
 //! Quarantine as a resource: what is kept and why, and the body itself.
 
 use ci_bridge_publisher::HeaderName;
-use ci_bridge_publisher::nats::{KeptMessage, Range, Unseen};
+use ci_bridge_publisher::nats::{LookupError, Range, StoredMessage};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use tokio::time::{Duration, Instant};
 
 use super::access::Permit;
-use super::kept::Body;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::stored_message::Body;
 use super::{Api, Reply};
 use crate::answer::json;
 use crate::callback::whole_bytes;
@@ -78,7 +78,7 @@ impl Api {
         let before = parameters.number("before", 1..=u64::MAX)?;
         parameters.end()?;
         let _turn = self.turn()?;
-        let range = self.publisher.quarantine_range().await.map_err(|why| Problem::of_unseen(&why))?;
+        let range = self.publisher.quarantine_range().await.map_err(|why| Problem::of_lookup(&why))?;
         let (entries, next) = self.entries(range, before, limit).await?;
         let page = Page { stream: self.publisher.quarantine_stream(), total: range.messages, entries, next };
         Ok(json(StatusCode::OK, "application/json", &page))
@@ -103,10 +103,10 @@ impl Api {
             if entries.len() as u64 == limit || looked_at == MAX_LOOKED_AT || begun.elapsed() > LOOK_TIME {
                 return Ok((entries, Some(sequence + 1)));
             }
-            match self.publisher.kept(stream, sequence).await {
+            match self.publisher.stored_message(stream, sequence).await {
                 Ok(kept) => entries.push(Entry::of(&kept)),
-                Err(Unseen::Gone(_)) => {}
-                Err(why) => return Err(Problem::of_unseen(&why)),
+                Err(LookupError::Gone(_)) => {}
+                Err(why) => return Err(Problem::of_lookup(&why)),
             }
         }
         Ok((entries, None))
@@ -114,7 +114,7 @@ impl Api {
 
     pub(super) async fn quarantined(&self, seq: u64, parameters: Parameters, permit: Permit) -> Reply {
         parameters.end()?;
-        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let kept = self.stored_message(self.publisher.quarantine_stream(), seq, permit).await?;
         let described = Described::of(&kept);
         let (line, column) = position(&described.detail).unzip();
         let body = Body::of(&kept.body, whole_bytes(&described.detail));
@@ -125,7 +125,7 @@ impl Api {
     /// The bytes as they came. Whatever they are, no browser makes anything of them.
     pub(super) async fn quarantined_body(&self, seq: u64, parameters: Parameters, permit: Permit) -> Reply {
         parameters.end()?;
-        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let kept = self.stored_message(self.publisher.quarantine_stream(), seq, permit).await?;
         let mut response = Response::new(kept.body.into());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
@@ -142,7 +142,7 @@ impl Api {
 pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 impl Described {
-    fn of(kept: &KeptMessage) -> Self {
+    fn of(kept: &StoredMessage) -> Self {
         let text = |name: HeaderName| kept.header(name.as_str()).map(str::to_owned);
         Self {
             seq: kept.sequence,
@@ -158,7 +158,7 @@ impl Described {
 }
 
 impl Entry {
-    fn of(kept: &KeptMessage) -> Self {
+    fn of(kept: &StoredMessage) -> Self {
         let described = Described::of(kept);
         let bytes = whole_bytes(&described.detail).unwrap_or(kept.body.len() as u64);
         Self { described, bytes }

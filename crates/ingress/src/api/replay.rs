@@ -1,6 +1,6 @@
 //! Posting again out of quarantine: a body to its own endpoint, a refused message to its own subject.
 
-use ci_bridge_publisher::nats::{KeptMessage, Unseen};
+use ci_bridge_publisher::nats::{LookupError, StoredMessage};
 use ci_bridge_publisher::{HeaderName, REFUSED};
 use ci_bridge_schema::parse;
 use hyper::StatusCode;
@@ -37,7 +37,7 @@ impl Api {
         permit: Permit,
     ) -> Reply {
         parameters.end()?;
-        let kept = self.kept(self.publisher.quarantine_stream(), seq, permit).await?;
+        let kept = self.stored_message(self.publisher.quarantine_stream(), seq, permit).await?;
         let _turn = self.turn()?;
         let mut replayed = match kept.header(HeaderName::CiReason.as_str()) == Some(REFUSED) {
             true => self.publish_refused(&kept).await?,
@@ -46,7 +46,7 @@ impl Api {
         if replayed.removed {
             // Out of quarantine only now, when all of it is durable elsewhere.
             match self.publisher.remove_from_quarantine(seq).await {
-                Ok(()) | Err(Unseen::Gone(_)) => {}
+                Ok(()) | Err(LookupError::Gone(_)) => {}
                 Err(why) => {
                     replayed.removed = false;
                     replayed.detail.push_str(&format!("; it stays in quarantine all the same: {why}"));
@@ -58,7 +58,7 @@ impl Api {
         Ok(json(StatusCode::OK, "application/json", &replayed))
     }
 
-    async fn publish_refused(&self, kept: &KeptMessage) -> Result<Replayed, Problem> {
+    async fn publish_refused(&self, kept: &StoredMessage) -> Result<Replayed, Problem> {
         let published = self.publisher.publish_refused(kept).await;
         let (message, receipt) = published.map_err(|why| Problem::not_posted(&why))?;
         let message = Published::new(message, receipt);
@@ -68,7 +68,7 @@ impl Api {
         Ok(Replayed { status: 200, outcome: outcome.as_str(), detail, messages, removed: true })
     }
 
-    async fn post_again(&self, view: &View, kept: &KeptMessage) -> Result<Replayed, Problem> {
+    async fn post_again(&self, view: &View, kept: &StoredMessage) -> Result<Replayed, Problem> {
         let detail = kept.header(HeaderName::CiDetail.as_str()).unwrap_or_default();
         if whole_bytes(detail).is_some() {
             return Err(Problem::not_posted("only the beginning of this body was kept"));

@@ -1,6 +1,6 @@
 //! The configuration in effect and who set it, the last reload, certificates, and the streams.
 
-use ci_bridge_publisher::StreamLook;
+use ci_bridge_publisher::StreamReport;
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ struct Described {
     started: u64,
     reload: Option<Reload>,
     certificates: Vec<ShownCertificate>,
-    streams: Vec<StreamLook>,
+    streams: Vec<StreamReport>,
     #[serde(flatten)]
     settings: Settings,
 }

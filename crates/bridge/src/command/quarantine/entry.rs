@@ -1,17 +1,16 @@
 //! An entry of quarantine, in the words that operators read.
 
-use async_nats::HeaderMap;
-use async_nats::jetstream::message::StreamMessage;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use ci_bridge_publisher::nats::StoredMessage;
 use ci_bridge_publisher::{HeaderName, REFUSED, timestamp};
 use serde_json::{Map, Value, json};
 
-pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
+const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// What was kept.
-pub(super) struct Entry(pub(super) StreamMessage);
+pub(super) struct Entry(pub(super) StoredMessage);
 
 impl Entry {
     pub(super) fn number(&self) -> u64 {
@@ -25,15 +24,15 @@ impl Entry {
 
     /// RFC 3339.
     pub(super) fn time(&self) -> String {
-        timestamp(self.0.time.into())
+        timestamp(self.0.time)
     }
 
     pub(super) fn body(&self) -> Bytes {
-        self.0.payload.clone()
+        self.0.body.clone()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.payload.len()
+        self.0.body.len()
     }
 
     /// A message that was routed, and that JetStream refused.
@@ -46,7 +45,7 @@ impl Entry {
     }
 
     fn text(&self, name: &'static str) -> Option<&str> {
-        header(&self.0.headers, name)
+        self.0.header(name)
     }
 
     /// Without headers and body.
@@ -75,19 +74,15 @@ impl Entry {
     /// With headers and body.
     pub(super) fn whole(&self, body: &[u8]) -> Map<String, Value> {
         let mut members = self.described();
-        let headers = self.0.headers.iter().filter_map(|(name, values)| {
-            let name: &str = name.as_ref();
-            Some((name.to_owned(), Value::from(values.first()?.as_str())))
-        });
-        members.insert("headers".to_owned(), Value::Object(headers.collect()));
+        let mut headers = Map::new();
+        for (name, value) in &self.0.headers {
+            headers.entry(name.as_str()).or_insert_with(|| value.as_str().into());
+        }
+        members.insert("headers".to_owned(), Value::Object(headers));
         match std::str::from_utf8(body) {
             Ok(text) => members.insert("body".to_owned(), text.into()),
             Err(_) => members.insert("body_base64".to_owned(), STANDARD.encode(body).into()),
         };
         members
     }
-}
-
-pub(super) fn header<'h>(headers: &'h HeaderMap, name: &'static str) -> Option<&'h str> {
-    headers.get(name).map(async_nats::HeaderValue::as_str)
 }

@@ -12,11 +12,7 @@ use super::missing;
 use super::store::Store;
 use crate::cli::{Failure, say};
 
-pub(super) async fn run(
-    store: &mut Store,
-    numbers: &[u64],
-    output: Option<&Path>,
-) -> Result<ExitCode, Failure> {
+pub(super) async fn run(store: &Store, numbers: &[u64], output: Option<&Path>) -> Result<ExitCode, Failure> {
     let all = numbers.is_empty();
     let numbers = if all { store.numbers().collect() } else { numbers.to_vec() };
     let mut target = open(output)?;

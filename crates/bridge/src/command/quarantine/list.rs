@@ -10,7 +10,7 @@ use super::entry::Entry;
 use super::store::Store;
 use crate::cli::Failure;
 
-pub(super) async fn run(store: &mut Store, json: bool) -> Result<ExitCode, Failure> {
+pub(super) async fn run(store: &Store, json: bool) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
     let mut has_head = json;
     for number in store.numbers() {

@@ -5,7 +5,6 @@
 mod entry;
 mod export;
 mod list;
-mod refused;
 mod replay;
 mod store;
 mod target;
@@ -72,9 +71,9 @@ pub(crate) enum Action {
 pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Result<ExitCode, Failure> {
     super::runtime()?.block_on(async {
         let servers = settings.publisher.connection.servers_without_credentials();
-        let opening = Store::open(config, settings);
+        let opening = Store::open(settings);
         match or_say(opening, || format!("asking NATS at {servers} for the stream of quarantine")).await? {
-            Some(mut store) => act(action, &mut store, config, settings).await,
+            Some(store) => act(action, &store, config, settings).await,
             // Until the first bridge makes the stream, nothing has been kept.
             None => nothing(&action),
         }
@@ -83,7 +82,7 @@ pub(crate) fn run(action: Action, config: &Config, settings: &Settings) -> Resul
 
 async fn act(
     action: Action,
-    store: &mut Store,
+    store: &Store,
     config: &Config,
     settings: &Settings,
 ) -> Result<ExitCode, Failure> {
@@ -115,7 +114,7 @@ fn nothing(action: &Action) -> Result<ExitCode, Failure> {
     number.map_or(Ok(ExitCode::SUCCESS), |number| Err(missing(*number).into()))
 }
 
-async fn delete(store: &mut Store, numbers: &[u64]) -> Result<ExitCode, Failure> {
+async fn delete(store: &Store, numbers: &[u64]) -> Result<ExitCode, Failure> {
     let mut code = ExitCode::SUCCESS;
     for number in numbers {
         if store.find(*number).await?.is_some() {
@@ -129,7 +128,7 @@ async fn delete(store: &mut Store, numbers: &[u64]) -> Result<ExitCode, Failure>
     Ok(code)
 }
 
-async fn delete_all(store: &mut Store) -> Result<ExitCode, Failure> {
+async fn delete_all(store: &Store) -> Result<ExitCode, Failure> {
     let deleted = store.purge().await?;
     let entries = if deleted == 1 { "entry" } else { "entries" };
     writeln!(io::stdout().lock(), "deleted {deleted} {entries}")?;

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use ci_bridge_publisher::HeaderName;
+use ci_bridge_publisher::{HeaderName, Message, Receipt};
 use ci_bridge_schema as schema;
 use serde_json::Value;
 
 use super::super::progress;
 use super::entry::Entry;
 use super::missing;
-use super::refused::Refused;
 use super::store::Store;
 use super::target::{TargetArgs, sentence};
 use crate::cli::Failure;
@@ -28,7 +27,7 @@ pub(super) struct Replay<'a> {
 type Outcome = (bool, String);
 
 impl Replay<'_> {
-    pub(super) async fn run(&self, store: &mut Store, numbers: Vec<u64>) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(&self, store: &Store, numbers: Vec<u64>) -> Result<ExitCode, Failure> {
         let all = numbers.is_empty();
         let count = if all { store.len() } else { numbers.len() as u64 };
         let numbers = if all { store.numbers().collect() } else { numbers };
@@ -57,12 +56,9 @@ impl Replay<'_> {
         if !entry.is_refused() {
             return self.post(entry, body).await;
         }
-        let Some(refused) = Refused::read(&entry.0.headers) else {
-            return Ok((false, "its headers do not say where it belongs: publish it by hand".to_owned()));
-        };
-        Ok(match refused.publish(store, body).await {
-            Ok(report) => (true, report),
-            Err(why) => (false, format!("not taken by {}, {why}", refused.stream)),
+        Ok(match store.publish_refused(&entry.0).await {
+            Ok((message, receipt)) => (true, placed(&message, &receipt)),
+            Err(why) => (false, why),
         })
     }
 
@@ -83,6 +79,18 @@ impl Replay<'_> {
             (status, _) => (status == 200, report),
         })
     }
+}
+
+/// Where a refused message is now.
+fn placed(message: &Message, receipt: &Receipt) -> String {
+    let place = match receipt {
+        Receipt::Stored { stream, sequence, duplicate } => {
+            let before = if *duplicate { ", where it was already" } else { "" };
+            format!("{stream} #{sequence}{before}")
+        }
+        Receipt::Spooled | Receipt::Sent => message.stream.to_string(),
+    };
+    format!("{} on {}, {place}", message.id.as_str(), message.subject)
 }
 
 /// An endpoint with `verify` answers so whatever CI says, and a body that CI denies is in quarantine again: under the

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ci_bridge_publisher::HeaderName;
-use ci_bridge_publisher::nats::{KeptMessage, Unseen};
+use ci_bridge_publisher::nats::{LookupError, StoredMessage};
 use hyper::StatusCode;
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ struct Object<'a> {
 }
 
 impl<'a, By: Serialize> Shown<'a, By> {
-    fn of(message: &'a KeptMessage, by: By) -> Self {
+    fn of(message: &'a StoredMessage, by: By) -> Self {
         Self {
             by,
             time: milliseconds_since_1970(message.time),
@@ -95,7 +95,7 @@ impl<'a> Body<'a> {
     }
 }
 
-fn object(message: &KeptMessage) -> Option<Object<'_>> {
+fn object(message: &StoredMessage) -> Option<Object<'_>> {
     let (bucket, name) = message.header(HeaderName::CiObject.as_str())?.split_once('/')?;
     let bytes = message.header(HeaderName::CiObjectBytes.as_str()).and_then(|bytes| bytes.parse().ok());
     Some(Object { bucket, name, bytes })
@@ -110,7 +110,7 @@ impl Api {
         permit: Permit,
     ) -> Reply {
         parameters.end()?;
-        let message = self.kept(stream, sequence, permit).await?;
+        let message = self.stored_message(stream, sequence, permit).await?;
         let shown = Shown::of(&message, Place { stream, seq: message.sequence });
         Ok(json(StatusCode::OK, "application/json", &shown))
     }
@@ -123,8 +123,8 @@ impl Api {
         let _turn = self.turn()?;
         let found = match self.publisher.job(id).await {
             Ok(found) => found,
-            Err(Unseen::Gone(_)) if self.publisher.has_jobs() => None,
-            Err(why) => return Err(Problem::of_unseen(&why)),
+            Err(LookupError::Gone(_)) if self.publisher.has_jobs() => None,
+            Err(why) => return Err(Problem::of_lookup(&why)),
         };
         let message = found.ok_or_else(|| Problem::no_such_job(id))?;
         let shown = Shown::of(&message, Job { id });
@@ -132,17 +132,17 @@ impl Api {
     }
 
     /// A message with all that a sender wrote, for who may see that. A few at a time: each may be large.
-    pub(super) async fn kept(
+    pub(super) async fn stored_message(
         &self,
         stream: &str,
         sequence: u64,
         permit: Permit,
-    ) -> Result<KeptMessage, Problem> {
+    ) -> Result<StoredMessage, Problem> {
         if !permit.bodies {
             return Err(Problem::bodies_need_a_token());
         }
         let _turn = self.turn()?;
-        self.publisher.kept(stream, sequence).await.map_err(|why| Problem::of_unseen(&why))
+        self.publisher.stored_message(stream, sequence).await.map_err(|why| Problem::of_lookup(&why))
     }
 }
 

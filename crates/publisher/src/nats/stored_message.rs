@@ -16,7 +16,7 @@ use super::streams::{StreamSpec, StreamTrouble, ask};
 
 /// A message that a stream keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptMessage {
+pub struct StoredMessage {
     /// Its place in the stream.
     pub sequence: u64,
     /// What it was published to.
@@ -31,7 +31,7 @@ pub struct KeptMessage {
 
 /// Why a message cannot be looked at.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unseen {
+pub enum LookupError {
     /// The stream has no such message, or no longer.
     #[error("{0}")]
     Gone(String),
@@ -82,6 +82,11 @@ struct Deleted {
 }
 
 #[derive(Deserialize)]
+struct Purged {
+    purged: u64,
+}
+
+#[derive(Deserialize)]
 struct Info {
     #[serde(default)]
     state: Range,
@@ -101,27 +106,34 @@ pub struct Range {
 
 impl StreamSpec {
     /// One message.
-    pub(crate) async fn get(&self, link: &Link, which: Which<'_>) -> Result<KeptMessage, Unseen> {
+    pub(crate) async fn get(&self, link: &Link, which: Which<'_>) -> Result<StoredMessage, LookupError> {
         let request = match which {
             Which::Sequence(sequence) => json!({ "seq": sequence }),
             Which::LastOf(subject) => json!({ "last_by_subj": subject }),
         };
         let got: Got = self.question(link, "MSG.GET", request).await?;
         read(got.message)
-            .ok_or_else(|| Unseen::Refused("an answer of JetStream that is not understood".to_owned()))
+            .ok_or_else(|| LookupError::Refused("an answer of JetStream that is not understood".to_owned()))
     }
 
     /// Deletes one message for good.
-    pub(crate) async fn delete_kept(&self, link: &Link, sequence: u64) -> Result<(), Unseen> {
+    pub(crate) async fn delete_message(&self, link: &Link, sequence: u64) -> Result<(), LookupError> {
         let deleted: Deleted = self.question(link, "MSG.DELETE", json!({ "seq": sequence })).await?;
         match deleted.success {
             true => Ok(()),
-            false => Err(Unseen::Refused(format!("stream {} does not delete it", self.name))),
+            false => Err(LookupError::Refused(format!("stream {} does not delete it", self.name))),
         }
     }
 
+    /// Deletes every message up to this one for good.
+    pub(crate) async fn delete_through(&self, link: &Link, sequence: u64) -> Result<u64, LookupError> {
+        let request = json!({ "seq": sequence.saturating_add(1) });
+        let Purged { purged } = self.question(link, "PURGE", request).await?;
+        Ok(purged)
+    }
+
     /// Which messages there can be.
-    pub(crate) async fn range(&self, link: &Link) -> Result<Range, Unseen> {
+    pub(crate) async fn range(&self, link: &Link) -> Result<Range, LookupError> {
         let info: Info = self.question(link, "INFO", json!({})).await?;
         Ok(info.state)
     }
@@ -131,32 +143,34 @@ impl StreamSpec {
         link: &Link,
         verb: &str,
         request: serde_json::Value,
-    ) -> Result<T, Unseen> {
+    ) -> Result<T, LookupError> {
         let subject = format!("{}.STREAM.{verb}.{}", self.api_prefix, self.name);
         if !link.is_connected() {
-            return Err(Unseen::Away("not connected to NATS".to_owned()));
+            return Err(LookupError::Away("not connected to NATS".to_owned()));
         }
         let asking = ask(link, subject.clone(), request.to_string().into());
         let answer = timeout(MESSAGE_TIMEOUT, asking).await.map_err(|_| {
-            Unseen::Unanswered(format!(
+            LookupError::Unanswered(format!(
                 "NATS has not answered {subject} within {} s: it is frozen, or the user may not publish there",
                 MESSAGE_TIMEOUT.as_secs()
             ))
         })?;
         let answer = answer.map_err(|trouble| match trouble {
             StreamTrouble::Unknown(why) | StreamTrouble::Missing(why) => {
-                Unseen::Away(format!("{why} ({subject})"))
+                LookupError::Away(format!("{why} ({subject})"))
             }
         })?;
         answer.map_err(|error| match error.err_code {
-            NO_MESSAGE => Unseen::Gone(format!("stream {} has no such message, or no longer", self.name)),
-            STREAM_NOT_FOUND => Unseen::Gone(format!("there is no stream {}", self.name)),
-            code => Unseen::Refused(format!("stream {}: {} ({code})", self.name, error.description)),
+            NO_MESSAGE => {
+                LookupError::Gone(format!("stream {} has no such message, or no longer", self.name))
+            }
+            STREAM_NOT_FOUND => LookupError::Gone(format!("there is no stream {}", self.name)),
+            code => LookupError::Refused(format!("stream {}: {} ({code})", self.name, error.description)),
         })
     }
 }
 
-impl KeptMessage {
+impl StoredMessage {
     /// The first header of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -164,10 +178,10 @@ impl KeptMessage {
     }
 }
 
-fn read(wire: Wire) -> Option<KeptMessage> {
+fn read(wire: Wire) -> Option<StoredMessage> {
     let time = OffsetDateTime::parse(&wire.time, &Rfc3339).ok()?;
     let headers = STANDARD.decode(wire.hdrs).ok()?;
-    Some(KeptMessage {
+    Some(StoredMessage {
         sequence: wire.seq,
         subject: wire.subject,
         time: time.into(),
