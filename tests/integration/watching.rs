@@ -85,7 +85,7 @@ fn one_that_has_seen_everything() -> (Bridge, crate::support::LocalNats, Authori
         |storage| Config { name: "CI".into(), subjects: vec!["ci.>".into()], storage, ..Config::default() };
     // A finding.
     streams.create(stream(StorageType::Memory));
-    let limits = "[ingress]\nmax_connections = 2\n";
+    let limits = "[ingress]\nmax_connections = 2\n[jobs]\nbucket = \"CI_JOBS\"\n";
     let bridge = Bridge::start(&nats, &format!("{limits}{}", authority.section("bridge")));
     signal("HUP", bridge.id());
     let has = |name: &str| bridge.get("/metrics").text().contains(name);
