@@ -12,7 +12,7 @@ use crate::health::{Attempt, Health};
 use crate::message::Message;
 use crate::metrics::{MessageOutcome, Metrics};
 use crate::nats::{Failure, Link, Object, ObjectStore, Scope, Stored, StreamSpec, Waiting};
-use crate::publisher::{Delivery, Receipt, Unavailable};
+use crate::receipt::{Delivery, Receipt, Unavailable};
 use crate::route::Router;
 use crate::spans;
 use crate::spool::Spool;

@@ -16,9 +16,11 @@ use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::delivery::{Missed, Shared};
-use crate::hold::{Held, Holds, Probe};
+use crate::held_back::Held;
+use crate::hold::{Holds, Probe};
 use crate::nats::Scope;
-use crate::spool::{Spool, Spooled};
+use crate::spool::Spool;
+use crate::spooled::Spooled;
 use attempt::{Outcome, publish};
 
 /// Messages in flight at a time, and read at a time. JetStream's throughput rises up to about 256 in flight; an eighth

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::log_limit::LogLimit;
 use crate::message::Message;
 use crate::nats::{Failure, Scope, StreamState};
+use crate::patterns::Patterns;
 use crate::readiness::{Check, Readiness};
 
 /// The longest pause before the drain tries again what is refused.
@@ -32,6 +33,7 @@ const FORBIDDEN_LINES: u64 = 5;
 #[derive(Debug)]
 pub(crate) struct Health {
     known: Mutex<Known>,
+    patterns: Patterns,
     /// A refusal counts for so long after it was last seen: until the drain has tried once more and waited for the
     /// answer, so it lasts while anything waits. Without an end, whoever looks at readiness before it sends would never
     /// send what could prove it over. It outlasts an acknowledgement in between: what is refused and taken by turns is
@@ -73,8 +75,6 @@ struct Known {
     outside: Vec<Check>,
     streams: Vec<Stream>,
     subjects: BTreeMap<String, Refusal>,
-    /// What may be published to, with the stream that must take it.
-    patterns: Arc<[(String, String)]>,
 }
 
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl Refusal {
 }
 
 impl Health {
-    pub(crate) fn new(patterns: Vec<(String, String)>, ack_timeout: Duration) -> Self {
+    pub(crate) fn new(patterns: Patterns, ack_timeout: Duration) -> Self {
         let starting = Readiness::starting();
         let known = Known {
             disconnected_since: Some(Instant::now()),
@@ -125,11 +125,11 @@ impl Health {
             outside: Vec::new(),
             streams: Vec::new(),
             subjects: BTreeMap::new(),
-            patterns: patterns.into(),
         };
         let memory = MAX_PAUSE + ack_timeout + GRACE;
         Self {
             known: Mutex::new(known),
+            patterns,
             memory,
             changed: Notify::new(),
             forbidden_lines: LogLimit::new(FORBIDDEN_LINES),
@@ -279,12 +279,12 @@ impl Health {
 
     /// Takes new routes: subjects that nothing leads to any more are not waited for.
     pub(crate) fn set_patterns(&self, patterns: Vec<(String, String)>) {
-        self.known().patterns = patterns.into();
+        self.patterns.set(patterns);
         self.changed.notify_one();
     }
 
     pub(crate) fn patterns(&self) -> Arc<[(String, String)]> {
-        Arc::clone(&self.known().patterns)
+        self.patterns.get()
     }
 
     pub(crate) fn lame_duck(&self) {

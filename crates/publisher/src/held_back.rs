@@ -8,12 +8,20 @@ use serde::{Serialize, Serializer};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::hold::Held;
 use crate::message::Message;
-use crate::spool::Spooled;
+use crate::spooled::Spooled;
 
 /// So many are named where not all can be: in `/readyz` and in a line of the log.
 pub(crate) const NAMED: usize = 3;
+
+/// Whose messages are held.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Held {
+    Stream(Arc<str>),
+    Subject(String),
+    /// One message, by its place in the spool.
+    Message(u64),
+}
 
 /// A message that was not taken, and what came of the last attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::health::{MAX_PAUSE, MAX_REFUSED_SUBJECTS};
-use crate::held_back::{HeldBack, Refusal};
+use crate::held_back::{Held, HeldBack, Refusal};
 use crate::nats::{Failure, Scope};
-use crate::spool::Spooled;
+use crate::spooled::Spooled;
 
 /// The first pause before what is held is tried again; it doubles each time.
 const MIN_PAUSE: Duration = Duration::from_millis(250);
@@ -20,15 +20,6 @@ const SUSPECT_AFTER: u32 = 2;
 const MAX_HELD: usize = 10_000;
 /// Messages whose attempts are counted, and messages of a refused subject; those that have waited longest come first.
 const MAX_COUNTED: usize = 4096;
-
-/// Whose messages are held.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Held {
-    Stream(Arc<str>),
-    Subject(String),
-    /// One message, by its place in the spool.
-    Message(u64),
-}
 
 /// When what is held is tried again.
 #[derive(Debug)]

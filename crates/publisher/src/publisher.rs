@@ -18,10 +18,12 @@ use crate::message::Message;
 use crate::metrics::{self, MessageOutcome, Metrics};
 use crate::monitor::{LargeWatch, Monitor, Watched};
 use crate::nats::{
-    self, Connection, ExpectStream, Failure, Instance, Link, LinkSettings, ObjectStore, StreamSpec, Waiting,
+    self, Await, Connection, ExpectStream, Instance, Link, LinkSettings, ObjectStore, StreamSpec, Waiting,
 };
 use crate::outage::Outage;
+use crate::patterns::Patterns;
 use crate::readiness::{Check, Readiness};
+use crate::receipt::{Delivery, Receipt, Unavailable};
 use crate::route::{Dropped, Router};
 use crate::spans::Outgoing;
 use crate::spool::{self, Spool};
@@ -64,25 +66,6 @@ pub struct Config {
     pub traces: Option<Arc<dyn Propagation>>,
 }
 
-/// Who may wait for jobs, by a request to `<prefix>.<id>`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Await {
-    /// The bucket with each job's last message.
-    pub bucket: String,
-    /// Its stream.
-    pub stream: StreamSpec,
-    /// What stands before the id in a request's subject.
-    pub prefix: String,
-    /// The stream of events.
-    pub events: String,
-    /// Subjects that it could have to leave requests free; none where there are none.
-    pub narrower: Vec<String>,
-    /// So many requests wait at a time.
-    pub max_waiting: usize,
-    /// And so long each.
-    pub max_wait: Duration,
-}
-
 /// An object store for messages that are larger than NATS takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Large {
@@ -90,46 +73,6 @@ pub struct Large {
     pub bucket: String,
     /// The bucket's stream, `OBJ_<bucket>`: made when it is first needed.
     pub stream: StreamSpec,
-}
-
-/// What an answer of 200 promises.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Delivery {
-    /// JetStream has stored the message.
-    #[default]
-    Jetstream,
-    /// The server has received the message, and passed it on to whoever subscribed: at most once.
-    Core,
-}
-
-/// What became of a message that is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Receipt {
-    /// In a stream.
-    Stored {
-        /// The stream.
-        stream: Arc<str>,
-        /// Its sequence there.
-        sequence: u64,
-        /// The stream had it before, from an earlier delivery of the same callback.
-        duplicate: bool,
-    },
-    /// On disk, fsynced; it is published under the same id as soon as NATS takes it.
-    Spooled,
-    /// Handed to the server, which keeps nothing (core delivery).
-    Sent,
-}
-
-/// Why a callback's messages are not all durable.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// Nothing durable takes them now: ask the sender to come again.
-    #[error("{0}")]
-    Later(String),
-    /// One is larger than NATS takes, and always will be.
-    #[error("{0}")]
-    TooLarge(Failure),
 }
 
 /// Publishes messages over one connection, many in flight. Clones share it.
@@ -153,12 +96,13 @@ impl Publisher {
     /// spool's folder cannot be used.
     pub async fn start(config: Config, registry: &mut Registry) -> io::Result<(Self, Tasks)> {
         let metrics = Arc::new(Metrics::register(registry));
-        let health = Arc::new(Health::new(config.patterns, config.ack_timeout));
+        let patterns = Patterns::new(config.patterns);
+        let health = Arc::new(Health::new(patterns.clone(), config.ack_timeout));
         let own = config.streams.iter().flat_map(|stream| stream.subjects.clone()).collect();
         let waiting = config
             .jobs
             .filter(|_| config.micro.is_some() && config.delivery == Delivery::Jetstream)
-            .map(|settings| Arc::new(Waiting::new(settings, own, Arc::clone(&health), registry)));
+            .map(|settings| Arc::new(Waiting::new(settings, own, patterns, registry)));
         let mut running = JoinSet::new();
         let settings = LinkSettings {
             domain: config.domain.as_deref().map(Into::into),

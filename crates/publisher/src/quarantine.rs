@@ -10,7 +10,8 @@ use tokio::time::{Instant, sleep};
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::nats::{Link, LinkSettings, LookupError, Range, StoredMessage, StreamSpec, Which};
-use crate::publisher::{Config, Publisher, Receipt};
+use crate::publisher::{Config, Publisher};
+use crate::receipt::Receipt;
 use crate::route::REFUSED;
 use crate::subject::Subject;
 

@@ -10,8 +10,8 @@ use crate::id::MessageId;
 use crate::key_value;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
-use crate::subject::Subject;
-use crate::template::{Field, Template, TemplateError, Values};
+use crate::subject::{Subject, TemplateError};
+use crate::template::{Field, Template, Values};
 use crate::trace::TraceContext;
 
 /// The reason of what JetStream refuses for good; the others are the ingress's.

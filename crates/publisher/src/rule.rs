@@ -6,7 +6,8 @@ use ci_bridge_schema::{Facts, Kind};
 use serde::{Deserialize, Serialize};
 
 use crate::glob::Glob;
-use crate::template::{Field, Template, TemplateError, Values};
+use crate::subject::TemplateError;
+use crate::template::{Field, Template, Values};
 
 /// A rule before the templates: the first that matches decides.
 #[derive(Debug, Clone)]

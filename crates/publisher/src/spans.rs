@@ -5,7 +5,7 @@ use tracing::{Span, info_span};
 
 use crate::message::{HeaderName, Message};
 use crate::nats::Failure;
-use crate::publisher::Receipt;
+use crate::receipt::Receipt;
 use crate::spool::SpoolError;
 use crate::trace::{Propagation, SPANS, TraceContext};
 

@@ -6,7 +6,6 @@
 use std::fmt;
 
 use crate::key_value;
-use crate::template::{TemplateError, refuse};
 
 /// The longest subject that is published, in bytes. nats-server's own limit is the control line, 4096 bytes with
 /// the reply subject and sizes; NATS advises 256. Values are cut to keep it, see [`Template`](crate::Template).
@@ -15,6 +14,11 @@ pub const MAX_SUBJECT_BYTES: usize = 512;
 /// A subject that is safe to publish to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject(String);
+
+/// Why a template or a subject is refused; says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TemplateError(String);
 
 impl Subject {
     /// Takes a subject without placeholders.
@@ -64,6 +68,10 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+pub(crate) fn refuse(message: impl Into<String>) -> TemplateError {
+    TemplateError(message.into())
 }
 
 /// Refuses what NATS would misread; placeholders are a template's business.

@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::id::short_hash;
 use crate::percent::SafeBytes;
-use crate::subject::{MAX_SUBJECT_BYTES, Subject, check_tokens};
+use crate::subject::{MAX_SUBJECT_BYTES, Subject, TemplateError, check_tokens, refuse};
 
 /// What stands for a missing or empty value.
 const MISSING: &str = "_";
@@ -78,11 +78,6 @@ pub trait Values {
     fn value(&self, field: Field) -> Option<&str>;
 }
 
-/// Why a template or a subject is refused; says what to write instead.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TemplateError(String);
-
 impl Template {
     /// Reads a template whose placeholders are among `allowed`.
     ///
@@ -133,7 +128,7 @@ impl Template {
         let at = self.text.split('.').position(|token| token == placeholder)?;
         let token = subject.split('.').nth(at)?;
         let may_be_cut = token.len() >= self.value_bytes;
-        if token == MISSING || may_be_cut || !crate::nats::covers(&self.pattern(), subject) {
+        if token == MISSING || may_be_cut || !crate::filter::covers(&self.pattern(), subject) {
             return None;
         }
         percent_decode_str(token).decode_utf8().ok().map(Cow::into_owned)
@@ -271,10 +266,6 @@ fn placeholder_part(placeholder: &str, allowed: &[Field]) -> Result<Part, Templa
             Err(refuse(format!("unknown placeholder {{{placeholder}}}: {hint}")))
         }
     }
-}
-
-pub(crate) fn refuse(message: impl Into<String>) -> TemplateError {
-    TemplateError(message.into())
 }
 
 #[cfg(test)]

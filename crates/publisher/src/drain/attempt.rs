@@ -6,7 +6,7 @@ use crate::delivery::{Missed, Shared};
 use crate::health::Attempt;
 use crate::nats::Scope;
 use crate::spans;
-use crate::spool::Spooled;
+use crate::spooled::Spooled;
 
 /// What became of a message that was tried.
 pub(super) enum Outcome {

@@ -18,7 +18,7 @@ fn message(stream: &str, subject: &str) -> Message {
 
 #[test]
 fn silence_is_the_fault_of_whoever_alone_is_silent() {
-    let health = Health::new(Vec::new(), Duration::from_secs(1));
+    let health = Health::new(Patterns::new(Vec::new()), Duration::from_secs(1));
     let (a, b, other) = (message("A", "a.x"), message("A", "a.y"), message("B", "b.x"));
     let started = Instant::now();
     assert_eq!(health.failed(&a, started, &Failure::Unanswered), Scope::Connection);
@@ -33,7 +33,7 @@ fn silence_is_the_fault_of_whoever_alone_is_silent() {
 
 #[test]
 fn a_refusal_holds_back_its_own_and_is_remembered_beyond_an_acknowledgement() {
-    let health = Health::new(Vec::new(), Duration::from_secs(1));
+    let health = Health::new(Patterns::new(Vec::new()), Duration::from_secs(1));
     let (a, other) = (message("A", "a.x"), message("B", "b.x"));
     let full = Failure::Busy("full".to_owned());
     assert_eq!(health.failed(&a, Instant::now(), &full), Scope::Stream);
@@ -53,7 +53,7 @@ fn a_refusal_holds_back_its_own_and_is_remembered_beyond_an_acknowledgement() {
 
 #[test]
 fn a_forbidden_subject_says_nothing_of_its_stream() {
-    let health = Health::new(Vec::new(), Duration::from_secs(1));
+    let health = Health::new(Patterns::new(Vec::new()), Duration::from_secs(1));
     let (a, b) = (message("A", "a.x"), message("A", "a.y"));
     let forbidden = Failure::Forbidden("no".to_owned());
     assert_eq!(health.failed(&a, Instant::now(), &forbidden), Scope::Subject);
@@ -64,7 +64,7 @@ fn a_forbidden_subject_says_nothing_of_its_stream() {
 
 #[test]
 fn of_many_refused_subjects_some_are_remembered_and_the_stream_is_not_to_blame() {
-    let health = Health::new(Vec::new(), Duration::from_secs(1));
+    let health = Health::new(Patterns::new(Vec::new()), Duration::from_secs(1));
     for number in 0..=MAX_REFUSED_SUBJECTS {
         let subject = message("A", &format!("a.{number}"));
         health.failed(&subject, Instant::now(), &Failure::NoStream);
@@ -75,7 +75,7 @@ fn of_many_refused_subjects_some_are_remembered_and_the_stream_is_not_to_blame()
 
 #[test]
 fn what_is_wrong_with_one_message_says_nothing_of_nats() {
-    let health = Health::new(Vec::new(), Duration::from_secs(1));
+    let health = Health::new(Patterns::new(Vec::new()), Duration::from_secs(1));
     let a = message("A", "a.x");
     assert_eq!(health.failed(&a, Instant::now(), &Failure::TooLarge("x".to_owned())), Scope::Message);
     assert_eq!(health.admit(&a, Attempt::Usual), Ok(()));

@@ -1,9 +1,13 @@
 //! Why a server could not be connected to, in a sentence that tells the causes apart: async-nats' own text names a
 //! step of its work, or an error of rustls as Rust would print it.
 
-use super::connection::CONNECT_TIMEOUT;
+use std::time::Duration;
+
 use super::credentials::Authentication;
 use super::tls::Tls;
+
+/// A server that accepts but says nothing is given up after this.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What is known of an attempt beside async-nats' word.
 pub(super) struct Circumstances<'a> {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::complaint::Complaint;
-use super::link::Wire;
+use super::wire::Wire;
 
 /// What the owner of a link is told.
 #[derive(Debug)]

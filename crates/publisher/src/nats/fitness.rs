@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::stream_config::{StreamConfig, StreamInfo};
-use super::streams::{Holds, StreamSpec};
+use super::stream_spec::{Holds, StreamSpec};
 
 /// What a setting means for what 200 promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -312,7 +312,7 @@ impl Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nats::streams::Missing;
+    use crate::nats::stream_spec::Missing;
 
     fn spec(keeps_all: bool) -> StreamSpec {
         StreamSpec {

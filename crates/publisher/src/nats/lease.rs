@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::acknowledgement::Failure;
 use super::link::Link;
 use super::stream_config::StreamInfo;
-use super::streams::StreamSpec;
+use super::stream_spec::StreamSpec;
 use crate::key_value;
 
 /// A place in a bucket that one bridge can hold at a time.

@@ -16,13 +16,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::acknowledgement::{Expected, Failure, Stored};
-use super::connection::{Connection, open};
+use super::connect::open;
+use super::connection::Connection;
 use super::events::{LinkEvent, hear};
 use super::headers::HeaderMaps;
-use super::payload_limit::PayloadLimit;
-use super::pending::{Answer, Pending, Sent, Waiter, Wanted, subject_hash};
+use super::pending::{Answer, Sent, Waiter, Wanted, subject_hash};
 use super::servers::Servers;
 use super::version;
+use super::wire::Wire;
 use crate::message::Message;
 
 /// A connection to NATS for publishing.
@@ -83,13 +84,6 @@ impl UserLimit {
             self.bytes.store(self.connection.payload_limit().unwrap_or(usize::MAX), Ordering::Relaxed);
         }
     }
-}
-
-/// What the connection carries.
-#[derive(Default)]
-pub(super) struct Wire {
-    pub(super) pending: Pending,
-    pub(super) payload_limit: PayloadLimit,
 }
 
 impl Link {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use super::link::Link;
 use super::stream_config::StreamConfig;
-use super::streams::StreamSpec;
+use super::stream_spec::StreamSpec;
 use crate::id::{MessageId, hash_of_id};
 
 /// What a stream has had since a moment.

@@ -12,7 +12,8 @@ use time::format_description::well_known::Rfc3339;
 use tokio::time::timeout;
 
 use super::link::Link;
-use super::streams::{StreamSpec, StreamTrouble, ask};
+use super::stream_spec::StreamSpec;
+use super::streams::{StreamTrouble, ask};
 
 /// A message that a stream keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

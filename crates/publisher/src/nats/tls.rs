@@ -9,7 +9,7 @@ use async_nats::rustls::pki_types::pem::PemObject;
 use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::rustls::{ClientConfig, RootCertStore};
 
-use super::connection::{Part, Problem};
+use super::problem::{Part, Problem};
 
 /// TLS towards NATS.
 #[derive(Debug, Clone, Default)]

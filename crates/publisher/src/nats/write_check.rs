@@ -7,10 +7,10 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::acknowledgement::Failure;
-use super::filter::covers;
 use super::link::Link;
 use super::stream_config::StreamConfig;
-use super::streams::StreamSpec;
+use super::stream_spec::StreamSpec;
+use crate::filter::covers;
 use crate::id::MessageId;
 use crate::message::{Headers, Message, MessageKind};
 use crate::subject::Subject;

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 
 use super::writer::Request;
-use super::{Spool, SpoolError, Spooled};
+use super::{Spool, SpoolError};
 use crate::held_back::{HeldBack, Refusal};
 use crate::message::Message;
+use crate::spooled::Spooled;
 
 /// Messages that are read at a time while one is looked for; callbacks that come meanwhile wait for no more than that.
 const PAGE: usize = 256;

@@ -24,6 +24,7 @@ use tracing::warn;
 use crate::held_back::HeldBack;
 use crate::id::MessageId;
 use crate::message::Message;
+use crate::spooled::Spooled;
 use store::Store;
 use writer::{Request, Unreadable};
 
@@ -98,18 +99,6 @@ pub struct Spool {
     settings: Arc<Settings>,
 }
 
-/// A message in the spool.
-#[derive(Debug, Clone)]
-pub(crate) struct Spooled {
-    /// Its place; later messages have higher ones.
-    pub(crate) place: u64,
-    /// Bytes that it takes of `max_bytes`.
-    pub(crate) bytes: u64,
-    /// When it came.
-    pub(crate) since: Option<SystemTime>,
-    pub(crate) message: Message,
-}
-
 /// How full the spool is, for whoever asks without waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Level {
@@ -142,7 +131,7 @@ impl Spool {
     /// of them goes on.
     pub fn open(settings: &Settings) -> Result<Self, SpoolError> {
         let level = Arc::new(Level::default());
-        let store = Store::open(&settings.dir, || {
+        let store = salvage::open(&settings.dir, || {
             level.damaged.inc();
         })?;
         warn_of_readers(&settings.dir);
@@ -157,7 +146,7 @@ impl Spool {
     pub fn open_existing(settings: &Settings) -> Result<Self, SpoolError> {
         Self::look_for(settings)?;
         // They may be readable to the program that wrote them.
-        Self::over(Store::open_sound(&settings.dir)?, settings, Arc::default(), Unreadable::Kept)
+        Self::over(salvage::open_sound(&settings.dir)?, settings, Arc::default(), Unreadable::Kept)
     }
 
     /// Whether there is a spool that [`Spool::open_existing`] may open; opens nothing.

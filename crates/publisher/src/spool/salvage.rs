@@ -1,4 +1,5 @@
-//! A damaged spool: keeps its files aside, and saves the messages that stand before the damage.
+//! Opens the store under the spool. Of a damaged one the files are kept aside, and the messages that stand before the damage are
+//! saved.
 //!
 //! The journal is written from front to back, so what is cut before the damage opens, and what is cut behind it does
 //! not: the place is found by halving.
@@ -9,7 +10,50 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::journal::{self, Tail};
-use super::store::Store;
+use tracing::error;
+
+use super::SpoolError;
+use super::store::{OpenError, Store, explain};
+
+/// Opens the store. One that is damaged is moved aside, and what stands before the damage is taken over;
+/// `on_damage` learns of that.
+pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Store, SpoolError> {
+    let explain = |e: io::Error| explain(dir, &e);
+    private_folder(dir).map_err(explain)?;
+    sync_folder(dir.parent()).map_err(explain)?;
+    let before = Before::look(dir).map_err(explain)?;
+    match Store::open_as_it_is(dir) {
+        Ok(store) => {
+            if let Some(aside) = before.keep_what_was_cut().map_err(explain)? {
+                on_damage();
+                error!(kept = %aside.display(), "the spool's journal is damaged: what stood behind is kept aside");
+            }
+            Ok(store)
+        }
+        Err(OpenError::Damaged(what)) => {
+            before.forget();
+            on_damage();
+            let aside = replace(dir).map_err(explain)?;
+            error!(what, kept = %aside.display(), "the spool is damaged: kept aside, what could be read goes on");
+            Ok(Store::open_as_it_is(dir)?)
+        }
+        Err(error) => {
+            before.forget();
+            Err(error.into())
+        }
+    }
+}
+
+/// Opens a store that is there and sound, and changes nothing of one that is not.
+pub(super) fn open_sound(dir: &Path) -> Result<Store, SpoolError> {
+    if would_be_cut(dir).map_err(|e| explain(dir, &e))? {
+        return Err(SpoolError::Damaged(dir.display().to_string()));
+    }
+    Store::open_as_it_is(dir).map_err(|error| match error {
+        OpenError::Damaged(_) => SpoolError::Damaged(dir.display().to_string()),
+        other => other.into(),
+    })
+}
 
 /// What of the journals will be cut when the store is opened: fjall cuts a journal at the first entry that makes no sense,
 /// which is right for a torn tail, and silent loss for damage in front of sound messages. Only that part is copied.

@@ -11,10 +11,8 @@ use std::{fs, io};
 
 use bytes::Bytes;
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use tracing::error;
 
 use super::SpoolError;
-use super::salvage;
 
 /// Cached blocks. The drain reads each message once: a cache would only cost memory.
 const CACHE_BYTES: u64 = 1 << 20;
@@ -40,46 +38,6 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the store. One that is damaged is moved aside, and what stands before the damage is taken over;
-    /// `on_damage` learns of that.
-    pub(super) fn open(dir: &Path, on_damage: impl FnOnce()) -> Result<Self, SpoolError> {
-        let explain = |e: io::Error| explain(dir, &e);
-        salvage::private_folder(dir).map_err(explain)?;
-        salvage::sync_folder(dir.parent()).map_err(explain)?;
-        let before = salvage::Before::look(dir).map_err(explain)?;
-        match Self::open_as_it_is(dir) {
-            Ok(store) => {
-                if let Some(aside) = before.keep_what_was_cut().map_err(explain)? {
-                    on_damage();
-                    error!(kept = %aside.display(), "the spool's journal is damaged: what stood behind is kept aside");
-                }
-                Ok(store)
-            }
-            Err(OpenError::Damaged(what)) => {
-                before.forget();
-                on_damage();
-                let aside = salvage::replace(dir).map_err(explain)?;
-                error!(what, kept = %aside.display(), "the spool is damaged: kept aside, what could be read goes on");
-                Ok(Self::open_as_it_is(dir)?)
-            }
-            Err(error) => {
-                before.forget();
-                Err(error.into())
-            }
-        }
-    }
-
-    /// Opens a store that is there and sound, and changes nothing of one that is not.
-    pub(super) fn open_sound(dir: &Path) -> Result<Self, SpoolError> {
-        if salvage::would_be_cut(dir).map_err(|e| explain(dir, &e))? {
-            return Err(SpoolError::Damaged(dir.display().to_string()));
-        }
-        Self::open_as_it_is(dir).map_err(|error| match error {
-            OpenError::Damaged(_) => SpoolError::Damaged(dir.display().to_string()),
-            other => other.into(),
-        })
-    }
-
     pub(super) fn open_as_it_is(dir: &Path) -> Result<Self, OpenError> {
         let opening = || {
             let database = Database::builder(dir)
@@ -213,7 +171,7 @@ fn disk(error: &fjall::Error) -> SpoolError {
     }
 }
 
-fn explain(dir: &Path, error: &io::Error) -> SpoolError {
+pub(super) fn explain(dir: &Path, error: &io::Error) -> SpoolError {
     of_io(error, format!("{}: {error}", dir.display()))
 }
 

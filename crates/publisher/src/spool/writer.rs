@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
 use super::store::Store;
-use super::{Level, SpoolError, Spooled, record};
+use super::{Level, SpoolError, record, salvage};
+use crate::spooled::Spooled;
 
 /// Bytes written with one fsync; more would make the first of them wait for the last.
 const MAX_BATCH_BYTES: usize = 8 << 20;
@@ -324,7 +325,7 @@ impl Writer {
                 return Err(self.cause.clone());
             }
             self.next_reopen = Instant::now() + REOPEN_INTERVAL;
-            let store = Store::open(Path::new(&self.dir), || {
+            let store = salvage::open(Path::new(&self.dir), || {
                 self.level.damaged.inc();
             })?;
             self.adopt(store);

@@ -1,7 +1,7 @@
 //! What a request asks for, and how it is answered.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -10,8 +10,8 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::service::{Request, error};
 
 use super::counts::Outcome;
-use crate::health::Health;
-use crate::nats::filter::covers;
+use crate::filter::covers;
+use crate::patterns::Patterns;
 
 /// Replies that are remembered: NATS says a moment later that one was forbidden.
 const MAX_REPLIES: usize = 64;
@@ -36,17 +36,18 @@ impl Refusal {
 #[derive(Debug)]
 pub(super) struct Replies {
     own: Vec<String>,
-    health: Arc<Health>,
+    /// What the bridge publishes to.
+    patterns: Patterns,
     last: Mutex<VecDeque<String>>,
 }
 
 impl Replies {
-    pub(super) fn new(own: Vec<String>, health: Arc<Health>) -> Self {
-        Self { own, health, last: Mutex::default() }
+    pub(super) fn new(own: Vec<String>, patterns: Patterns) -> Self {
+        Self { own, patterns, last: Mutex::default() }
     }
 
     pub(super) fn may_go_to(&self, reply: &str) -> bool {
-        let patterns = self.health.patterns();
+        let patterns = self.patterns.get();
         let mut own = self.own.iter().chain(patterns.iter().map(|(pattern, _)| pattern));
         !reply.starts_with('$') && !own.any(|filter| covers(filter, reply))
     }
@@ -141,9 +142,8 @@ mod tests {
 
     #[test]
     fn no_reply_goes_where_only_the_bridge_may_write() {
-        let patterns = vec![("ci.task.*.*".to_owned(), "CI".to_owned())];
-        let health = Arc::new(Health::new(patterns, Duration::from_secs(1)));
-        let replies = Replies::new(vec!["ci-quarantine.>".to_owned()], health);
+        let patterns = Patterns::new(vec![("ci.task.*.*".to_owned(), "CI".to_owned())]);
+        let replies = Replies::new(vec!["ci-quarantine.>".to_owned()], patterns);
         for (reply, expected) in [
             ("_INBOX.a.b", true),
             ("orders.replies.7", true),

@@ -16,8 +16,8 @@ use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use super::places::Places;
+use super::settings::Await;
 use crate::key_value;
-use crate::publisher::Await;
 
 /// How long JetStream may take to answer.
 const ANSWER_TIME: Duration = Duration::from_secs(5);

@@ -9,6 +9,7 @@ mod answer;
 mod bucket;
 mod counts;
 mod places;
+mod settings;
 mod takers;
 
 use std::sync::Arc;
@@ -25,12 +26,12 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 use super::link::Link;
-use crate::health::Health;
-use crate::publisher::Await;
+use crate::patterns::Patterns;
 use answer::{Refusal, Replies, key_and_time, send};
 use bucket::{Bucket, RETRY_INTERVAL};
 use counts::{Counts, Outcome};
 use places::{Place, Places};
+pub use settings::Await;
 pub use takers::Taker;
 pub(crate) use takers::{of_events, takers};
 
@@ -60,14 +61,14 @@ impl Waiting {
     pub(crate) fn new(
         settings: Await,
         own: Vec<String>,
-        health: Arc<Health>,
+        patterns: Patterns,
         registry: &mut Registry,
     ) -> Self {
         let counts = Counts::register(registry);
         Self {
             places: Places::new(settings.max_waiting, counts.waiting.clone()),
             counts,
-            replies: Replies::new(own, health),
+            replies: Replies::new(own, patterns),
             stopping: AtomicBool::new(false),
             settings,
         }

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-use crate::nats::filter::{covers, overlap};
+use super::settings::Await;
+use crate::filter::{covers, overlap};
 use crate::nats::link::Link;
-use crate::nats::streams::StreamSpec;
-use crate::publisher::Await;
+use crate::nats::stream_spec::StreamSpec;
 
 /// Such a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -32,7 +32,7 @@ use standing::{ObjectInfo, ObjectOptions, Standing};
 
 use super::acknowledgement::Failure;
 use super::link::{InFlight, Link};
-use super::streams::{Missing, StreamSpec};
+use super::stream_spec::{Missing, StreamSpec};
 
 /// What every client writes: the largest chunk, in bytes.
 const CHUNK_BYTES: usize = 128 * 1024;
