@@ -33,6 +33,19 @@ fn last(bytes: &[u8], ends: impl Fn(u8x16) -> u8x16) -> usize {
     bytes.len().min(marks.trailing_zeros() as usize)
 }
 
+/// What follows the first `length` bytes of a text, if another begins with the same.
+#[inline]
+pub(crate) fn strip_same<'t>(text: &'t str, other: &str, length: usize) -> Option<&'t str> {
+    let is_same = match (text.as_bytes().first_chunk::<WIDTH>(), other.as_bytes().first_chunk::<WIDTH>()) {
+        (Some(a), Some(b)) if length <= WIDTH => {
+            let differ = !u8x16::new(*a).simd_eq(u8x16::new(*b));
+            differ.to_bitmask().trailing_zeros() as usize >= length
+        }
+        _ => text.get(..length)? == other.get(..length)?,
+    };
+    if is_same { text.get(length..) } else { None }
+}
+
 /// Marks the bytes that are `wanted`.
 #[inline]
 pub(crate) fn equal(bytes: u8x16, wanted: u8) -> u8x16 {

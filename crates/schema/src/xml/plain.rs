@@ -9,7 +9,7 @@ use wide::u8x16;
 use super::{ROOT, forbidden_character};
 use crate::document::{Document, Value};
 use crate::parse::Limits;
-use crate::scan::{equal, not_blank, run, within};
+use crate::scan::{equal, not_blank, run, strip_same, within};
 use crate::text::Text;
 
 /// A document whose root is `Response`, or `None` for the general reader.
@@ -33,7 +33,8 @@ impl<'a> Reader<'a, '_> {
         if depth > self.limits.max_depth || self.document.len() >= self.limits.max_nodes {
             return None;
         }
-        let (name, rest) = name(text.strip_prefix('<')?)?;
+        let tag = text.strip_prefix('<')?;
+        let (name, rest) = name(tag)?;
         if name.len() > self.limits.max_name_bytes {
             return None;
         }
@@ -41,17 +42,18 @@ impl<'a> Reader<'a, '_> {
             self.document.push(Text::Plain(name), Value::Text(Text::EMPTY));
             return Some(rest);
         }
-        let (text, rest) = character_data(rest.strip_prefix('>')?)?;
-        if let Some(end) = rest.strip_prefix("</") {
-            self.document.push(Text::Plain(name), Value::Text(text));
-            return end.strip_prefix(name)?.strip_prefix('>');
-        }
-        // Beside elements, only blanks.
-        if !text.is_blank() {
-            return None;
-        }
-        let end = self.elements(name, rest, depth + 1)?;
-        end.strip_prefix(name)?.strip_prefix('>')
+        let content = rest.strip_prefix('>')?;
+        let first = without_blanks(content);
+        let end = match first.starts_with('<') && !first.starts_with("</") {
+            true => self.elements(name, first, depth + 1)?,
+            false => {
+                let (text, end) = character_data(content)?;
+                self.document.push(Text::Plain(name), Value::Text(text));
+                end.strip_prefix("</")?
+            }
+        };
+        // What begins both tags alike: the name, and what ends it.
+        strip_same(end, tag, name.len() + 1)
     }
 
     /// The elements within one of this name, up to the name in its end tag.
@@ -76,7 +78,10 @@ fn without_declaration(text: &str) -> Option<&str> {
 
 #[inline]
 fn without_blanks(text: &str) -> &str {
-    text.split_at(run(text.as_bytes(), not_blank)).1
+    match text.as_bytes().first() {
+        Some(b'!'..) => text,
+        _ => text.split_at(run(text.as_bytes(), not_blank)).1,
+    }
 }
 
 /// A name, and what follows it.
