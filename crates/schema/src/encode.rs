@@ -38,9 +38,9 @@ struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     fn object(&mut self, object: Node<'_, 'a>, place: Place) {
         let documented = place.members();
-        let mut separator = b'{';
+        let start = self.json.len();
         members(object, documented, |name, nodes| {
-            let meaning = documented.member(name);
+            let (meaning, written) = documented.member(name);
             // Nearly all are of this kind, and either nothing is left of it or the text.
             if let [node] = nodes
                 && let Value::Text(text) = node.value()
@@ -48,18 +48,18 @@ impl<'a> Encoder<'a> {
                 && meaning.shape != Shape::Object
             {
                 if !node.emptiness().is_nothing {
-                    self.name(&mut separator, name);
+                    self.name(name, written);
                     self.scalar(text, meaning);
                 }
                 return;
             }
             let remains = Remains::of(nodes, meaning, self.is_typed);
             if !matches!(remains, Remains::Nothing) {
-                self.name(&mut separator, name);
+                self.name(name, written);
                 self.remains(&remains, meaning);
             }
         });
-        self.close(separator, b"{}");
+        self.close(start, b"{}");
     }
 
     fn remains(&mut self, remains: &Remains<'_, 'a>, meaning: Meaning) {
@@ -74,19 +74,19 @@ impl<'a> Encoder<'a> {
     }
 
     fn list(&mut self, nodes: &[Node<'_, 'a>], meaning: Meaning) {
-        let mut separator = b'[';
+        let start = self.json.len();
         self.within += 1;
         for node in nodes {
             match meaning.place.is_cos_headers() {
-                true => self.cos_headers(*node, meaning.place, &mut separator),
+                true => self.cos_headers(*node, meaning.place),
                 false => {
-                    self.item(&mut separator);
+                    self.json.push(b',');
                     self.one(*node, meaning.entry());
                 }
             }
         }
         self.within -= 1;
-        self.close(separator, b"[]");
+        self.close(start, b"[]");
     }
 
     fn one(&mut self, node: Node<'_, 'a>, meaning: Meaning) {
@@ -167,70 +167,65 @@ impl<'a> Encoder<'a> {
     }
 
     /// One entry `{Key, Value}`, a map of names to values, or an array of either: all come out as entries.
-    fn cos_headers(&mut self, node: Node<'_, 'a>, place: Place, separator: &mut u8) {
-        let value = place.members().member("Value");
+    fn cos_headers(&mut self, node: Node<'_, 'a>, place: Place) {
+        let (value, _) = place.members().member("Value");
         match node.value() {
-            Value::Array => node.children().for_each(|item| self.cos_headers(item, place, separator)),
+            Value::Array => node.children().for_each(|item| self.cos_headers(item, place)),
             Value::Object if is_cos_headers_entry(node) => {
                 if !node.emptiness().is_nothing {
-                    self.item(separator);
+                    self.json.push(b',');
                     self.object(node, place);
                 }
             }
             Value::Object => members(node, Place::RAW.members(), |name, values| {
-                self.cos_header(name, &Remains::of(values, value, self.is_typed), value, separator);
+                self.cos_header(name, &Remains::of(values, value, self.is_typed), value);
             }),
             Value::Text(_) if node.emptiness().is_nothing => {}
             Value::Text(_) | Value::Literal(_) => {
-                self.cos_header(&Text::EMPTY, &Remains::One(node), value, separator);
+                self.cos_header(&Text::EMPTY, &Remains::One(node), value);
             }
         }
     }
 
-    fn cos_header(&mut self, key: &Text<'a>, value: &Remains<'_, 'a>, meaning: Meaning, separator: &mut u8) {
+    fn cos_header(&mut self, key: &Text<'a>, value: &Remains<'_, 'a>, meaning: Meaning) {
         let (has_key, has_value) = (!key.is_blank(), !matches!(value, Remains::Nothing));
         if !has_key && !has_value {
             return;
         }
-        self.item(separator);
-        self.json.push(b'{');
+        self.json.push(b',');
+        let start = self.json.len();
         if has_key {
-            self.json.extend_from_slice(b"\"Key\":");
+            self.json.extend_from_slice(b",\"Key\":");
             key.write(&mut self.json);
         }
         if has_value {
-            self.json.extend_from_slice(if has_key { b",\"Value\":" } else { b"\"Value\":" });
+            self.json.extend_from_slice(b",\"Value\":");
             self.remains(value, meaning);
         }
-        self.json.push(b'}');
+        self.close(start, b"{}");
     }
 
-    /// Begins a further member: after the bracket, or a comma.
-    fn name(&mut self, separator: &mut u8, name: &Text<'a>) {
-        let separator = std::mem::replace(separator, b',');
-        match name {
-            Text::Plain(name) => {
-                self.json.extend_from_slice(&[separator, b'"']);
-                self.json.extend_from_slice(name.as_bytes());
-                self.json.extend_from_slice(b"\":");
-            }
-            Text::Any(_) => {
-                self.json.push(separator);
+    /// Begins a member. A comma is before each; `close` makes a bracket of the first.
+    fn name(&mut self, name: &Text<'a>, written: Option<&str>) {
+        match written {
+            Some(written) => self.json.extend_from_slice(written.as_bytes()),
+            None => {
+                self.json.push(b',');
                 name.write(&mut self.json);
                 self.json.push(b':');
             }
         }
     }
 
-    /// Begins a further item: after the bracket, or a comma.
-    fn item(&mut self, separator: &mut u8) {
-        self.json.push(std::mem::replace(separator, b','));
-    }
-
-    /// Ends an object or a list; without members it has not been begun.
-    fn close(&mut self, separator: u8, brackets: &[u8; 2]) {
-        let is_empty = separator == brackets[0];
-        self.json.extend_from_slice(if is_empty { brackets } else { &brackets[1..] });
+    /// Ends an object or a list that began here.
+    fn close(&mut self, start: usize, brackets: &[u8; 2]) {
+        match self.json.get_mut(start) {
+            Some(comma) => {
+                *comma = brackets[0];
+                self.json.push(brackets[1]);
+            }
+            None => self.json.extend_from_slice(brackets),
+        }
     }
 }
 

@@ -12,10 +12,12 @@ pub(super) struct NameTable {
     shift: u32,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Slot {
     key: Key,
     name: &'static str,
+    /// As it stands in JSON before its value, behind a comma.
+    written: Box<str>,
     meaning: Meaning,
 }
 
@@ -36,58 +38,54 @@ impl Key {
     }
 
     #[inline]
-    fn mixed(self) -> u64 {
-        self.first ^ self.last.rotate_left(21) ^ self.length as u64
+    #[allow(clippy::cast_possible_truncation, reason = "fewer bits than a usize has are left")]
+    fn place(self, factor: u64, shift: u32) -> usize {
+        let mixed = self.first ^ self.last.rotate_left(21) ^ self.length as u64;
+        (mixed.wrapping_mul(factor) >> shift) as usize
     }
 }
 
 impl NameTable {
     pub(super) fn of(names: impl Iterator<Item = (&'static str, Meaning)>) -> Self {
-        let mut slots: Vec<Slot> = Vec::new();
+        let mut named: Vec<Slot> = Vec::new();
         for (name, meaning) in names {
             let key = Key::of(name);
             // Long names that begin and end alike would never fall apart; a test finds the row that is missing then.
-            if slots.iter().all(|slot| slot.key != key) {
-                slots.push(Slot { key, name, meaning });
+            if named.iter().all(|slot| slot.key != key) {
+                named.push(Slot { key, name, written: format!(",\"{name}\":").into(), meaning });
             }
         }
         // Twice as many slots when none of so many factors does.
         const TRIES: u64 = 256;
-        let mut bits = slots.len().max(2).next_power_of_two().trailing_zeros();
+        let mut bits = named.len().max(2).next_power_of_two().trailing_zeros();
         loop {
-            let tried =
-                (1..=TRIES).find_map(|at| Self::with_factor(&slots, bits, ODD.wrapping_mul(2 * at + 1)));
-            match tried {
-                Some(table) => return table,
-                None => bits += 1,
+            let mut factors = (1..=TRIES).map(|at| ODD.wrapping_mul(2 * at + 1));
+            let shift = u64::BITS - bits;
+            if let Some(factor) = factors.find(|factor| fall_apart(&named, *factor, shift)) {
+                let mut table = Self { slots: vec![None; 1 << bits].into(), factor, shift };
+                for slot in named {
+                    let place = slot.key.place(factor, shift);
+                    table.slots[place] = Some(slot);
+                }
+                return table;
             }
+            bits += 1;
         }
-    }
-
-    fn with_factor(names: &[Slot], bits: u32, factor: u64) -> Option<Self> {
-        let mut table = Self { slots: vec![None; 1 << bits].into(), factor, shift: u64::BITS - bits };
-        for slot in names {
-            let place = table.place(slot.key);
-            if table.slots[place].replace(*slot).is_some() {
-                return None;
-            }
-        }
-        Some(table)
     }
 
     #[inline]
-    pub(super) fn get(&self, name: &str) -> Option<Meaning> {
+    pub(super) fn get(&self, name: &str) -> Option<(Meaning, &str)> {
         let key = Key::of(name);
-        let slot = self.slots[self.place(key)].as_ref()?;
+        let slot = self.slots[key.place(self.factor, self.shift)].as_ref()?;
         let is_told_by_key = name.len() <= 2 * size_of::<u64>();
-        (slot.key == key && (is_told_by_key || slot.name == name)).then_some(slot.meaning)
+        (slot.key == key && (is_told_by_key || slot.name == name)).then_some((slot.meaning, &slot.written))
     }
+}
 
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "fewer bits than a usize has are left")]
-    fn place(&self, key: Key) -> usize {
-        (key.mixed().wrapping_mul(self.factor) >> self.shift) as usize
-    }
+/// Whether each name has a place of its own.
+fn fall_apart(names: &[Slot], factor: u64, shift: u32) -> bool {
+    let mut taken = vec![false; 1 << (u64::BITS - shift)];
+    names.iter().all(|slot| !std::mem::replace(&mut taken[slot.key.place(factor, shift)], true))
 }
 
 /// 2⁶⁴ divided by the golden ratio: its multiples are spread evenly.
@@ -123,7 +121,7 @@ mod tests {
         let plain = Meaning::plain(Place::RAW);
         let table = NameTable::of(names.into_iter().map(|name| (name, plain)));
         for name in names {
-            assert_eq!(table.get(name), Some(plain), "{name}");
+            assert_eq!(table.get(name), Some((plain, &*format!(",\"{name}\":"))), "{name}");
             assert_eq!(table.get(&format!("{name}x")), None, "{name}x");
         }
         assert_eq!(table.get("WordsGeneraliXeLable"), None, "the same beginning, length and end");

@@ -50,15 +50,15 @@ impl Place {
 }
 
 impl Members {
-    /// What the member `name` is.
+    /// What the member `name` is; and its name as it stands in JSON, if it is documented.
     #[inline]
-    pub(crate) fn member(&self, name: &str) -> Meaning {
-        if let Some(meaning) = self.documented.get(name) {
-            return meaning;
+    pub(crate) fn member(&self, name: &str) -> (Meaning, Option<&str>) {
+        if let Some((meaning, written)) = self.documented.get(name) {
+            return (meaning, Some(written));
         }
         match self.info {
-            Some(info) if name.ends_with("Info") => info,
-            _ => self.other,
+            Some(info) if name.ends_with("Info") => (info, None),
+            _ => (self.other, None),
         }
     }
 
@@ -224,8 +224,8 @@ mod tests {
         let mut meaning = Meaning::plain(Place(u16::try_from(root + 1).unwrap()));
         for segment in segments {
             meaning = match segment {
-                "**" => Meaning::plain(meaning.place.members().member("AnyOther").place),
-                name => meaning.place.members().member(name),
+                "**" => Meaning::plain(meaning.place.members().member("AnyOther").0.place),
+                name => meaning.place.members().member(name).0,
             };
         }
         meaning
