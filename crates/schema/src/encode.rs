@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
 use crate::canonical::{Remains, is_cos_headers_entry, members};
 use crate::document::{Node, Value};
 use crate::facts::Found;
@@ -10,24 +12,20 @@ use crate::timestamp;
 use crate::vocabulary::{Fact, Meaning, Place, Shape};
 
 /// The canonical bytes of a published element, and what routing and identity look for in it.
-pub(crate) fn encode<'a>(element: Node<'_, 'a>, place: Place) -> (Vec<u8>, Found<'a>) {
+pub(crate) fn encode<'a>(element: Node<'_, 'a>, place: Place, found: &mut Found<'a>) -> Bytes {
     const TYPICAL_BYTES: usize = 1024;
-    let mut encoder = Encoder {
-        json: Vec::with_capacity(TYPICAL_BYTES),
-        found: Found::default(),
-        is_typed: place == Place::MODERATION,
-        within: 0,
-    };
+    let json = Vec::with_capacity(TYPICAL_BYTES);
+    let mut encoder = Encoder { json, found, is_typed: place == Place::MODERATION, within: 0 };
     encoder.object(element, place);
-    (encoder.json, encoder.found)
+    encoder.json.into()
 }
 
 /// Under which name text stands that is there in the place of an object; XML's own, for text beside elements.
 const TEXT_OF_OBJECT: &[u8] = b"{\"#text\":";
 
-struct Encoder<'a> {
+struct Encoder<'a, 'f> {
     json: Vec<u8>,
-    found: Found<'a>,
+    found: &'f mut Found<'a>,
     /// Whether the types of JSON are the vendor's own. Tasks and workflows come as XML as well, which has none, and must
     /// come out the same: scalars are strings there, and a list of one cannot be told from its element.
     is_typed: bool,
@@ -35,7 +33,7 @@ struct Encoder<'a> {
     within: usize,
 }
 
-impl<'a> Encoder<'a> {
+impl<'a> Encoder<'a, '_> {
     fn object(&mut self, object: Node<'_, 'a>, place: Place) {
         let documented = place.members();
         let start = self.json.len();

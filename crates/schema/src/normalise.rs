@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use crate::document::Node;
 use crate::encode::encode;
 use crate::event::{Event, Facts, Kind};
+use crate::facts::Found;
 use crate::family::{self, Family};
 use crate::moderation::{has_failed, in_detail_names};
 use crate::parse::Callback;
@@ -45,15 +46,17 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
 }
 
 pub(crate) fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {
-    let (data, found) = encode(job, Place::JOB);
-    Event { kind: Kind::Task, facts: found.into_facts(), data: data.into() }
+    let mut found = Found::default();
+    let data = encode(job, Place::JOB, &mut found);
+    Event { kind: Kind::Task, facts: found.into_facts(), data }
 }
 
 pub(crate) fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
-    let (data, found) = encode(run, Place::WORKFLOW);
+    let mut found = Found::default();
+    let data = encode(run, Place::WORKFLOW, &mut found);
     let facts = found.into_facts();
     // It is its own run.
-    Event { kind: Kind::Workflow, facts: Facts { run_id: facts.id.clone(), ..facts }, data: data.into() }
+    Event { kind: Kind::Workflow, facts: Facts { run_id: facts.id.clone(), ..facts }, data }
 }
 
 pub(crate) fn moderation<'a>(
@@ -61,8 +64,9 @@ pub(crate) fn moderation<'a>(
     event: Option<Cow<'a, str>>,
     state: Option<&'static str>,
 ) -> Event<'a> {
-    let (data, found) = encode(result, Place::MODERATION);
-    Event { kind: Kind::Moderation, facts: found.into_moderation(event, state), data: data.into() }
+    let mut found = Found::default();
+    let data = encode(result, Place::MODERATION, &mut found);
+    Event { kind: Kind::Moderation, facts: found.into_moderation(event, state), data }
 }
 
 fn simple_moderation<'a>(

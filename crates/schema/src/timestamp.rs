@@ -51,18 +51,13 @@ pub(crate) fn instant(text: &str) -> Option<OffsetDateTime> {
 /// `T` between date and time, a colon in the offset. `None` when it does not look like a time at all.
 fn respell(text: &str, to: &mut Vec<u8>) -> Option<()> {
     const DATE: usize = "2022-06-30".len();
-    let (date, time) = text.as_bytes().split_at_checked(DATE)?;
-    let (b'T' | b' ', time) = time.split_first()? else { return None };
-    to.extend_from_slice(date);
-    to.push(b'T');
-    match time {
-        [.., b'+' | b'-', _, _, _, _] => {
-            let (hours, minutes) = time.split_at(time.len() - "00".len());
-            to.extend_from_slice(hours);
-            to.push(b':');
-            to.extend_from_slice(minutes);
-        }
-        _ => to.extend_from_slice(time),
+    let start = to.len();
+    to.extend_from_slice(text.as_bytes());
+    let between = to.get_mut(start + DATE).filter(|between| matches!(between, b'T' | b' '))?;
+    *between = b'T';
+    if let [.., b'+' | b'-', _, _, m, n] = to[start..] {
+        to.truncate(to.len() - "00".len());
+        to.extend_from_slice(&[b':', m, n]);
     }
     Some(())
 }
