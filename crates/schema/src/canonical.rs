@@ -49,10 +49,9 @@ pub(crate) fn members<'d, 'a>(
     mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>]),
 ) {
     let name_of = |member: Node<'d, 'a>| place.canonical_name(member.name());
-    let key = |member| (beginning(name_of(member)), &**name_of(member));
-    let is_sorted = object.children().map(key).is_sorted_by(|a, b| a < b);
-    if is_sorted {
-        object.children().for_each(|member| visit(name_of(member), &[member]));
+    let is_sorted = || object.children().map(|m| (beginning(m.name()), &**m.name())).is_sorted_by(|a, b| a < b);
+    if !place.is_respelled() && is_sorted() {
+        object.children().for_each(|member| visit(member.name(), &[member]));
         return;
     }
     let mut members: SmallVec<[_; USUAL_OBJECT]> =

@@ -62,6 +62,11 @@ impl Members {
         }
     }
 
+    /// Whether a name is spelled in two ways at this place.
+    pub(crate) fn is_respelled(&self) -> bool {
+        self.respelled.is_some()
+    }
+
     /// A member's name as the vendor's samples spell it at this place.
     pub(crate) fn canonical_name<'d, 'a>(&'static self, name: &'d Text<'a>) -> &'d Text<'a> {
         match &self.respelled {
