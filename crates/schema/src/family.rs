@@ -118,9 +118,9 @@ impl<'d, 'a> Iterator for Elements<'d, 'a> {
 
 fn check_elements(document: &Document<'_>, family: Family, max: usize) -> Result<(), ParseError> {
     let (elements, name) = (elements(document, family), family.element());
-    let is_there = document.root().is_some_and(|root| root.contains(name));
+    let is_there = || document.root().is_some_and(|root| root.contains(name));
     let refusal = match elements.clone().count() {
-        0 if is_there => format!("{name} is an empty list"),
+        0 if is_there() => format!("{name} is an empty list"),
         0 => format!("{name} is missing"),
         count if count > max => format!("{count} elements of {name}, more than {max} (max_jobs)"),
         _ if elements.clone().all(|element| element.is_object() || element.is_blank()) => {

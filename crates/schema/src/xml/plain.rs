@@ -12,10 +12,15 @@ use crate::parse::Limits;
 use crate::scan::{equal, not_blank, run, strip_same, within};
 use crate::text::Text;
 
+/// The declaration as it is usually written.
+const DECLARATIONS: [&str; 2] =
+    ["<?xml version=\"1.0\" encoding=\"utf-8\"?>", "<?xml version=\"1.0\" encoding=\"UTF-8\"?>"];
+
 /// A document whose root is `Response`, or `None` for the general reader.
 pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
     let mut reader = Reader { limits, document: Document::of(text, limits) };
-    let rest = reader.element(without_blanks(without_declaration(text)?), 1)?;
+    let root = DECLARATIONS.into_iter().find_map(|declaration| text.strip_prefix(declaration)).unwrap_or(text);
+    let rest = reader.element(without_blanks(root), 1)?;
     let root = reader.document.root()?;
     (without_blanks(rest).is_empty() && *root.name() == ROOT && root.is_object()).then_some(reader.document)
 }
@@ -67,13 +72,6 @@ impl<'a> Reader<'a, '_> {
             }
         }
     }
-}
-
-/// What follows the declaration as it is usually written; `None` behind any other.
-fn without_declaration(text: &str) -> Option<&str> {
-    let Some(rest) = text.strip_prefix("<?xml version=\"1.0\" encoding=\"") else { return Some(text) };
-    let (encoding, rest) = rest.split_once('"')?;
-    encoding.eq_ignore_ascii_case("utf-8").then(|| rest.trim_start_matches(' ').strip_prefix("?>"))?
 }
 
 #[inline]
