@@ -21,8 +21,9 @@ use crate::api::{Body, Caller};
 use crate::connection::{guarded, http1_builder};
 use crate::framing::{self, HeadLimits};
 use crate::life::Life;
+use crate::limits::Limits;
 use crate::place::{Place, Places};
-use crate::server::{Limits, accept};
+use crate::server::accept;
 
 /// Health checks, scrapes and requests of the API at once, of one admin listener.
 const MAX_CONNECTIONS: usize = 64;

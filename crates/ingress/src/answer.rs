@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
+use ci_bridge_publisher::MessageId;
 use ci_bridge_schema::{ParseError, Reason};
 use http_body_util::Full;
 use hyper::header::{self, HeaderValue};
@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::fault::Fault;
 use crate::metrics::Outcome;
+use crate::published::Published;
 use crate::report;
 
 /// How long a sender should wait before it comes again, in seconds.
@@ -48,14 +49,6 @@ pub(crate) enum Answer {
     Unavailable(String),
 }
 
-/// A message and what became of it.
-#[derive(Debug)]
-pub(crate) struct Published {
-    subject: Subject,
-    id: MessageId,
-    receipt: Receipt,
-}
-
 /// RFC 9457.
 #[derive(Serialize)]
 struct Problem<'a> {
@@ -70,45 +63,6 @@ struct Problem<'a> {
     line: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<u32>,
-}
-
-impl Published {
-    pub(crate) fn new(message: Message, receipt: Receipt) -> Self {
-        Self { subject: message.subject, id: message.id, receipt }
-    }
-
-    pub(crate) fn subject(&self) -> &str {
-        self.subject.as_str()
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        self.id.as_str()
-    }
-
-    pub(crate) fn is_duplicate(&self) -> bool {
-        matches!(self.receipt, Receipt::Stored { duplicate: true, .. })
-    }
-
-    /// Subject and id as they are.
-    pub(crate) fn name(&self) -> (&Subject, &MessageId) {
-        (&self.subject, &self.id)
-    }
-
-    /// Where it is stored.
-    pub(crate) fn stored(&self) -> Option<(&str, u64)> {
-        match &self.receipt {
-            Receipt::Stored { stream, sequence, .. } => Some((stream, *sequence)),
-            Receipt::Spooled | Receipt::Sent => None,
-        }
-    }
-
-    fn is_spooled(&self) -> bool {
-        self.receipt == Receipt::Spooled
-    }
-
-    pub(crate) fn receipt(&self) -> &Receipt {
-        &self.receipt
-    }
 }
 
 impl Answer {

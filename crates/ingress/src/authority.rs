@@ -3,6 +3,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::characters::table;
+
 /// Whether these bytes are a host and perhaps a port. The host may be empty, as RFC 9110, section 7.2, lets `Host` be.
 pub(crate) fn is_authority(bytes: &[u8]) -> bool {
     split(bytes).is_some()
@@ -63,7 +65,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// `unreserved`, `sub-delims`, and the `%` of an escape.
-const NAME: [bool; 256] = crate::framing::table(b"0123456789-._~!$&'()*+,;=%");
+const NAME: [bool; 256] = table(b"0123456789-._~!$&'()*+,;=%");
 
 #[cfg(test)]
 mod tests {

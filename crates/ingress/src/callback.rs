@@ -13,15 +13,16 @@ use ci_bridge_publisher::{
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tracing::{Instrument, debug};
 
-use crate::answer::{Answer, Published};
+use crate::answer::Answer;
 use crate::budget::Share;
 use crate::cost;
 use crate::endpoint::Endpoint;
+use crate::limits::Limits;
 use crate::long::LongReader;
 use crate::metrics::{Metrics, Outcome};
+use crate::published::Published;
 use crate::recent::{Recent, Story};
 use crate::refusals::{QuarantineEntry, Refusals};
-use crate::server::Limits;
 use crate::trace;
 use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
 

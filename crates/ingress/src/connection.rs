@@ -22,7 +22,7 @@ use crate::framing::{Framing, HeadLimits};
 use crate::guard::Guard;
 use crate::http2::Frames;
 use crate::life::Life;
-use crate::server::Limits;
+use crate::limits::Limits;
 use crate::tls::{H2, HandshakeFailure, Tls, TlsStream};
 
 /// hyper's smallest read buffer.

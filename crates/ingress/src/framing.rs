@@ -10,6 +10,7 @@ use hyper::{Request, Uri, Version};
 use memchr::memchr;
 
 use crate::authority::is_authority;
+use crate::characters::table;
 use crate::fault::Fault;
 use crate::guard::{Replace, Sieve};
 use chunks::Chunks;
@@ -297,23 +298,6 @@ fn length(value: &[u8]) -> Result<u64, Fault> {
 const TOKEN: [bool; 256] = table(b"-_!#$%&'*+.^`|~0123456789");
 /// The bytes of targets: all that is printable, but what hyper cannot read, which it refuses without a word.
 const TARGET: [bool; 256] = table(b"!$%&'()*+,-./0123456789:;=?@[\\]^_{|}~");
-
-/// Letters, and these.
-pub(crate) const fn table(others: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut letter = b'a';
-    while letter <= b'z' {
-        table[letter as usize] = true;
-        table[letter.to_ascii_uppercase() as usize] = true;
-        letter += 1;
-    }
-    let mut at = 0;
-    while at < others.len() {
-        table[others[at] as usize] = true;
-        at += 1;
-    }
-    table
-}
 
 /// The method of the request that stands in the place of a faulty one; [`request_line`] lets nobody else use it.
 const MARK: &str = "!";

@@ -12,6 +12,7 @@ mod authority;
 mod body;
 mod budget;
 pub mod callback;
+mod characters;
 mod connection;
 mod cost;
 mod endpoint;
@@ -21,10 +22,12 @@ mod framing;
 mod guard;
 mod http2;
 mod life;
+mod limits;
 mod long;
 mod metrics;
 mod page;
 mod place;
+mod published;
 mod recent;
 mod refusals;
 mod report;
@@ -42,8 +45,9 @@ pub use api::Access;
 pub use auth::{AllowFrom, Secret, Secrets};
 pub use callback::Ingress;
 pub use endpoint::Endpoint;
+pub use limits::Limits;
 pub use recent::Recent;
-pub use server::{Limits, serve_callbacks};
+pub use server::serve_callbacks;
 pub use shown::{
     Reconcile, Reconciled, Recovered, Reload, Setting, Settings as ShownSettings, Shown, ShownCertificate,
     milliseconds_since_1970,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
 
-use crate::answer::Published;
+use crate::published::Published;
 
 /// What is set aside for each message, in bytes; most take less.
 const MESSAGE_BYTES: usize = 256;

@@ -10,6 +10,7 @@ use hyper::{Method, Request};
 
 use super::guesses::Guesses;
 use super::problem::Problem;
+use super::proof::Proof;
 use super::session::{self, Sessions};
 use crate::auth::{Secret, Secrets};
 
@@ -33,16 +34,6 @@ pub(super) struct Permit {
     pub(super) bodies: bool,
     /// Whether anything may be changed.
     pub(super) write: bool,
-}
-
-/// By what somebody was let in: what goes on for long looks again whether it still holds.
-#[derive(Debug, Clone)]
-pub(super) enum Proof {
-    /// There is no token.
-    None,
-    Token(Secret),
-    /// The value of a cookie.
-    Session(String),
 }
 
 impl Access {

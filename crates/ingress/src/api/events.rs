@@ -8,10 +8,10 @@ use hyper::Response;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
-use super::access::Proof;
 use super::listeners::{Place, TICK, Who, json};
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::proof::Proof;
 use super::{Api, Caller, View};
 
 /// Writes between two looks at how it goes.

@@ -13,9 +13,9 @@ use serde::Serialize;
 use tokio::sync::{Notify, mpsc};
 use tracing::debug;
 
-use super::access::Proof;
 use super::callbacks::each;
 use super::problem::Problem;
+use super::proof::Proof;
 use crate::place::InProgress;
 use crate::recent::{Fact, KEPT, Point, Recent};
 

@@ -10,6 +10,7 @@ mod guesses;
 mod listeners;
 mod parameters;
 mod problem;
+mod proof;
 mod quarantine;
 mod replay;
 mod resource;

@@ -12,9 +12,10 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::quarantine::MESSAGE_ID;
 use super::{Api, Reply, View};
-use crate::answer::{Answer, Published, json};
+use crate::answer::{Answer, json};
 use crate::callback::whole_bytes;
 use crate::metrics::Outcome;
+use crate::published::Published;
 
 /// What came of posting a body again.
 #[derive(Serialize)]

@@ -9,9 +9,9 @@ use hyper::{Method, Response, StatusCode};
 use subtle::ConstantTimeEq;
 use tokio_rustls::rustls::crypto::ring;
 
-use super::access::Proof;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::proof::Proof;
 use super::{Api, Reply};
 use crate::auth::Secret;
 

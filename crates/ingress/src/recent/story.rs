@@ -8,8 +8,9 @@ use ci_bridge_schema::{Event, Kind};
 
 use super::fact::{EventWords, Stage, Telling};
 use super::words::{Keep, Words};
-use crate::answer::{Answer, Published};
+use crate::answer::Answer;
 use crate::metrics::Outcome;
+use crate::published::Published;
 
 /// The words of an event, in bytes; a fact holds less.
 const EVENT_BYTES: usize = 250;
