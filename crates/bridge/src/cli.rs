@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and the exit codes that tell how it went.
+//! The command line: what can be asked for, and who does it.
 
 mod examples;
 
@@ -14,11 +14,7 @@ use crate::command::{
     check, demo, healthcheck, init, quarantine, reconcile, render, schema, send, serve, spool, tail,
 };
 use crate::config::{self, Loaded, Overrides};
-
-/// The configuration cannot be used: EX_CONFIG of sysexits.
-pub(crate) const EXIT_CONFIG: u8 = 78;
-/// A body cannot be read: EX_DATAERR of sysexits.
-const EXIT_DATA: u8 = 65;
+use crate::failure::{EXIT_CONFIG, EXIT_DATA, Failure, say};
 
 /// Receives callbacks of Tencent Cloud Infinite (CI) and publishes one NATS message per job, stored in JetStream
 /// before the callback is answered.
@@ -210,17 +206,6 @@ fn is_of_output(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe && error.raw_os_error().is_some()
 }
 
-/// Why a command failed, by the exit code it leads to.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    #[error(transparent)]
-    Config(#[from] config::ConfigError),
-    #[error("{0}")]
-    Data(String),
-    #[error(transparent)]
-    Other(#[from] io::Error),
-}
-
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Serve(args) => {
@@ -276,14 +261,6 @@ impl ServeArgs {
             ("log.level", &self.log_level),
         ];
         Overrides(given.into_iter().filter_map(|(key, value)| Some((key, value.clone()?))).collect())
-    }
-}
-
-/// One message on standard error, with the program's name before each line.
-pub(crate) fn say(message: &str) {
-    let mut stderr = io::stderr().lock();
-    for line in message.lines() {
-        let _ = writeln!(stderr, "ci-bridge: {line}");
     }
 }
 

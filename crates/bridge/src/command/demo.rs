@@ -18,8 +18,8 @@ use super::printer::{Form, Place, Printer};
 use super::samples::{SAMPLES, Sample};
 use super::serve::Bridge;
 use super::{StopSignals, hangup_is_ignored, watchdog::Watchdog};
-use crate::cli::Failure;
 use crate::config::{self, Overrides};
+use crate::failure::Failure;
 use crate::local_nats::LocalNats;
 
 #[derive(Debug, Args)]

@@ -11,8 +11,8 @@ use ci_bridge_publisher::Check;
 use clap::Args;
 use serde_json::Value;
 
-use crate::cli::{Failure, say};
 use crate::config;
+use crate::failure::{Failure, say};
 
 /// From the first packet to the end of the answer. Whoever asks, asks again in seconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);

@@ -23,7 +23,6 @@ pub(crate) mod serve;
 pub(crate) mod spool;
 mod start_line;
 pub(crate) mod tail;
-pub(crate) mod trust;
 mod watchdog;
 
 use std::future::Future;
@@ -46,7 +45,7 @@ async fn or_say<F: Future>(wait: F, what: impl FnOnce() -> String) -> F::Output 
     match tokio::time::timeout(SILENCE, &mut wait).await {
         Ok(done) => done,
         Err(_) => {
-            crate::cli::say(&what());
+            crate::failure::say(&what());
             wait.await
         }
     }

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::trust::{self, Trust};
+use crate::trust::{self, Trust};
 
 /// The bridge answers within its deadline, 3 s unless configured otherwise.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);

@@ -14,8 +14,8 @@ use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
 use super::{healthcheck, or_say};
-use crate::cli::{Failure, say};
 use crate::config::{LONGEST_SINCE, Search, Settings};
+use crate::failure::{Failure, say};
 use crate::reconcile::{Account, Line, Outcome, Report, Totals, Wanted};
 
 #[derive(Debug, Args)]

@@ -9,8 +9,8 @@ use ci_bridge_schema::{Normalised, ParseError, normalise, parse};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::cli::Failure;
 use crate::config::Settings;
+use crate::failure::Failure;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -78,7 +78,7 @@ fn show(routed: &Routed, file: &Path, to: &mut impl Write) -> io::Result<()> {
     match routed {
         Routed::Published(messages) => messages.iter().try_for_each(|message| print(message, to)),
         Routed::Dropped(dropped) => {
-            crate::cli::say(&format!("{}: rules.{} drops {}", file.display(), dropped.rule, dropped.id));
+            crate::failure::say(&format!("{}: rules.{} drops {}", file.display(), dropped.rule, dropped.id));
             Ok(())
         }
     }
@@ -90,7 +90,7 @@ const USUAL_MAX_PAYLOAD: usize = 1024 * 1024;
 fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
     let bytes = message.encoded_bytes();
     if bytes > USUAL_MAX_PAYLOAD {
-        crate::cli::say(&format!(
+        crate::failure::say(&format!(
             "{} takes {bytes} bytes: where NATS takes less (by default {USUAL_MAX_PAYLOAD}), messages.oversize decides",
             message.id
         ));

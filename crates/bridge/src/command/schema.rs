@@ -14,8 +14,8 @@ use clap::ValueEnum;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 
-use crate::cli::Failure;
 use crate::config::{Config, Settings};
+use crate::failure::Failure;
 
 /// What to describe.
 #[derive(Debug, Clone, Copy, ValueEnum)]

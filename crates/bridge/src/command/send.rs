@@ -13,8 +13,8 @@ use super::printer::{Form, Printer};
 use super::quarantine::TargetArgs;
 use super::render::{body_of_capture, read};
 use super::samples::{SAMPLES, Sample};
-use crate::cli::Failure;
 use crate::config::Config;
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

@@ -22,8 +22,8 @@ use super::reload::{Reloader, Replaces, Source};
 use super::start_line::StartLine;
 use super::{file_limit, private_files};
 use crate::certificates::Certificate;
-use crate::cli::Failure;
 use crate::config::Settings;
+use crate::failure::Failure;
 use crate::process_metrics::ProcessMetrics;
 use crate::reconcile::{Repeating, Repetition};
 use crate::telemetry::{self, Exporting, Traces};
@@ -43,7 +43,7 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
     super::runtime()?.block_on(async {
         let line = StartLine::of(&settings, source.file.as_deref());
         let bridge = Bridge::start(settings, Some(source), traces).await?;
-        line.tell(&bridge);
+        line.tell(bridge.callbacks_url(), bridge.admin_url(), bridge.publisher().spool());
         // Before the ready line: whoever waits for that may send a signal at once.
         let stop = terminated()?;
         announce(&bridge)?;

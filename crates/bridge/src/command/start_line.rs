@@ -6,7 +6,6 @@ use std::time::SystemTime;
 use ci_bridge_publisher::Spool;
 use tracing::info;
 
-use super::serve::Bridge;
 use crate::certificates::Certificate;
 use crate::config::Settings;
 
@@ -31,14 +30,13 @@ impl StartLine {
     }
 
     /// Fields that have no value are left out: no file, no spool, no certificate.
-    pub(crate) fn tell(self, bridge: &Bridge) {
-        let spool = bridge.publisher().spool();
+    pub(crate) fn tell(self, callbacks: String, admin: String, spool: Option<&Spool>) {
         info!(
             version = env!("CARGO_PKG_VERSION"),
             file = self.file,
             servers = self.servers,
-            callbacks = bridge.callbacks_url(),
-            admin = bridge.admin_url(),
+            callbacks,
+            admin,
             spool = spool.map(|spool| spool.dir().display().to_string()),
             spool_messages = spool.map(Spool::len),
             spool_bytes = spool.map(Spool::bytes),

@@ -8,7 +8,7 @@ use figment::value::{Tag, Value};
 use serde::Deserialize;
 
 use super::explain::{self, Problem};
-use super::layers::Single;
+use super::single::Single;
 use super::{Jetstream, Nats};
 
 /// A context as `nats context save` writes it. What it has beside these does not change how a connection is made.

@@ -7,18 +7,10 @@ use std::sync::Arc;
 use ci_bridge_ingress::{AllowFrom, Endpoint, Secret, Secrets};
 use ci_bridge_publisher::{Destinations, Glob, Router, Rule, Then};
 
-use super::explain::Problem;
+use super::problems::Problems;
 use super::{Config, SubjectKey, Verify};
 
-/// What has been found wrong so far.
-#[derive(Default)]
-pub(super) struct Problems(pub(super) Vec<Problem>);
-
 impl Problems {
-    pub(super) fn add(&mut self, key: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { key: key.into(), message: message.into() });
-    }
-
     pub(super) fn rules(&mut self, config: &Config) -> Vec<Rule> {
         let mut rules = Vec::new();
         for (at, rule) in config.rules.iter().enumerate() {
@@ -186,7 +178,7 @@ impl Problems {
 
 /// The secrets in a file, one a line; none when no file is named.
 pub(crate) fn tokens_in(file: &Path) -> Result<Vec<String>, String> {
-    let Some(path) = super::layers::given(file) else { return Ok(Vec::new()) };
+    let Some(path) = super::paths::given(file) else { return Ok(Vec::new()) };
     let lines = std::fs::read_to_string(&path)
         .map_err(|e| format!("cannot read {}: {e}; name a file that the bridge may read", path.display()))?;
     let tokens: Vec<_> =

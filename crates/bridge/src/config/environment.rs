@@ -7,7 +7,7 @@ use figment::Figment;
 use figment::value::{Dict, Tag, Value};
 
 use super::explain::ConfigError;
-use super::layers::Single;
+use super::single::Single;
 
 /// Every variable of ours starts with this. A single `_` would take the `CI_BRIDGE_PORT=tcp://…` that Kubernetes
 /// makes of a service called ci-bridge.

@@ -4,7 +4,7 @@ use ci_bridge_publisher::nats::{Holds, StreamSpec};
 use ci_bridge_publisher::{Await, Delivery, Jobs, key_value};
 
 use super::Config;
-use super::endpoints::Problems;
+use super::problems::Problems;
 use super::requests::{requests, taken};
 
 /// The bucket's stream, as every client names it (ADR-8).

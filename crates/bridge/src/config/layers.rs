@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use figment::providers::{Format, Serialized, Toml};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::Value;
+use figment::{Figment, Provider};
 
 use super::context;
 use super::environment;
 use super::explain::{self, ConfigError};
 use super::mistakes;
 use super::requests::Given;
+use super::single::Single;
 use super::{Config, Settings, units};
 
 /// What the command line says over everything else: keys and their values.
@@ -110,25 +111,6 @@ fn in_order(config: &Config) -> Vec<(String, Value)> {
     rows
 }
 
-/// One value from the environment, the command line or a context.
-pub(super) struct Single {
-    pub(super) name: String,
-    pub(super) key: String,
-    pub(super) value: Value,
-}
-
-impl Provider for Single {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> Result<Map<Profile, Dict>, figment::Error> {
-        let nested = figment::util::nest(&self.key, self.value.clone());
-        let dict = nested.into_dict().unwrap_or_default();
-        Ok(Profile::Default.collect(dict))
-    }
-}
-
 fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, Value)>) {
     let join = |name: &str| {
         if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
@@ -140,9 +122,4 @@ fn flatten(value: &Value, key: &str, rows: &mut Vec<(String, Value)>) {
         }
         other => rows.push((key.to_owned(), other.clone())),
     }
-}
-
-/// `~` and variables are the shell's business; a relative path is relative to where the bridge runs.
-pub(super) fn given(path: &Path) -> Option<PathBuf> {
-    (!path.as_os_str().is_empty()).then(|| path.to_owned())
 }

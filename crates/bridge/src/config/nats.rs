@@ -6,7 +6,7 @@ use ci_bridge_publisher::nats::{Authentication, Connection, Part, Secret, Tls};
 
 use super::context::UserJwt;
 use super::explain::Problem;
-use super::layers::given;
+use super::paths::given;
 use super::{Nats, SecretText};
 
 pub(super) fn connection(nats: &Nats, jwt: Option<&UserJwt>) -> Result<Connection, Vec<Problem>> {

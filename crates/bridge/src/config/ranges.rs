@@ -8,9 +8,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::Config;
-use super::endpoints::Problems;
-use super::settings::ANSWER_TIME;
+use super::problems::Problems;
 
+/// What is left of the deadline to write the answer.
+pub(super) const ANSWER_TIME: Duration = Duration::from_millis(250);
 /// Parsing and normalising recurse a few times a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use ci_bridge_publisher::Delivery;
 use ci_bridge_tencent::{Bucket, Client};
 
-use super::endpoints::Problems;
-use super::layers::given;
-use super::settings::ANSWER_TIME;
+use super::paths::given;
+use super::problems::Problems;
+use super::ranges::ANSWER_TIME;
 use super::{Config, Verify};
 
 /// Which jobs are looked for whose callbacks never came.

@@ -10,8 +10,9 @@ use ci_bridge_publisher::nats::{Connection, Holds, Instance, Missing, StreamSpec
 use ci_bridge_publisher::{self as publisher, Large, SpoolSettings};
 
 use super::context::UserJwt;
-use super::endpoints::Problems;
 use super::explain::Problem;
+use super::problems::Problems;
+use super::ranges::ANSWER_TIME;
 use super::reconcile::{Search, verify_time};
 use super::requests::{self, Derived, Given};
 use super::telemetry::Export;
@@ -60,8 +61,6 @@ pub struct Settings {
     pub log_level: String,
 }
 
-/// What is left of the deadline to write the answer.
-pub(super) const ANSWER_TIME: Duration = Duration::from_millis(250);
 impl Settings {
     /// Where requests for jobs are, if they are answered.
     pub(crate) fn await_prefix(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use hyper::header::{HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::endpoints::Problems;
+use super::problems::Problems;
 use super::{Duration as Time, SecretText};
 
 /// What OTLP appends to an endpoint that is for every signal.
@@ -122,7 +122,7 @@ impl Problems {
                 "this ci-bridge was built without traces: build it with the cargo feature otlp, or take the key out",
             );
         }
-        let ca = super::layers::given(&telemetry.otlp_certificate);
+        let ca = super::paths::given(&telemetry.otlp_certificate);
         if let Some(path) = &ca
             && let Err(error) = std::fs::File::open(path)
         {

@@ -5,7 +5,7 @@ use std::path::Path;
 use ci_bridge_ingress::{TlsIdentity, TlsProblem};
 
 use super::IngressTls;
-use super::endpoints::Problems;
+use super::problems::Problems;
 
 impl IngressTls {
     /// Whether the listener speaks TLS.

@@ -6,7 +6,8 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `account.rs` | what an account is made of: whom to ask, since when, for which tags |
+//! | `account.rs` | what an account is made of: whom to ask, for which tags |
+//! | `making.rs` | which jobs, since when, and how an account begins |
 //! | `running.rs` | the account being made, from lists to totals: the story |
 //! | `candidate.rs` | a job as it would be published, and by which endpoint |
 //! | `known.rs` | what the bus has already |
@@ -16,10 +17,12 @@
 mod account;
 mod candidate;
 mod known;
+mod making;
 mod outcome;
 mod repeat;
 mod running;
 
-pub(crate) use account::{Account, Wanted};
+pub(crate) use account::Account;
+pub(crate) use making::Wanted;
 pub(crate) use outcome::{Line, Outcome, Report, Totals};
 pub(crate) use repeat::{Repeating, Repetition};

@@ -20,7 +20,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{info, warn};
 
-use super::account::{Account, Wanted};
+use super::account::Account;
+use super::making::Wanted;
 use super::outcome::{Line, Outcome, Report, Totals};
 use crate::config::Search;
 

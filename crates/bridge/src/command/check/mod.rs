@@ -18,8 +18,8 @@ use prometheus_client::registry::Registry;
 use tokio::time::timeout;
 
 use crate::certificates::{self, Certificate};
-use crate::cli::{EXIT_CONFIG, Failure, say};
 use crate::config::{self, ConfigError, Loaded, Overrides, Settings};
+use crate::failure::{EXIT_CONFIG, Failure, say};
 use finding::{Finding, Verdict};
 use print::{Report, Row};
 

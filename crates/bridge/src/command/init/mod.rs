@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio_rustls::rustls::crypto::ring;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

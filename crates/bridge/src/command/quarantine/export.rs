@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::missing;
 use super::store::Store;
-use crate::cli::{Failure, say};
+use crate::failure::{Failure, say};
 
 pub(super) async fn run(store: &Store, numbers: &[u64], output: Option<&Path>) -> Result<ExitCode, Failure> {
     let all = numbers.is_empty();

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::entry::Entry;
 use super::store::Store;
-use crate::cli::Failure;
+use crate::failure::Failure;
 
 pub(super) async fn run(store: &Store, json: bool) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();

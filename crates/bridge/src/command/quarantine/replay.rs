@@ -12,8 +12,8 @@ use super::entry::Entry;
 use super::missing;
 use super::store::Store;
 use super::target::{TargetArgs, sentence};
-use crate::cli::Failure;
 use crate::config::Config;
+use crate::failure::Failure;
 
 pub(super) struct Replay<'a> {
     pub(super) config: &'a Config,

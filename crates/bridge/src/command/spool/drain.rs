@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::super::{or_say, progress};
 use super::source;
-use crate::cli::{Failure, say};
 use crate::config::{Config, Settings};
+use crate::failure::{Failure, say};
 use crate::telemetry;
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);

@@ -16,8 +16,8 @@ use ci_bridge_publisher::SpoolSettings;
 use clap::Subcommand;
 
 use super::private_files;
-use crate::cli::{Failure, say};
 use crate::config::{Config, Settings};
+use crate::failure::{Failure, say};
 use source::Source;
 
 #[derive(Debug, Subcommand)]

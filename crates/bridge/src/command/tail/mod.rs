@@ -27,8 +27,8 @@ use self::tally::Tally;
 use super::printer::{Form, Place, Printer};
 use super::row::{Facts, Filter};
 use super::{StopSignals, or_say};
-use crate::cli::{Failure, say};
 use crate::config::Settings;
+use crate::failure::{Failure, say};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {

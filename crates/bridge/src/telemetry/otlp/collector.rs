@@ -16,8 +16,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::command::trust::{self, Trust};
 use crate::config;
+use crate::trust::{self, Trust};
 
 /// Bytes of an answer that are read: it has a number and a sentence.
 const MAX_ANSWER: usize = 64 * 1024;
