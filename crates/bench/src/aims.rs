@@ -3,7 +3,7 @@
 use ci_bridge_bench::workload::Workload;
 
 use crate::contender::Contender::{Acknowledged, Bridge, Message};
-use crate::report::grouped;
+use crate::numbers::grouped;
 use crate::results::Results;
 
 const MIB: f64 = 1024.0 * 1024.0;

@@ -1,6 +1,5 @@
 //! Asking the load generator.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +8,7 @@ use ci_bridge_bench::workload::Workload;
 
 use crate::Failure;
 use crate::affinity::{self, Side};
+use crate::programs::sibling;
 use crate::start::Running;
 
 /// As many as keep any of the contenders busy; more only wait.
@@ -95,9 +95,4 @@ impl Posting {
 /// How many post a workload.
 pub(crate) fn connections(workload: Workload) -> usize {
     (BYTES_UNDER_WAY / workload.body_bytes()).clamp(1, CONNECTIONS)
-}
-
-/// A program that is built beside this one.
-pub(crate) fn sibling(name: &str) -> Result<PathBuf, Failure> {
-    Ok(std::env::current_exe()?.with_file_name(name))
 }

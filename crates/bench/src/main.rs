@@ -12,9 +12,10 @@
 //! | `peers.rs` | the bridges of others, built, installed or named by a variable |
 //! | `prepared.rs` | what the bridge publishes, for the floor that publishes the same |
 //! | `affinity.rs` | which core each process runs on |
+//! | `programs.rs` | the programs of this crate, built beside it |
 //! | `http.rs` | asking a contender whether it is ready |
 //! | `results.rs`, `aims.rs` | medians, and what they are held against |
-//! | `report/`, `chart.rs`, `plot.rs`, `machine.rs` | what is written |
+//! | `report/`, `chart.rs`, `plot.rs`, `numbers.rs`, `machine.rs` | what is written |
 
 #![allow(
     clippy::print_stdout,
@@ -31,11 +32,13 @@ mod http;
 mod load;
 mod machine;
 mod nats;
+mod numbers;
 mod options;
 mod outage;
 mod peers;
 mod plot;
 mod prepared;
+mod programs;
 mod report;
 mod results;
 mod rounds;

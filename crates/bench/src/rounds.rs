@@ -11,13 +11,13 @@ use ci_bridge_bench::workload::Workload;
 
 use crate::Failure;
 use crate::contender::Contender;
-use crate::load::{self, Load};
+use crate::load::Load;
 use crate::machine::Clocks;
 use crate::nats::{Nats, Stored};
 use crate::options::Options;
 use crate::outage;
 use crate::peers::Peers;
-use crate::prepared;
+use crate::{prepared, programs};
 use crate::results::{Results, SHARES, Sample, Start};
 use crate::start::{Programs, Running};
 
@@ -163,8 +163,8 @@ fn brief(sample: &Sample) -> String {
 fn program_of(contender: Contender, options: &Options, peers: &Peers) -> Result<Option<PathBuf>, Failure> {
     Ok(match contender {
         Contender::Bridge => Some(options.bridge.clone()),
-        Contender::Http | Contender::Acknowledged | Contender::Message => Some(load::sibling("floor")?),
-        Contender::Naive => Some(load::sibling("naive")?),
+        Contender::Http | Contender::Acknowledged | Contender::Message => Some(programs::sibling("floor")?),
+        Contender::Naive => Some(programs::sibling("naive")?),
         peer => peers.program(peer).map(PathBuf::from),
     })
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::affinity::{self, Side};
 use crate::contender::{Contender, TOKEN};
 use crate::peers::Peers;
-use crate::{Failure, http, load, nats};
+use crate::{Failure, http, nats, programs};
 
 /// Ten times what the slowest contender takes to start.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -89,14 +89,14 @@ impl Programs<'_> {
     fn command(&self, contender: Contender, nats: &str, dir: &Path) -> Result<Command, Failure> {
         let mut command = match contender {
             Contender::Http | Contender::Acknowledged | Contender::Message => {
-                let mut floor = Command::new(load::sibling("floor")?);
+                let mut floor = Command::new(programs::sibling("floor")?);
                 floor.arg(contender.name());
                 if contender == Contender::Message {
                     floor.arg(self.prepared);
                 }
                 floor
             }
-            Contender::Naive => Command::new(load::sibling("naive")?),
+            Contender::Naive => Command::new(programs::sibling("naive")?),
             Contender::Bridge => {
                 let file = dir.join("ci-bridge.toml");
                 fs::write(&file, configuration(nats, dir))?;

@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus};
 
 use crate::cargo::{cargo, root, target_dir};
 use crate::nats_server;
-use crate::task::{NATS_SERVER, Outcome, announce, become_child};
+use crate::step::{NATS_SERVER, Outcome, announce, become_child};
 
 /// A workspace of its own; its manifest says why.
 const MANIFEST: &str = "crates/bench/Cargo.toml";

@@ -1,14 +1,16 @@
-//! The project's own commands, `cargo xtask <command>`: this file reads the command line and reports how it went.
+//! The project's own commands, `cargo xtask <command>`: this file runs what was typed and reports how it went.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `command.rs` | what can be typed, and the help text |
+//! | `command.rs` | what can be typed |
 //! | `task.rs` | what each command does |
+//! | `step.rs` | how a step is told of, and how it ends |
 //! | `bench.rs` | building what `bench` measures, and handing over |
 //! | `instructions/` | what the pure stages cost, and may cost |
 //! | `cargo.rs` | the cargo that runs us, and where the workspace is |
 //! | `fuzz/` | the fuzz targets: their seeds, their processes, and what they found |
 //! | `conformance/` | the suites of others, and where the bridge differs from them on purpose |
+//! | `man.rs` | man pages and completions, for packages |
 //! | `deny.rs` | the dependencies, held to `deny.toml` |
 //! | `deploy_check/` | everything in `deploy/`, without a cluster |
 //! | `release/` | what a tag would publish, as far as it can be made here |
@@ -30,26 +32,24 @@ mod deny;
 mod deploy_check;
 mod fuzz;
 mod instructions;
+mod man;
 mod nats_server;
 mod release;
+mod step;
 mod task;
 mod tool;
 mod versions;
 
 use std::process::{ExitCode, ExitStatus};
 
-use command::Command;
-
-/// What a shell expects of a command that was typed wrong.
-const EXIT_USAGE: u8 = 2;
+use clap::{CommandFactory, Parser};
+use command::CommandLine;
 
 fn main() -> ExitCode {
-    let command = match Command::parse(std::env::args_os().skip(1)) {
-        Ok(command) => command,
-        Err(error) => {
-            eprintln!("xtask: {error}\n\n{}", command::HELP);
-            return ExitCode::from(EXIT_USAGE);
-        }
+    let Some(command) = CommandLine::parse().command else {
+        // Not an error: whoever types no more wants to know what there is.
+        let shown = CommandLine::command().print_help();
+        return if shown.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     };
     match task::run(command) {
         Ok(status) => ExitCode::from(exit_code(status)),

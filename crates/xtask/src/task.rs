@@ -1,42 +1,37 @@
 //! What each command does, as the cargo calls it consists of.
 
-use std::error::Error;
 use std::ffi::OsString;
-use std::io;
 use std::path::Path;
-use std::process::{self, ExitStatus};
+use std::process::ExitStatus;
 use std::time::SystemTime;
 
-use crate::cargo::{cargo, root};
-use crate::command::{Chaos, Command, Flood, Fuzz, HELP};
+use crate::cargo::cargo;
+use crate::command::{Chaos, Command, Flood, Fuzz};
+use crate::man::man;
+use crate::step::{NATS_SERVER, Outcome, announce, become_child};
 use crate::{bench, conformance, deny, deploy_check, fuzz, instructions, nats_server, release, versions};
-
-/// How the last step ended; an error when a step could not be started at all.
-pub(crate) type Outcome = Result<ExitStatus, Box<dyn Error>>;
-
-/// The environment variable that tells `ci-bridge demo` and the tests which server to start, as an absolute path.
-pub(crate) const NATS_SERVER: &str = "NATS_SERVER";
 
 pub(crate) fn run(command: Command) -> Outcome {
     match command {
-        Command::Demo { args } => demo(&args),
-        Command::Test { args } => test(&args),
+        Command::Demo(demo_args) => demo(&demo_args.args),
+        Command::Test(args) => test(&args.all()),
         Command::Chaos(chaos) => run_chaos(&chaos),
         Command::Flood(flood) => run_flood(&flood),
-        Command::Page { minutes } => run_page(minutes.unwrap_or(PAGE_MINUTES)),
-        Command::Versions { args } => versions::run(&args),
-        Command::Bench { args } => bench::run(&args),
+        Command::Page { minutes } => run_page(minutes),
+        Command::Versions(tests) => versions::run(&tests.args),
+        Command::Bench(bench_args) => bench::run(&bench_args.args),
         Command::Instructions => instructions::run(),
         Command::Fuzz(fuzz) => run_fuzz(&fuzz),
         Command::Conformance { suite } => run_conformance(suite.as_deref()),
         Command::Lint => lint(),
         Command::Deny { advisories } => Ok(deny::run(advisories)?),
         Command::DeployCheck { write } => Ok(deploy_check::run(write).map(|()| ExitStatus::default())?),
-        Command::Release { tag } => Ok(release::run(tag.as_deref()).map(|()| ExitStatus::default())?),
+        Command::Release(release) => {
+            Ok(release::run(release.tag.as_deref()).map(|()| ExitStatus::default())?)
+        }
         Command::Man => Ok(man().status()?),
         Command::Ci => ci(),
         Command::NatsServer => print_nats_server(),
-        Command::Help => print_help(),
     }
 }
 
@@ -77,9 +72,6 @@ fn test(args: &[OsString]) -> Outcome {
     if status.success() { instructions::run_if_possible() } else { Ok(status) }
 }
 
-/// What a long run strikes with, unless told otherwise.
-const FAULTS: u64 = 200;
-
 /// The bridge as it is shipped: what is built for speed has other races than what is built for debugging.
 fn run_chaos(chaos: &Chaos) -> Outcome {
     let server = nats_server::provision()?;
@@ -97,34 +89,20 @@ fn run_chaos(chaos: &Chaos) -> Outcome {
         "--nocapture",
     ]);
     test.env(NATS_SERVER, server).env("CI_BRIDGE_CHAOS_SEED", seed.to_string());
-    test.env("CI_BRIDGE_CHAOS_FAULTS", chaos.faults.unwrap_or(FAULTS).to_string());
+    test.env("CI_BRIDGE_CHAOS_FAULTS", chaos.faults.to_string());
     if let Some(jobs) = chaos.jobs {
         test.env("CI_BRIDGE_CHAOS_JOBS", jobs.to_string());
     }
     Ok(test.status()?)
 }
 
-/// Man pages and completions, where `[package.metadata.deb]` looks for them.
-pub(crate) fn man() -> process::Command {
-    let mut run = cargo(&["run", "--quiet", "--package", "ci-bridge", "--example", "man", "--"]);
-    run.arg(root().join("target"));
-    run
-}
-
-/// How many slow and idle connections a long flood has, unless told otherwise.
-const SLOW_CONNECTIONS: u64 = 2_000;
-
 fn run_flood(flood: &Flood) -> Outcome {
     let server = nats_server::provision()?;
     let mut test = cargo(&["test", "--release", "--package", "ci-bridge", "--test", "integration", "--"]);
     test.args(["flood::", "--nocapture"]).env(NATS_SERVER, server);
-    let connections = flood.connections.unwrap_or(SLOW_CONNECTIONS);
-    test.env("CI_BRIDGE_FLOOD_CONNECTIONS", connections.to_string());
+    test.env("CI_BRIDGE_FLOOD_CONNECTIONS", flood.connections.to_string());
     Ok(test.status()?)
 }
-
-/// How long a long flood of the page lasts, unless told otherwise.
-const PAGE_MINUTES: u64 = 1;
 
 fn run_page(minutes: u64) -> Outcome {
     let server = nats_server::provision()?;
@@ -139,11 +117,8 @@ fn seconds_since_1970() -> u64 {
     now.map_or(0, |time| time.as_secs())
 }
 
-/// What a run of the fuzz targets takes, unless told otherwise.
-const FUZZ_MINUTES: u64 = 10;
-
 fn run_fuzz(options: &Fuzz) -> Outcome {
-    fuzz::run(options.minutes.unwrap_or(FUZZ_MINUTES), options.target.as_deref())?;
+    fuzz::run(options.minutes, options.target.as_deref())?;
     Ok(ExitStatus::default())
 }
 
@@ -203,32 +178,6 @@ fn ci() -> Outcome {
 fn print_nats_server() -> Outcome {
     println!("{}", nats_server::provision()?.display());
     Ok(ExitStatus::default())
-}
-
-fn print_help() -> Outcome {
-    println!("{HELP}");
-    Ok(ExitStatus::default())
-}
-
-pub(crate) fn announce(step: &process::Command) {
-    let args: Vec<_> = step.get_args().map(|arg| arg.to_string_lossy()).collect();
-    eprintln!("==> cargo {}", args.join(" "));
-}
-
-/// Replaces this process, so that Ctrl-C, the exit code and the terminal are the child's own affair. Returns only when
-/// the child could not be started.
-#[cfg(unix)]
-pub(crate) fn become_child(child: &mut process::Command) -> Outcome {
-    use std::os::unix::process::CommandExt;
-    let error: io::Error = child.exec();
-    Err(error.into())
-}
-
-/// Where a process cannot be replaced, it is waited for.
-#[cfg(not(unix))]
-pub(crate) fn become_child(child: &mut process::Command) -> Outcome {
-    let status: io::Result<ExitStatus> = child.status();
-    Ok(status?)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::fs;
 
 use crate::Failure;
 use crate::curves::Curve;
+use crate::numbers::grouped;
 use crate::options::Options;
 use crate::plot;
 use crate::results::Results;
@@ -43,29 +44,4 @@ fn keep(options: &Options, files: &[(&str, String)]) -> Result<(), Failure> {
 /// Of answer times, in milliseconds.
 fn latencies(values: [f64; 3]) -> String {
     values.map(|value| if value < 10.0 { format!("{value:.2}") } else { format!("{value:.0}") }).join(" / ")
-}
-
-/// `43,700`
-pub(crate) fn grouped(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grouped;
-
-    #[test]
-    fn thousands_are_grouped() {
-        for (number, text) in [(0.4, "0"), (999.0, "999"), (43_700.0, "43,700"), (1_234_567.8, "1,234,568")] {
-            assert_eq!(grouped(number), text);
-        }
-    }
 }

@@ -23,7 +23,7 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use crate::cargo::{cargo, target_dir};
-use crate::task::announce;
+use crate::step::announce;
 use report::Report;
 
 /// Gives what its suites came to, or why it cannot run.

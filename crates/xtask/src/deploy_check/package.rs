@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::tools::Tools;
 use super::{Report, fresh, output};
-use crate::task::man;
+use crate::man::man;
 
 /// What `systemd-analyze security` may find, in tenths.
 const EXPOSURE: &str = "20";

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::ExitStatus;
 
 use crate::cargo::{cargo, root, target_dir};
-use crate::task::{Outcome, announce};
+use crate::step::{Outcome, announce};
 use budget::{Budget, Verdict};
 use valgrind::Valgrind;
 

