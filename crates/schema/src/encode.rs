@@ -103,33 +103,49 @@ impl<'a> Encoder<'a, '_> {
         }
     }
 
+    #[inline]
     fn scalar(&mut self, text: &Text<'a>, meaning: Meaning) {
         match meaning.shape {
-            Shape::Plain | Shape::Text => text.write(&mut self.json),
-            Shape::Time => return self.time(text, meaning.fact),
-            Shape::Integer => match integer(text) {
-                Some(integer) => {
-                    self.json.extend_from_slice(integer.as_bytes());
-                    return self.note(meaning.fact, || integer.into_owned().into());
-                }
-                None => text.write(&mut self.json),
-            },
-            Shape::Number if is_number(text) => self.json.extend_from_slice(text.as_bytes()),
-            Shape::Number => text.write(&mut self.json),
+            Shape::Plain | Shape::Text => self.text(text, meaning.fact),
+            Shape::Time => self.time(text, meaning.fact),
+            Shape::Integer => self.integer(text, meaning.fact),
+            Shape::Number if is_number(text) => {
+                self.json.extend_from_slice(text.as_bytes());
+                self.note(meaning.fact, || text.to_cow());
+            }
+            Shape::Number => self.text(text, meaning.fact),
             Shape::Object => {
                 self.json.extend_from_slice(TEXT_OF_OBJECT);
-                text.write(&mut self.json);
+                self.text(text, meaning.fact);
                 self.json.push(b'}');
             }
         }
-        self.note(meaning.fact, || text.to_cow());
+    }
+
+    #[inline(always)]
+    fn text(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+        text.write(&mut self.json);
+        self.note(fact, || text.to_cow());
+    }
+
+    fn integer(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+        match integer(text) {
+            Some(integer) => {
+                self.json.extend_from_slice(integer.as_bytes());
+                self.note(fact, || integer.into_owned().into());
+            }
+            None => self.text(text, fact),
+        }
     }
 
     fn time(&mut self, text: &Text<'a>, fact: Option<Fact>) {
         self.json.push(b'"');
         let start = self.json.len();
         if timestamp::push_rfc3339(text, &mut self.json) {
-            if let (Some(fact), Ok(time)) = (self.noted(fact), std::str::from_utf8(&self.json[start..])) {
+            if let Some(fact) = fact
+                && self.is_noted(fact)
+                && let Ok(time) = std::str::from_utf8(&self.json[start..])
+            {
                 self.found.push_time(fact, time);
             }
             self.json.push(b'"');
@@ -153,15 +169,18 @@ impl<'a> Encoder<'a, '_> {
     }
 
     /// To note a fact may take a copy of its text.
+    #[inline(always)]
     fn note(&mut self, fact: Option<Fact>, text: impl FnOnce() -> Cow<'a, str>) {
-        if let Some(fact) = self.noted(fact) {
+        if let Some(fact) = fact
+            && self.is_noted(fact)
+        {
             self.found.push(fact, text());
         }
     }
 
     /// A fact is what stands alone; only a workflow's tasks are a list of them.
-    fn noted(&self, fact: Option<Fact>) -> Option<Fact> {
-        fact.filter(|fact| self.within == 0 || *fact == Fact::TaskEndTime)
+    fn is_noted(&self, fact: Fact) -> bool {
+        self.within == 0 || fact == Fact::TaskEndTime
     }
 
     /// One entry `{Key, Value}`, a map of names to values, or an array of either: all come out as entries.
@@ -204,6 +223,7 @@ impl<'a> Encoder<'a, '_> {
     }
 
     /// Begins a member. A comma is before each; `close` makes a bracket of the first.
+    #[inline(always)]
     fn name(&mut self, name: &Text<'a>, written: Option<&str>) {
         match written {
             Some(written) => self.json.extend_from_slice(written.as_bytes()),
