@@ -31,6 +31,8 @@ struct Reader<'a, 'l> {
 }
 
 impl<'a> Reader<'a, '_> {
+    /// Always inlined into containers, as nearly all values are scalars.
+    #[inline(always)]
     fn value(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         if self.document.len() >= self.limits.max_nodes {
             let message = format!("more than {} values (max_nodes)", self.limits.max_nodes);
@@ -51,6 +53,7 @@ impl<'a> Reader<'a, '_> {
         Ok(())
     }
 
+    #[inline(never)]
     fn object(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         self.open(depth)?;
         let object = self.document.open(name, Value::Object);
@@ -85,6 +88,7 @@ impl<'a> Reader<'a, '_> {
         Ok(name)
     }
 
+    #[inline(never)]
     fn array(&mut self, name: Text<'a>, depth: usize) -> Result<(), ParseError> {
         self.open(depth)?;
         let array = self.document.open(name, Value::Array);
