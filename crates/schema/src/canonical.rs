@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use crate::document::{Children, Node, Value};
 use crate::text::Text;
-use crate::vocabulary::{Meaning, Members, Place};
+use crate::vocabulary::{Meaning, Place};
 
 /// What is left of the nodes that share a name.
 pub(crate) enum Remains<'d, 'a> {
@@ -45,28 +45,28 @@ impl<'d, 'a> Remains<'d, 'a> {
 #[inline]
 pub(crate) fn members<'d, 'a>(
     object: Node<'d, 'a>,
-    place: &'static Members,
     mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>]),
 ) {
-    let name_of = |member: Node<'d, 'a>| place.canonical_name(member.name());
-    let is_sorted = || object.children().map(|m| (beginning(m.name()), &**m.name())).is_sorted_by(|a, b| a < b);
-    if !place.is_respelled() && is_sorted() {
+    let key = |member: Node<'d, 'a>| (beginning(member.name()), &**member.name());
+    if object.children().map(key).is_sorted_by(|a, b| a < b) {
         object.children().for_each(|member| visit(member.name(), &[member]));
         return;
     }
-    let mut members: SmallVec<[_; USUAL_OBJECT]> =
-        object.children().map(|member| (beginning(name_of(member)), member)).collect();
-    // Where two spellings are one name, the order must not tell how the body was written. Stable: the nodes of one name
-    // stay in theirs.
+    let mut members: SmallVec<[_; USUAL_OBJECT]> = SmallVec::new();
+    object.children().for_each(|member| members.push((beginning(member.name()), member)));
+    // Stable: the nodes of one name stay in their order.
     members.sort_by(|(a_begins, a), (b_begins, b)| {
-        a_begins.cmp(b_begins).then_with(|| (&**name_of(*a), &**a.name()).cmp(&(&**name_of(*b), &**b.name())))
+        a_begins.cmp(b_begins).then_with(|| (**a.name()).cmp(&**b.name()))
     });
-    for same in members.chunk_by(|(_, a), (_, b)| name_of(*a) == name_of(*b)) {
+    let is_same = |(a_begins, a): &(u64, Node<'_, '_>), (b_begins, b): &(u64, Node<'_, '_>)| {
+        a_begins == b_begins && a.name() == b.name()
+    };
+    for same in members.chunk_by(is_same) {
         match same {
-            [(_, member)] => visit(name_of(*member), &[*member]),
+            [(_, member)] => visit(member.name(), &[*member]),
             several => {
                 let several: SmallVec<[_; USUAL_LIST]> = several.iter().map(|(_, member)| *member).collect();
-                visit(name_of(several[0]), &several);
+                visit(several[0].name(), &several);
             }
         }
     }

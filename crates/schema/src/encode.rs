@@ -36,8 +36,11 @@ struct Encoder<'a, 'f> {
 impl<'a> Encoder<'a, '_> {
     fn object(&mut self, object: Node<'_, 'a>, place: Place) {
         let documented = place.members();
+        if let Some(respelled) = documented.respelled(object) {
+            return respelled.root().into_iter().for_each(|object| self.object(object, place));
+        }
         let start = self.json.len();
-        members(object, documented, |name, nodes| {
+        members(object, |name, nodes| {
             let (meaning, written) = documented.member(name);
             // Nearly all are of this kind, and either nothing is left of it or the text.
             if let [node] = nodes
@@ -194,7 +197,7 @@ impl<'a> Encoder<'a, '_> {
                     self.object(node, place);
                 }
             }
-            Value::Object => members(node, Place::RAW.members(), |name, values| {
+            Value::Object => members(node, |name, values| {
                 self.cos_header(name, &Remains::of(values, value, self.is_typed), value);
             }),
             Value::Text(_) if node.emptiness().is_nothing => {}

@@ -3,14 +3,13 @@
 use crate::canonical::members;
 use crate::document::{Document, Node, Value};
 use crate::text::Text;
-use crate::vocabulary::Place;
 
 /// The element of a Simple moderation: `porn_info.hit_flag` becomes `PornInfo.HitFlag`. Of one that has failed, it holds
 /// `code` and `message` of the root as well, as Detail does.
 pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>, failed: bool) -> Document<'a> {
     let mut document = Document::new();
     let element = document.open(Text::EMPTY, Value::Object);
-    members(data, Place::RAW.members(), |name, nodes| {
+    members(data, |name, nodes| {
         for node in nodes {
             match detail_name(name) {
                 Some(name) => document.copy(Text::Plain(name), *node),
@@ -31,7 +30,7 @@ pub(crate) fn in_detail_names<'a>(root: Node<'_, 'a>, data: Node<'_, 'a>, failed
 fn copy_renamed<'a>(node: Node<'_, 'a>, document: &mut Document<'a>) {
     let copy = document.open(Text::any(pascal_case(node.name())), node.value().clone());
     match node.is_object() {
-        true => members(node, Place::RAW.members(), |_, nodes| {
+        true => members(node, |_, nodes| {
             nodes.iter().for_each(|node| copy_renamed(*node, document));
         }),
         false => node.children().for_each(|item| copy_renamed(item, document)),

@@ -9,6 +9,7 @@ use super::lists::DOCUMENTED_LISTS;
 use super::names::NameTable;
 use super::shapes::{OBJECTS, SCALARS, SPELLINGS};
 use super::{Fact, Meaning, Shape};
+use crate::document::{Document, Node, Value};
 use crate::text::Text;
 
 /// Where in a published element a node stands, as far as its members' meaning depends on it.
@@ -24,7 +25,7 @@ pub(crate) struct Members {
     info: Option<Meaning>,
     other: Meaning,
     /// The other spelling of a name, and that of the vendor's samples.
-    respelled: Option<(&'static str, Text<'static>)>,
+    respelled: Option<(&'static str, &'static str)>,
     is_cos_headers: bool,
 }
 
@@ -62,17 +63,21 @@ impl Members {
         }
     }
 
-    /// Whether a name is spelled in two ways at this place.
-    pub(crate) fn is_respelled(&self) -> bool {
-        self.respelled.is_some()
-    }
-
-    /// A member's name as the vendor's samples spell it at this place.
-    pub(crate) fn canonical_name<'d, 'a>(&'static self, name: &'d Text<'a>) -> &'d Text<'a> {
-        match &self.respelled {
-            Some((other, canonical)) if *name == *other => canonical,
-            _ => name,
-        }
+    /// An object of this place whose members are not all spelled as in the vendor's samples, with them so spelled.
+    #[inline]
+    pub(crate) fn respelled<'a>(&self, object: Node<'_, 'a>) -> Option<Document<'a>> {
+        let (other, canonical) = self.respelled?;
+        object.contains(other).then(|| {
+            let mut document = Document::new();
+            let copy = document.open(object.name().clone(), Value::Object);
+            let is_other = |member: &Node<'_, 'a>| *member.name() == *other;
+            // Those come last, or the order would tell how the body was written.
+            let others = object.children().filter(is_other);
+            object.children().filter(|member| !is_other(member)).for_each(|member| document.copy(member.name().clone(), member));
+            others.for_each(|member| document.copy(Text::Plain(canonical), member));
+            document.close(copy);
+            document
+        })
     }
 }
 
@@ -90,7 +95,7 @@ struct Drafted {
     fact: Option<Fact>,
     members: BTreeMap<&'static str, usize>,
     info: Option<usize>,
-    respelled: Option<(&'static str, Text<'static>)>,
+    respelled: Option<(&'static str, &'static str)>,
     is_cos_headers: bool,
 }
 
@@ -110,7 +115,7 @@ impl Draft {
             (node.shape, node.fact) = (*shape, *fact);
         }
         for (path, other, canonical) in SPELLINGS {
-            draft.at(path).respelled = Some((other, Text::Plain(canonical)));
+            draft.at(path).respelled = Some((other, canonical));
         }
         draft.spread();
         draft
@@ -204,7 +209,7 @@ impl Draft {
                 0 => Place::RAW,
                 root => place(anywhere(root)),
             }),
-            respelled: row.respelled.clone(),
+            respelled: row.respelled,
             is_cos_headers: row.is_cos_headers,
         });
         members.collect()
