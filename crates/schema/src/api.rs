@@ -9,8 +9,8 @@ use crate::document::{Document, Node, Open, Value};
 use crate::error::ParseError;
 use crate::event::Event;
 use crate::family::{Family, elements_of, has_ended};
+use crate::limits::Limits;
 use crate::normalise::{moderation, task, workflow};
-use crate::parse::Limits;
 use crate::text::Text;
 use crate::xml;
 

@@ -4,11 +4,13 @@
 //! `untagged` hides where a body went wrong. Numbers keep their spelling, because `128.147000` in XML and in JSON
 //! must come out alike. And one list is one allocation, where a tree has one for each object.
 
+mod emptiness;
+
 use std::borrow::Cow;
 
-use crate::canonical::Emptiness;
-use crate::parse::Limits;
+use crate::limits::Limits;
 use crate::text::Text;
+pub(crate) use emptiness::{Emptiness, is_cos_headers_entry};
 
 /// A body that has been read: its root and everything within.
 #[derive(Debug, PartialEq)]

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::canonical::{Remains, is_cos_headers_entry, members};
-use crate::document::{Node, Value};
+use crate::canonical::{Remains, members};
+use crate::document::{Node, Value, is_cos_headers_entry};
 use crate::facts::Found;
 use crate::text::Text;
 use crate::timestamp;

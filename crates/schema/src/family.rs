@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::document::{Children, Document, Node, Value};
 use crate::error::ParseError;
-use crate::parse::{Callback, Limits};
+use crate::limits::Limits;
 
 /// A family of callbacks, as Tencent CI documents them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +32,23 @@ impl Family {
             Self::Workflow => "WorkflowExecution",
             Self::ModerationSimple | Self::Probe => "data",
         }
+    }
+}
+
+/// A well-formed callback of a known family, still in the vendor's shape. See [`crate::normalise`].
+#[derive(Debug)]
+pub struct Callback<'a> {
+    pub(crate) family: Family,
+    /// `EventName` at the root, or `data.event`; kept for moderation, whose subject holds it.
+    pub(crate) event: Option<Cow<'a, str>>,
+    pub(crate) document: Document<'a>,
+}
+
+impl Callback<'_> {
+    /// Which of Tencent's callbacks it is.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
     }
 }
 

@@ -7,7 +7,7 @@
 
 use crate::document::{Document, Value};
 use crate::error::ParseError;
-use crate::parse::Limits;
+use crate::limits::Limits;
 use crate::scan;
 use crate::text::Text;
 

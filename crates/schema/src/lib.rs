@@ -23,6 +23,7 @@ mod event;
 mod facts;
 mod family;
 mod json;
+mod limits;
 mod moderation;
 mod normalise;
 mod parse;
@@ -36,9 +37,10 @@ mod xml;
 pub use api::{ApiAnswer, ApiError, Described, Queue, parse_answer, parse_error};
 pub use error::{ParseError, Position, Reason};
 pub use event::{Event, Facts, Kind};
-pub use family::Family;
+pub use family::{Callback, Family};
+pub use limits::{Limits, NODE_BYTES};
 pub use normalise::{Normalised, normalise};
-pub use parse::{Callback, Format, Limits, NODE_BYTES, parse};
+pub use parse::{Format, parse};
 pub use typed::{
     CosHeader, DocProcessResult, FlashResult, Location, MediaInfo, MediaResult, MediaStreams,
     ModerationEvent, More, Number, ObjectInfo, Operation, OutputFile, OutputMd5, PageInfo,

@@ -10,9 +10,9 @@ use crate::document::Node;
 use crate::encode::encode;
 use crate::event::{Event, Facts, Kind};
 use crate::facts::Found;
+use crate::family::Callback;
 use crate::family::{self, Family};
 use crate::moderation::{has_failed, in_detail_names};
-use crate::parse::Callback;
 use crate::vocabulary::Place;
 
 /// What a callback comes to.

@@ -1,64 +1,11 @@
 //! Bytes to a callback: sniff the encoding, read the nodes, recognise the family.
 
-use std::borrow::Cow;
-
 use crate::document::Document;
 use crate::error::ParseError;
-use crate::family::{self, Family};
+use crate::family::{self, Callback};
+use crate::limits::Limits;
 use crate::text::is_blank;
 use crate::{json, xml};
-
-/// A well-formed callback of a known family, still in the vendor's shape. See [`crate::normalise`].
-#[derive(Debug)]
-pub struct Callback<'a> {
-    pub(crate) family: Family,
-    /// `EventName` at the root, or `data.event`; kept for moderation, whose subject holds it.
-    pub(crate) event: Option<Cow<'a, str>>,
-    pub(crate) document: Document<'a>,
-}
-
-impl Callback<'_> {
-    /// Which of Tencent's callbacks it is.
-    #[must_use]
-    pub fn family(&self) -> Family {
-        self.family
-    }
-}
-
-/// What an element or JSON value costs while a body is read, in bytes.
-pub const NODE_BYTES: usize = 100;
-
-/// What a stranger's body may cost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Nested elements or JSON containers. Published bodies go to 8.
-    pub max_depth: usize,
-    /// Elements, texts beside elements, or JSON values in one body. Each costs about [`NODE_BYTES`] of memory while it is
-    /// read, up to twice that while it is normalised. Ten thousand frames of video moderation, the most that Tencent
-    /// takes, have some 400,000; five hours of speech, word by word, some 300,000.
-    pub max_nodes: usize,
-    /// Jobs in one callback, each a message.
-    pub max_jobs: usize,
-    /// Bytes of the name of an element, an attribute or a JSON member, and of an attribute's value. Tencent's names
-    /// go to 40; the names of an object's own headers, in moderation, may be longer.
-    pub max_name_bytes: usize,
-}
-
-impl Limits {
-    /// How many nodes a body is likely to have, without reading it: each element has two `<` in XML, each member a `:` and
-    /// a `,` in JSON. Never more than are allowed.
-    #[must_use]
-    pub fn likely_nodes(&self, body: &[u8]) -> usize {
-        let marks = body.iter().filter(|byte| matches!(byte, b'<' | b',' | b':')).count();
-        (marks / 2 + 1).min(self.max_nodes)
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { max_depth: 64, max_nodes: 1_000_000, max_jobs: 1_000, max_name_bytes: 1024 }
-    }
-}
 
 /// The encoding of a body, by its first significant byte. The vendor says `application/xml` over JSON as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

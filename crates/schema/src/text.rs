@@ -96,3 +96,39 @@ impl PartialEq for Text<'_> {
         **self == **other
     }
 }
+
+/// The first bytes of a name as a number, which is less where the name is: telling most names apart costs one comparison.
+#[inline]
+pub(crate) fn beginning(name: &str) -> u64 {
+    let bytes = name.as_bytes();
+    let at = |place: usize| u64::from(bytes[place]) << (56 - 8 * place);
+    if let Some(all) = bytes.first_chunk() {
+        return u64::from_be_bytes(*all);
+    }
+    // Short names are the most frequent. Their bytes are read twice rather than one by one: the same bits, once more.
+    match (bytes.first_chunk().copied(), bytes.last_chunk().copied()) {
+        (Some(first), Some(last)) => {
+            let last = u64::from(u32::from_be_bytes(last)) << (64 - 8 * bytes.len());
+            u64::from(u32::from_be_bytes(first)) << 32 | last
+        }
+        _ if bytes.is_empty() => 0,
+        _ => at(0) | at(bytes.len() / 2) | at(bytes.len() - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::beginning;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_name_begins_as_it_sorts(a in "[\u{0}ab数]{0,10}", b in "[\u{0}ab数]{0,10}") {
+            let (less, more) = if a <= b { (a, b) } else { (b, a) };
+            prop_assert!(beginning(&less) <= beginning(&more));
+        }
+    }
+}

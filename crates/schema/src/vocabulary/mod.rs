@@ -17,7 +17,7 @@ mod places;
 mod shapes;
 
 pub use lists::DOCUMENTED_LISTS;
-pub(crate) use places::{Members, Place};
+pub(crate) use places::Place;
 
 /// What a node is, beyond what its encoding says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Names and what they mean, found without comparing one after the other: each member of a callback is looked for.
 
 use super::Meaning;
-use crate::canonical::beginning;
+use crate::text::beginning;
 
 /// The documented names of a place. Each has a slot of its own, so that one look decides.
 #[derive(Debug)]

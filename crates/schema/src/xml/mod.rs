@@ -13,7 +13,7 @@ use quick_xml::events::{BytesRef, BytesStart, BytesText, Event};
 
 use crate::document::{Document, Open, Value};
 use crate::error::ParseError;
-use crate::parse::Limits;
+use crate::limits::Limits;
 use crate::text::{Text, is_blank};
 use grammar::{Attributes, is_name};
 

@@ -8,7 +8,7 @@ use wide::u8x16;
 
 use super::{ROOT, forbidden_character};
 use crate::document::{Document, Value};
-use crate::parse::Limits;
+use crate::limits::Limits;
 use crate::scan::{equal, not_blank, run, strip_same, within};
 use crate::text::Text;
 
@@ -19,7 +19,8 @@ const DECLARATIONS: [&str; 2] =
 /// A document whose root is `Response`, or `None` for the general reader.
 pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Option<Document<'a>> {
     let mut reader = Reader { limits, document: Document::of(text, limits) };
-    let root = DECLARATIONS.into_iter().find_map(|declaration| text.strip_prefix(declaration)).unwrap_or(text);
+    let root =
+        DECLARATIONS.into_iter().find_map(|declaration| text.strip_prefix(declaration)).unwrap_or(text);
     let rest = reader.element(without_blanks(root), 1)?;
     let root = reader.document.root()?;
     (without_blanks(rest).is_empty() && *root.name() == ROOT && root.is_object()).then_some(reader.document)
