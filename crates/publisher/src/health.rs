@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 use crate::log_limit::LogLimit;
 use crate::message::Message;
 use crate::nats::{Failure, Scope, StreamState};
-use crate::patterns::Patterns;
+use crate::patterns::{self, Patterns};
 use crate::readiness::{Check, Readiness};
 
 /// The longest pause before the drain tries again what is refused.
@@ -283,7 +283,7 @@ impl Health {
         self.changed.notify_one();
     }
 
-    pub(crate) fn patterns(&self) -> Arc<[(String, String)]> {
+    pub(crate) fn patterns(&self) -> patterns::Snapshot {
         self.patterns.get()
     }
 

@@ -41,7 +41,7 @@ impl Modules {
         let tests: Vec<Module> = modules
             .iter()
             .flat_map(|(module, names): (&Module, &Names)| {
-                names.of_tests.iter().map(|test| [module.as_slice(), &[test.clone()]].concat())
+                names.of_tests.iter().map(|test| [module.as_slice(), std::slice::from_ref(test)].concat())
             })
             .collect();
         modules.retain(|module, _| !tests.iter().any(|test| module.starts_with(test)));
@@ -136,7 +136,8 @@ fn read_folder(folder: &Path, at: &mut Module, modules: &mut BTreeMap<Module, Na
 impl Names {
     fn read(path: &Path) -> Self {
         let text = fs::read_to_string(path).expect("a file of ours can be read");
-        let file = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file = syn::parse_file(&text).map_err(|error| format!("{}: {error}", path.display()));
+        let file = file.expect("a file of Rust");
         let mut names = Self::default();
         names.visit_file(&file);
         names
