@@ -3,6 +3,8 @@
 //! One flag for everything would let one stream's trouble stop the others, and one stream's success hide it. So each
 //! publish is a witness for its own stream and subject only; for the connection, anything that the server says is.
 
+mod known;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,14 +16,13 @@ use crate::message::Message;
 use crate::nats::{Failure, Scope, StreamState};
 use crate::patterns::{self, Patterns};
 use crate::readiness::{Check, Readiness};
+use known::Known;
+pub(crate) use known::{MAX_REFUSED_SUBJECTS, Refusal};
 
 /// The longest pause before the drain tries again what is refused.
 pub(crate) const MAX_PAUSE: Duration = Duration::from_millis(1500);
 /// What is left for looking and for a busy machine when that attempt has failed too.
 const GRACE: Duration = Duration::from_millis(500);
-
-/// Subjects that are remembered as refused.
-pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
 
 /// Forbidden subjects that are told of, a line each; a sender's values stand in subjects.
 const MAX_TOLD: usize = 64;
@@ -53,62 +54,6 @@ pub(crate) enum Attempt {
     Usual,
     /// To find out as well whether a refusal is over.
     Probe,
-}
-
-#[derive(Debug)]
-struct Known {
-    /// Since when there is no connection.
-    disconnected_since: Option<Instant>,
-    /// Since when the server has said nothing at all, although it was asked.
-    silent_since: Option<Instant>,
-    /// When the server last said anything.
-    last_heard: Option<Instant>,
-    /// What the server or the client last complained of while there was no connection.
-    complaint: Option<String>,
-    /// Forbidden subjects that the log has been told of since there is a connection.
-    told_forbidden: BTreeSet<String>,
-    /// A subscription that the bridge needs and may not have.
-    subscription: Option<String>,
-    /// The server has said that it is about to go.
-    lame_duck: bool,
-    /// What others than the publisher have found, such as an expired certificate.
-    outside: Vec<Check>,
-    streams: Vec<Stream>,
-    subjects: BTreeMap<String, Refusal>,
-}
-
-#[derive(Debug)]
-struct Stream {
-    name: Arc<str>,
-    /// As it was last looked at.
-    state: Option<StreamState>,
-    /// It is to be looked at, and no look has ended yet: whether it keeps anything is not known.
-    awaits_look: bool,
-    last_acknowledgement: Option<Instant>,
-    refusal: Option<Refusal>,
-}
-
-/// What was refused, and how it was said.
-#[derive(Debug, Clone)]
-pub(crate) struct Refusal {
-    pub(crate) failure: Failure,
-    last: Instant,
-    /// An acknowledgement has come since: it is remembered, but holds nothing back.
-    over: bool,
-}
-
-impl Refusal {
-    fn new(failure: Failure) -> Self {
-        Self { failure, last: Instant::now(), over: false }
-    }
-
-    fn is_remembered(&self, memory: Duration) -> bool {
-        self.last.elapsed() < memory
-    }
-
-    fn holds_back(&self, memory: Duration) -> Option<Failure> {
-        (!self.over && self.is_remembered(memory)).then(|| self.failure.clone())
-    }
 }
 
 impl Health {
@@ -380,76 +325,6 @@ impl Health {
     fn known(&self) -> MutexGuard<'_, Known> {
         // Every critical section sets whole fields: a panic leaves no half-done change behind.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn heard(&mut self, now: Instant) {
-        self.last_heard = Some(now);
-        self.silent_since = None;
-    }
-
-    /// Something asked at `started` has no answer; returns whether that begins a silence.
-    fn silent(&mut self, started: Instant) -> bool {
-        let begins = self.silent_since.is_none() && self.last_heard.is_none_or(|heard| heard < started);
-        if begins {
-            self.silent_since = Some(started);
-        }
-        begins
-    }
-
-    /// What is to blame for a publish without an answer: the connection when the server says nothing at all, the stream
-    /// when it acknowledges nothing, else the subject.
-    fn blame_for_silence(&mut self, message: &Message, started: Instant) -> Scope {
-        let since = |at: Option<Instant>| at.is_some_and(|at| at >= started);
-        if !since(self.last_heard) {
-            Scope::Connection
-        } else if !since(self.stream(&message.stream).last_acknowledgement) {
-            Scope::Stream
-        } else {
-            Scope::Subject
-        }
-    }
-
-    /// Returns whether it is news that the subject is refused.
-    fn subject_refused(&mut self, message: &Message, failure: &Failure, memory: Duration) -> bool {
-        let subject = message.subject.as_str();
-        let before = self.subjects.get(subject).map(|refusal| refusal.failure.clone());
-        if before.is_none() && self.subjects.len() >= MAX_REFUSED_SUBJECTS {
-            self.subjects.retain(|_, refusal| refusal.is_remembered(memory));
-            if self.subjects.len() >= MAX_REFUSED_SUBJECTS {
-                // Those that are remembered say enough; the stream is not to blame for its subjects.
-                return false;
-            }
-        }
-        self.subjects.insert(subject.to_owned(), Refusal::new(failure.clone()));
-        before.as_ref() != Some(failure)
-    }
-
-    fn stream(&mut self, name: &Arc<str>) -> &mut Stream {
-        // A handful: the streams of the configuration, and those that spooled messages still name.
-        let place = self.streams.iter().position(|stream| Arc::ptr_eq(&stream.name, name));
-        let place = place.or_else(|| self.streams.iter().position(|stream| stream.name == *name));
-        let place = place.unwrap_or_else(|| {
-            self.streams.push(Stream {
-                name: Arc::clone(name),
-                state: None,
-                awaits_look: false,
-                last_acknowledgement: None,
-                refusal: None,
-            });
-            self.streams.len() - 1
-        });
-        &mut self.streams[place]
-    }
-}
-
-impl Stream {
-    /// Returns whether it is news.
-    fn refused(&mut self, failure: &Failure) -> bool {
-        let is_news = self.refusal.as_ref().is_none_or(|before| before.failure != *failure || before.over);
-        self.refusal = Some(Refusal::new(failure.clone()));
-        is_news
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where an event goes: rules first, then the template of its kind.
 
+mod quarantined;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,14 +10,12 @@ use ci_bridge_schema::{Event, Facts, Kind};
 use crate::cloudevents::{Attributes, Format};
 use crate::id::MessageId;
 use crate::key_value;
-use crate::message::{HeaderName, Headers, Message, MessageKind};
+use crate::message::{Headers, Message, MessageKind};
 use crate::rule::{Described, Rule, Then};
 use crate::subject::{Subject, TemplateError};
-use crate::template::{Field, Template, Values};
+use crate::template::{Field, Template};
 use crate::trace::TraceContext;
-
-/// The reason of what JetStream refuses for good; the others are the ingress's.
-pub const REFUSED: &str = "refused";
+pub use quarantined::{Quarantined, REFUSED};
 
 /// Decides subject, id and headers of every message. Pure.
 #[derive(Debug, Clone)]
@@ -90,21 +90,6 @@ pub struct Dropped {
     pub id: MessageId,
     /// The rule's place among all, the first being 0.
     pub rule: usize,
-}
-
-/// A body that gives no event, and why.
-#[derive(Debug, Clone)]
-pub struct Quarantined<'a> {
-    /// The body as it came, whole: its hash is the message's id.
-    pub body: &'a [u8],
-    /// What is kept of it: all, or its beginning.
-    pub kept: Bytes,
-    /// One word: `syntax`, `shape`, …
-    pub reason: &'a str,
-    /// One sentence, with line and column where there are any.
-    pub detail: &'a str,
-    /// What the body looks like, by its first bytes.
-    pub media_type: &'a str,
 }
 
 impl Router {
@@ -226,53 +211,6 @@ impl Router {
         self.rules.iter().position(|rule| rule.matches.matches(described))
     }
 
-    /// The message that keeps a body in quarantine.
-    #[must_use]
-    pub fn quarantine(&self, rejected: &Quarantined<'_>, origin: Origin<'_>) -> Message {
-        let id = self.own(MessageId::of_quarantine(rejected.body));
-        let kind = MessageKind::Quarantine;
-        let attributes = Attributes { id: &id, kind, bucket: None, object: None, time: None };
-        let mut headers = attributes.binary(rejected.media_type);
-        headers.push(HeaderName::CiReason, rejected.reason);
-        headers.push(HeaderName::CiDetail, rejected.detail);
-        headers.push(HeaderName::CiEndpoint, origin.endpoint);
-        push_trace(&mut headers, origin);
-        Message {
-            subject: self.quarantine.render(&Rejected { reason: rejected.reason, endpoint: origin.endpoint }),
-            stream: self.destinations.quarantine_stream.clone(),
-            payload: rejected.kept.clone(),
-            id,
-            headers,
-            kind,
-        }
-    }
-
-    /// The message that keeps, in quarantine, a message that JetStream refuses for good: whole and with all its
-    /// headers, so that it can be published again. The callback was answered 200, and this may be all that is left
-    /// of it.
-    #[must_use]
-    pub fn refused(&self, message: &Message, why: &str) -> Message {
-        let mut headers = Headers::with_room();
-        for (name, value) in message.headers.iter() {
-            // No header may come twice: of a body that quarantine itself refused, the later reason stands.
-            if !HeaderName::OF_REFUSED.contains(&name) {
-                headers.push(name, value);
-            }
-        }
-        headers.push(HeaderName::CiReason, REFUSED);
-        headers.push(HeaderName::CiDetail, why);
-        headers.push(HeaderName::CiSubject, message.subject.as_str());
-        headers.push(HeaderName::CiStream, &message.stream);
-        Message {
-            subject: self.quarantine.render(&Rejected { reason: REFUSED, endpoint: "" }),
-            id: message.id.in_quarantine(),
-            stream: self.destinations.quarantine_stream.clone(),
-            headers,
-            payload: message.payload.clone(),
-            kind: MessageKind::Quarantine,
-        }
-    }
-
     /// The pattern of subjects of jobs that no rule sends elsewhere.
     #[must_use]
     pub fn task_pattern(&self) -> String {
@@ -385,21 +323,6 @@ fn key(message: &Message, facts: &Facts<'_>, jobs: &Jobs) -> Option<Message> {
     Some(Message { subject, id, stream: Arc::clone(&jobs.stream), ..message.clone() })
 }
 
-struct Rejected<'a> {
-    reason: &'a str,
-    endpoint: &'a str,
-}
-
-impl Values for Rejected<'_> {
-    fn value(&self, field: Field) -> Option<&str> {
-        match field {
-            Field::Reason => Some(self.reason),
-            Field::Endpoint => Some(self.endpoint),
-            _ => None,
-        }
-    }
-}
-
 fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
     if let Some(trace) = origin.trace {
         headers.push_trace(trace);
@@ -407,98 +330,4 @@ fn push_trace(headers: &mut Headers, origin: Origin<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SHARED: [&str; 4] =
-        ["ci.task.{tag}", "ci.workflow.{state}", "ci.moderation.{event}", "ci-quarantine.{reason}"];
-
-    fn router(subjects: [&str; 4], rules: &[Rule]) -> Router {
-        let destinations = Destinations {
-            stream: "CI".into(),
-            quarantine_stream: "CI_QUARANTINE".into(),
-            jobs: None,
-            format: Format::default(),
-        };
-        Router::new(subjects, rules.to_vec(), destinations).unwrap()
-    }
-
-    #[test]
-    fn endpoints_differ_when_an_event_can_go_elsewhere() {
-        let rule = |matches: serde_json::Value, then| Rule {
-            matches: serde_json::from_value(matches).unwrap(),
-            then,
-        };
-        let to = |subject: &str| Then::To(Rule::template(subject).unwrap(), None);
-        let any = serde_json::json!({});
-        let own_task = ["tenant.task.{tag}", SHARED[1], SHARED[2], SHARED[3]];
-        let own_quarantine = [SHARED[0], SHARED[1], SHARED[2], "ci-quarantine.{reason}.{endpoint}"];
-        let rows = [
-            (SHARED, vec![], false),
-            (SHARED, vec![rule(any.clone(), to("ci.{tag}")), rule(any.clone(), Then::Drop)], false),
-            (SHARED, vec![rule(any.clone(), to("ci.{endpoint}.{tag}"))], true),
-            (SHARED, vec![rule(serde_json::json!({ "endpoint": "b" }), Then::Drop)], true),
-            (own_task, vec![], true),
-            (own_quarantine, vec![], true),
-        ];
-        for (subjects, rules, differs) in rows {
-            let (first, second) = (router(SHARED, &rules), router(subjects, &rules));
-            assert_eq!(second.differs_from(&first), differs, "{subjects:?} {rules:?}");
-        }
-        let everywhere = router(["ci.{endpoint}.{tag}", SHARED[1], SHARED[2], SHARED[3]], &[]);
-        assert!(everywhere.differs_from(&everywhere), "the same template, and another value for it");
-    }
-
-    #[test]
-    fn what_is_refused_keeps_everything_and_says_where_it_belongs() {
-        let rejected = Quarantined {
-            body: b"x",
-            kept: "x".into(),
-            reason: "syntax",
-            detail: "here",
-            media_type: "text/plain",
-        };
-        let router = router(SHARED, &[]);
-        let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        let trace = TraceContext::parse(traceparent, Some("a=b")).unwrap();
-        let origin = Origin { endpoint: "b", trace: Some(&trace) };
-        let message = router.quarantine(&rejected, origin);
-        let refused = router.refused(&message, "sealed (10109)");
-        assert_eq!(refused.subject.as_str(), "ci-quarantine.refused");
-        assert_eq!(MessageId::before_quarantine(refused.id.as_str()), Some(message.id.as_str()));
-        assert_eq!(refused.payload, message.payload);
-        let header = |wanted: HeaderName| {
-            let mut values = refused.headers.iter().filter(|(name, _)| *name == wanted);
-            let value = values.next().map(|(_, value)| value.to_owned());
-            assert_eq!(values.next(), None, "{wanted:?} comes once");
-            value
-        };
-        for (name, value) in message.headers.iter() {
-            let is_added = HeaderName::OF_REFUSED.contains(&name);
-            assert!(is_added || header(name).as_deref() == Some(value), "{name:?}");
-        }
-        let added = HeaderName::OF_REFUSED.map(header);
-        let expected = ["refused", "sealed (10109)", "ci-quarantine.syntax", "CI_QUARANTINE"];
-        assert_eq!(added, expected.map(|value| Some(value.to_owned())));
-    }
-
-    #[test]
-    fn an_endpoint_in_ids_is_one_value_of_them() {
-        let rejected = Quarantined {
-            body: b"x",
-            kept: "x".into(),
-            reason: "syntax",
-            detail: "",
-            media_type: "text/plain",
-        };
-        let plain = router(SHARED, &[]).quarantine(&rejected, Origin::default()).id;
-        let long = "e".repeat(300);
-        for (name, end) in [("tenant-b", ":tenant-b"), ("b:1 é", ":b%3A1%20%C3%A9"), ("", ":")] {
-            let router = router(SHARED, &[]).with_endpoint_in_ids(name);
-            let id = router.quarantine(&rejected, Origin::default()).id;
-            assert_eq!(id.as_str(), format!("{plain}{end}"));
-        }
-        let id = router(SHARED, &[]).with_endpoint_in_ids(&long).quarantine(&rejected, Origin::default()).id;
-        assert_eq!(id.as_str().len(), plain.as_str().len() + ":".len() + 32, "its hash");
-    }
-}
+mod tests;

@@ -43,7 +43,7 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
     super::runtime()?.block_on(async {
         let line = StartLine::of(&settings, source.file.as_deref());
         let bridge = Bridge::start(settings, Some(source), traces).await?;
-        line.tell(bridge.callbacks_url(), bridge.admin_url(), bridge.publisher().spool());
+        line.tell(&bridge.callbacks_url(), &bridge.admin_url(), bridge.publisher().spool());
         // Before the ready line: whoever waits for that may send a signal at once.
         let stop = terminated()?;
         announce(&bridge)?;

@@ -30,7 +30,7 @@ impl StartLine {
     }
 
     /// Fields that have no value are left out: no file, no spool, no certificate.
-    pub(crate) fn tell(self, callbacks: String, admin: String, spool: Option<&Spool>) {
+    pub(crate) fn tell(self, callbacks: &str, admin: &str, spool: Option<&Spool>) {
         info!(
             version = env!("CARGO_PKG_VERSION"),
             file = self.file,

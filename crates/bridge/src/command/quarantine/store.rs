@@ -21,7 +21,7 @@ impl Store {
         let connected = Quarantine::connect(settings.publisher.clone()).await;
         let quarantine = connected
             .map_err(|error| io::Error::new(error.kind(), format!("{error}: see `check --connect`")))?;
-        let range = quarantine.range().await.map_err(failed)?;
+        let range = quarantine.range().await.map_err(|why| failed(&why))?;
         Ok(range.map(|range| Self { quarantine, range }))
     }
 
@@ -36,16 +36,16 @@ impl Store {
     }
 
     pub(super) async fn find(&self, number: u64) -> io::Result<Option<Entry>> {
-        Ok(self.quarantine.get(number).await.map_err(failed)?.map(Entry))
+        Ok(self.quarantine.get(number).await.map_err(|why| failed(&why))?.map(Entry))
     }
 
     pub(super) async fn delete(&self, number: u64) -> io::Result<()> {
-        self.quarantine.delete(number).await.map_err(failed)
+        self.quarantine.delete(number).await.map_err(|why| failed(&why))
     }
 
     /// Deletes everything that was there when the command began; what came since stays.
     pub(super) async fn purge(&self) -> io::Result<u64> {
-        self.quarantine.delete_through(self.range.last_seq).await.map_err(failed)
+        self.quarantine.delete_through(self.range.last_seq).await.map_err(|why| failed(&why))
     }
 
     /// Publishes an entry again that JetStream refused.
@@ -54,6 +54,6 @@ impl Store {
     }
 }
 
-fn failed(why: LookupError) -> io::Error {
+fn failed(why: &LookupError) -> io::Error {
     io::Error::other(format!("{why}; docs/operations.md has the permissions that this command needs"))
 }
