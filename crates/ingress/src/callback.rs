@@ -7,8 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 use ci_bridge_publisher::{
-    HeaderName, Message, MessageId, Origin, Propagation, Publisher, Quarantined, Receipt, Routed,
-    TraceContext, Unavailable,
+    HeaderName, Message, Origin, Propagation, Publisher, Quarantined, Routed, TraceContext, Unavailable,
 };
 use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tracing::{Instrument, debug};
@@ -23,6 +22,7 @@ use crate::metrics::{Metrics, Outcome};
 use crate::published::Published;
 use crate::recent::{Recent, Story};
 use crate::refusals::{QuarantineEntry, Refusals};
+use crate::rejection::Rejection;
 use crate::trace;
 use crate::verify::{self, Routes, Verified, Verifier, WithoutAnswer};
 
@@ -185,7 +185,7 @@ impl Ingress {
         let result = self.publisher.publish(&messages).await;
         story.has_published();
         match result {
-            Ok(receipts) => published(messages, receipts),
+            Ok(receipts) => Answer::Published(Published::all(messages, receipts)),
             Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
                 let rejection = Rejection::TooLarge(failure.to_string());
@@ -352,11 +352,7 @@ impl Ingress {
         rejection: Rejection,
         story: &mut Story,
     ) -> Answer {
-        let kept = kept(body, self.publisher.max_payload());
-        let mut detail = rejection.detail();
-        if kept.len() < body.len() {
-            detail.push_str(&format!("{KEPT_ARE}{} of {} bytes", kept.len(), body.len()));
-        }
+        let (kept, detail) = rejection.kept_of(body, self.publisher.max_payload());
         let rejected = Quarantined {
             body,
             kept,
@@ -393,78 +389,4 @@ enum NoMessages {
     Unreadable(ParseError),
     /// The callback is answered as it is.
     Answer(Answer),
-}
-
-/// Why a body becomes no event.
-enum Rejection {
-    Unreadable(ParseError),
-    TooLarge(String),
-    /// CI knows nothing of it, or says otherwise.
-    Unverified(String),
-}
-
-/// How much is kept, in bytes, of a body that NATS would not take whole.
-const KEPT_OF_TOO_LARGE: usize = 64 * 1024;
-/// What the headers of a message in quarantine take at most, in bytes.
-const QUARANTINE_HEADERS: usize = 4 * 1024;
-
-/// How a reason ends whose body is not kept whole.
-const KEPT_ARE: &str = "; kept are the first ";
-
-/// How many bytes a body had of which only the beginning is in quarantine, as its reason says.
-pub(crate) fn whole_bytes(detail: &str) -> Option<u64> {
-    let (_, kept) = detail.rsplit_once(KEPT_ARE)?;
-    kept.strip_suffix(" bytes")?.split_once(" of ")?.1.parse().ok()
-}
-
-/// The body, or as much of its beginning as NATS takes.
-fn kept(body: &Bytes, max_payload: usize) -> Bytes {
-    match body.len() + QUARANTINE_HEADERS > max_payload {
-        true => body.slice(..body.len().min(KEPT_OF_TOO_LARGE).min(max_payload / 2)),
-        false => body.clone(),
-    }
-}
-
-impl Rejection {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Unreadable(error) => error.reason().as_str(),
-            Self::TooLarge(_) => "oversize",
-            Self::Unverified(_) => "unverified",
-        }
-    }
-
-    fn detail(&self) -> String {
-        match self {
-            Self::Unreadable(error) => error.to_string(),
-            Self::TooLarge(why) | Self::Unverified(why) => why.clone(),
-        }
-    }
-
-    /// The answer to a body that quarantine keeps under this id.
-    fn answer(self, id: MessageId) -> Answer {
-        match self {
-            Self::Unreadable(error) => Answer::Unreadable(error, id),
-            Self::TooLarge(failure) => Answer::MessageTooLarge(failure, id),
-            // Answered as if it had been published: nobody shall learn from it which jobs there are.
-            Self::Unverified(_) => Answer::Silent(Outcome::Quarantined),
-        }
-    }
-}
-
-fn published(messages: Vec<Message>, receipts: Vec<Receipt>) -> Answer {
-    let published: Vec<_> = messages.into_iter().zip(receipts).map(|(m, r)| Published::new(m, r)).collect();
-    published.iter().for_each(tell);
-    Answer::Published(published)
-}
-
-fn tell(message: &Published) {
-    let (subject, id) = (message.subject(), message.id());
-    match message.receipt() {
-        Receipt::Stored { stream, sequence, duplicate } => {
-            debug!(subject, id, %stream, sequence, duplicate, "published");
-        }
-        Receipt::Spooled => debug!(subject, id, "spooled"),
-        Receipt::Sent => debug!(subject, id, "published, and stored nowhere"),
-    }
 }

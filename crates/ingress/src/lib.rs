@@ -30,6 +30,7 @@ mod place;
 mod published;
 mod recent;
 mod refusals;
+mod rejection;
 mod report;
 mod request;
 mod server;

@@ -1,6 +1,7 @@
 //! A message of a callback and what became of it.
 
 use ci_bridge_publisher::{Message, MessageId, Receipt, Subject};
+use tracing::debug;
 
 /// A message and what became of it.
 #[derive(Debug)]
@@ -11,6 +12,13 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// Each message with its receipt, told to the log.
+    pub(crate) fn all(messages: Vec<Message>, receipts: Vec<Receipt>) -> Vec<Self> {
+        let published: Vec<_> = messages.into_iter().zip(receipts).map(|(m, r)| Self::new(m, r)).collect();
+        published.iter().for_each(Self::tell);
+        published
+    }
+
     pub(crate) fn new(message: Message, receipt: Receipt) -> Self {
         Self { subject: message.subject, id: message.id, receipt }
     }
@@ -46,5 +54,16 @@ impl Published {
 
     pub(crate) fn receipt(&self) -> &Receipt {
         &self.receipt
+    }
+
+    fn tell(&self) {
+        let (subject, id) = (self.subject(), self.id());
+        match &self.receipt {
+            Receipt::Stored { stream, sequence, duplicate } => {
+                debug!(subject, id, %stream, sequence, duplicate, "published");
+            }
+            Receipt::Spooled => debug!(subject, id, "spooled"),
+            Receipt::Sent => debug!(subject, id, "published, and stored nowhere"),
+        }
     }
 }

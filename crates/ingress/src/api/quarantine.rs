@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::stored_message::Body;
 use super::{Api, Reply};
 use crate::answer::json;
-use crate::callback::whole_bytes;
+use crate::rejection::whole_bytes;
 use crate::shown::milliseconds_since_1970;
 
 /// Entries of an answer, unless it is told otherwise, and at most.

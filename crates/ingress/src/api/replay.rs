@@ -13,9 +13,9 @@ use super::problem::Problem;
 use super::quarantine::MESSAGE_ID;
 use super::{Api, Reply, View};
 use crate::answer::{Answer, json};
-use crate::callback::whole_bytes;
 use crate::metrics::Outcome;
 use crate::published::Published;
+use crate::rejection::whole_bytes;
 
 /// What came of posting a body again.
 #[derive(Serialize)]
