@@ -18,6 +18,7 @@ mod commands;
 mod configuration;
 mod connection;
 mod delivery;
+mod endpoints;
 mod environment;
 mod examples;
 #[path = "../fake_ci/mod.rs"]
@@ -35,6 +36,7 @@ mod limits;
 mod log_fields;
 mod logs;
 mod nats_cli;
+mod nats_user;
 mod one_truth;
 mod operations;
 mod outage;
@@ -57,7 +59,6 @@ mod tail;
 mod tls;
 #[cfg(feature = "otlp")]
 mod traces;
-mod truths;
 mod two_languages;
 mod verify;
 mod watching;

@@ -1,15 +1,13 @@
 //! What quarantine keeps, as an operator lists, replays, exports and deletes it.
 
+mod refused;
+
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 
-use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use serde_json::{Value, json};
 
-use crate::support::{
-    Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, nats_with_a_small_stream, task,
-    task_with,
-};
+use crate::support::{Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, task};
 
 /// `ci-bridge quarantine …` with the configuration of a bridge: exit code, standard output and error.
 fn quarantine_at(
@@ -199,66 +197,6 @@ fn what_nats_forbids_is_said() {
             "{said}"
         );
     }
-}
-
-#[test]
-fn refused_messages_are_counted() {
-    let mut nats = nats_with_a_small_stream();
-    let bridge = Bridge::start_towards(&nats.url(), "[messages]\noversize = \"refuse\"\n");
-    let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000));
-    assert_eq!(bridge.post(task("large").replace("</JobsDetail>", &note)).json()["outcome"], "spooled");
-    nats.restart(None).unwrap();
-    eventually("counted", || (bridge.metric("ci_bridge_quarantine_refused_total") == 1.0).then_some(()));
-    let entry: Value =
-        serde_json::from_str(quarantine(&nats, &bridge, &["list", "--json"]).1.trim()).unwrap();
-    assert_eq!((&entry["reason"], &entry["stream"]), (&json!("refused"), &json!("CI")));
-    assert_eq!(entry["subject"], "ci.task.NoiseReduction.success");
-}
-
-/// A job's last message is one of two that a callback becomes: its bucket may refuse it alone.
-#[test]
-fn a_refused_key_is_published_again_unless_it_has_a_value() {
-    let mut nats = nats();
-    let bucket = |max_message_size| Config {
-        name: "KV_CI_JOBS".into(),
-        subjects: vec!["$KV.CI_JOBS.>".into()],
-        max_messages_per_subject: 1,
-        discard: DiscardPolicy::New,
-        allow_rollup: true,
-        deny_delete: true,
-        allow_direct: true,
-        max_message_size,
-        ..Config::default()
-    };
-    Streams::of(&nats).create(bucket(1500));
-    nats.kill().unwrap();
-    let config = "[jobs]\nbucket = \"CI_JOBS\"\n[messages]\noversize = \"refuse\"\n";
-    let bridge = Bridge::start_towards(&nats.url(), config);
-    let note = format!("<Note>{}</Note></JobsDetail>", "x".repeat(2000));
-    for id in ["j1", "j2"] {
-        let large = task_with(id, "Transcode", "Failed").replace("</JobsDetail>", &note);
-        assert_eq!(bridge.post(large).json()["outcome"], "spooled");
-    }
-    nats.restart(None).unwrap();
-    eventually("refused", || (bridge.metric("ci_bridge_quarantine_refused_total") == 2.0).then_some(()));
-    bridge.wait_until_ready();
-    let streams = Streams::of(&nats);
-    assert_eq!(streams.messages("CI").len(), 2, "the events have their stream");
-    let refused = streams.messages("CI_QUARANTINE");
-    let subjects: Vec<_> = refused.iter().filter_map(|entry| entry.header("Ci-Subject")).collect();
-    assert_eq!(subjects, ["$KV.CI_JOBS.j1", "$KV.CI_JOBS.j2"]);
-    // One of the two has ended otherwise meanwhile.
-    assert_eq!(bridge.post(task_with("j2", "Transcode", "Success")).status, 200);
-    streams.update(bucket(-1));
-    let (code, report, said) = quarantine(&nats, &bridge, &["replay"]);
-    assert_eq!(code, Some(0), "{report}{said}");
-    let lines: Vec<_> = report.lines().collect();
-    assert!(lines[0].ends_with(" on $KV.CI_JOBS.j1, KV_CI_JOBS #2"), "{report}");
-    assert!(lines[1].ends_with(" on $KV.CI_JOBS.j2, KV_CI_JOBS #1, where it was already"), "{report}");
-    let held = streams.messages("KV_CI_JOBS");
-    let states: Vec<_> = held.iter().filter_map(|value| value.header("ce-id")).collect();
-    assert_eq!(states, ["task:j2:Success", "task:j1:Failed"], "what ended the job stands");
-    assert_eq!(streams.messages("CI_QUARANTINE").len(), 0);
 }
 
 /// What is kept of a body that NATS does not take whole is its beginning; what it is called is a hash of all of it.

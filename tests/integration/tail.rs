@@ -5,7 +5,7 @@ use std::process::{Child, ChildStderr, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Bridge, LocalNats, ci_bridge, nats, signal, task_with};
+use crate::support::{Bridge, LocalNats, ci_bridge, eventually, nats, signal, task, task_with};
 
 /// A running `tail`; killed when dropped.
 struct Tail {
@@ -172,4 +172,61 @@ fn what_cannot_be_looked_at_is_said_with_a_remedy() {
     let strict = LocalNats::start(&config).unwrap();
     let (code, said) = fails(&strict.url().replace("nats://", "nats://w:p@"), &["--since", "1m"]);
     assert!(code == Some(1) && said.contains("leave --since and --last out"), "{said}");
+}
+
+#[test]
+fn tail_ends_when_it_may_not_see_the_subject() {
+    let denied = "permissions: { subscribe: { deny: \"ci.>\" } }";
+    let nats =
+        LocalNats::start(&format!("authorization {{ users: [{{ user: w, password: p, {denied} }}] }}"))
+            .unwrap();
+    let tail = |user: &str, subject: &str| {
+        let url = nats.url().replace("nats://", &format!("nats://{user}@"));
+        let output = ci_bridge().args(["tail", subject]).env("NATS_URL", url).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{user} {subject}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let denied = "ci-bridge: NATS says: Permissions Violation for Subscription to \"ci.>\": allow the user of [nats] to \
+                  subscribe to it, or name a subject that it may see\n";
+    let said = tail("w:p", "ci.>");
+    assert!(said.ends_with(denied), "{said}");
+    let refused = tail("w:wrong", "other.>");
+    assert!(
+        refused.starts_with("ci-bridge: NATS refuses the connection: authorization violation"),
+        "{refused}"
+    );
+    assert!(!refused.contains("wrong") && refused.lines().count() == 1, "{refused}");
+}
+
+#[test]
+fn tail_waits_for_a_server_that_is_not_there_and_says_so_once() {
+    let mut nats = nats();
+    nats.kill().unwrap();
+    let mut tail = ci_bridge();
+    tail.args(["tail", "--json"]).env("NATS_URL", nats.url()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tail = tail.spawn().unwrap();
+    let mut said = BufReader::new(tail.stderr.take().unwrap());
+    let mut first = String::new();
+    said.read_line(&mut first).unwrap();
+    let host = nats.url().replace("nats://", "");
+    assert!(first.starts_with(&format!("ci-bridge: waiting for NATS at {host}: ")), "{first}");
+    nats.restart(None).unwrap();
+    let bridge = Bridge::start(&nats, "");
+    let (arrived, arrivals) = std::sync::mpsc::channel();
+    let stdout = BufReader::new(tail.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || stdout.lines().for_each(|line| drop(arrived.send(line))));
+    let mut number = 0;
+    // Its subscription may come after the first message.
+    let line = eventually("a message", || {
+        number += 1;
+        bridge.post(task(&format!("j{number}")));
+        arrivals.recv_timeout(crate::support::POLL_INTERVAL).ok()
+    });
+    assert!(line.unwrap().contains("ci.task.NoiseReduction.success"));
+    signal("TERM", tail.id());
+    assert_eq!(tail.wait().unwrap().code(), Some(0));
+    let mut more = String::new();
+    said.read_to_string(&mut more).unwrap();
+    assert!(!more.contains("waiting for NATS"), "once is enough: {more}");
+    reader.join().unwrap();
 }

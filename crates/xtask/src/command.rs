@@ -169,13 +169,15 @@ mod tests {
             ("demo --json -q", Command::Demo(PassedOn { args: words("--json -q") })),
             ("bench --help", Command::Bench(PassedOn { args: words("--help") })),
             (
-                "versions truths --nocapture",
-                Command::Versions(PassedOn { args: words("truths --nocapture") }),
+                "versions endpoints --nocapture",
+                Command::Versions(PassedOn { args: words("endpoints --nocapture") }),
             ),
         ] {
             assert_eq!(parse(line).expect(line), Some(expected), "{line}");
         }
-        for args in ["", "truths", "-p xtask", "-- --nocapture", "-p ci-bridge truths -- --nocapture -q"] {
+        for args in
+            ["", "endpoints", "-p xtask", "-- --nocapture", "-p ci-bridge endpoints -- --nocapture -q"]
+        {
             let Ok(Some(Command::Test(test))) = parse(&format!("test {args}")) else { panic!("{args}") };
             assert_eq!(test.all(), words(args), "{args}");
         }

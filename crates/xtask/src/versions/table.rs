@@ -115,7 +115,7 @@ nats-server          passed failed seconds
 
     #[test]
     fn only_what_failed_is_seen_again() {
-        let words = ["outage::".into(), "truths::".into()];
+        let words = ["outage::".into(), "endpoints::".into()];
         let again = rows().map(|row| row.again(&words));
         let line = |row: &str, tests: &str| {
             let test = "cargo xtask test --package ci-bridge --test integration";
@@ -124,8 +124,8 @@ nats-server          passed failed seconds
         let expect = [
             line("2.9.10 (system)", "outage::a"),
             None,
-            line("2.12.8", "outage:: truths::"),
-            line("2.15.0", "outage:: truths::"),
+            line("2.12.8", "outage:: endpoints::"),
+            line("2.15.0", "outage:: endpoints::"),
             None,
         ];
         assert_eq!(again, expect);

@@ -35,7 +35,7 @@ mod tests {
     const GOOD: &str = "
 running 2 tests
 test outage::a ... ok
-test truths::b ... ok
+test endpoints::b ... ok
 
 test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 61 filtered out; finished in 1.53s
 ";
@@ -44,7 +44,7 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 61 filtered out; fin
 running 3 tests
 test outage::a ... ok
 test outage::b ... FAILED
-test truths::c ... FAILED
+test endpoints::c ... FAILED
 
 failures:
 
@@ -53,14 +53,14 @@ failures:
 thread 'outage::b' panicked at tests/integration/outage.rs:7:5:
     not durable
 
----- truths::c stdout ----
+---- endpoints::c stdout ----
 failures:
     of its own
 
 
 failures:
     outage::b
-    truths::c
+    endpoints::c
 
 test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 60 filtered out; finished in 9.00s
 ";
@@ -68,7 +68,7 @@ test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 60 filtered out;
     #[test]
     fn both_ends_are_read() {
         assert_eq!(Tally::read(GOOD), Some(Tally { passed: 2, failed: 0, failures: vec![] }));
-        let failures = vec!["outage::b".to_owned(), "truths::c".to_owned()];
+        let failures = vec!["outage::b".to_owned(), "endpoints::c".to_owned()];
         assert_eq!(Tally::read(BAD), Some(Tally { passed: 1, failed: 2, failures }));
     }
 
