@@ -26,7 +26,7 @@ impl<'d, 'a> Remains<'d, 'a> {
     /// JSON's types are the vendor's own (`is_typed`) and nothing else is documented; there, one that is not in a list is
     /// written as a list as well.
     pub(crate) fn of(nodes: &[Node<'d, 'a>], meaning: Meaning, is_typed: bool) -> Self {
-        let is_left = |node: &Node<'d, 'a>| !is_nothing(node.emptiness(), meaning.place);
+        let is_left = |node: &Node<'d, 'a>| is_left(*node, meaning.place);
         let mut items: SmallVec<[_; USUAL_LIST]> = match nodes {
             [array] if array.is_array() => array.children().filter(is_left).collect(),
             [node] => return if is_left(node) { Self::One(*node) } else { Self::Nothing },
@@ -72,7 +72,9 @@ pub(crate) fn members<'d, 'a>(
     }
 }
 
-/// Whether nothing is left of a node at this place.
-fn is_nothing(emptiness: Emptiness, place: Place) -> bool {
-    if place.is_cos_headers() { emptiness.is_nothing_of_cos_headers } else { emptiness.is_nothing }
+/// Whether anything is left of a node at this place. What is nothing among `CosHeaders` is nothing anywhere.
+#[inline]
+pub(crate) fn is_left(node: Node<'_, '_>, place: Place) -> bool {
+    let emptiness = node.emptiness();
+    !emptiness.is_nothing || place.is_cos_headers() && !emptiness.is_nothing_of_cos_headers
 }

@@ -42,15 +42,17 @@ impl<'a> Encoder<'a, '_> {
         let start = self.json.len();
         members(object, |name, nodes| {
             let (meaning, written) = documented.member(name);
-            // Nearly all are of this kind, and either nothing is left of it or the text.
+            // Nearly all are of this kind.
             if let [node] = nodes
-                && let Value::Text(text) = node.value()
                 && !meaning.is_list
-                && meaning.shape != Shape::Object
+                && !node.is_array()
             {
-                if !node.emptiness().is_nothing {
+                if is_left(*node, meaning.place) {
                     self.name(name, written);
-                    self.scalar(text, meaning);
+                    match node.value() {
+                        Value::Text(text) => self.scalar(text, meaning),
+                        _ => self.one(*node, meaning),
+                    }
                 }
                 return;
             }
@@ -92,12 +94,12 @@ impl<'a> Encoder<'a, '_> {
 
     fn one(&mut self, node: Node<'_, 'a>, meaning: Meaning) {
         match node.value() {
+            Value::Text(text) => self.scalar(text, meaning),
             Value::Object if matches!(meaning.shape, Shape::Plain | Shape::Number | Shape::Object) => {
                 self.object(node, meaning.place);
             }
             Value::Object => self.text_of(meaning, |raw| raw.object(node, Place::RAW)),
             Value::Array => self.remains(&Remains::of(&[node], meaning, self.is_typed), meaning),
-            Value::Text(text) => self.scalar(text, meaning),
             Value::Literal(text) if self.is_typed && !meaning.is_shaped() => {
                 self.json.extend_from_slice(text.as_bytes());
                 self.note(meaning.fact, || Cow::Borrowed(text));
@@ -106,22 +108,14 @@ impl<'a> Encoder<'a, '_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn scalar(&mut self, text: &Text<'a>, meaning: Meaning) {
         match meaning.shape {
             Shape::Plain | Shape::Text => self.text(text, meaning.fact),
             Shape::Time => self.time(text, meaning.fact),
             Shape::Integer => self.integer(text, meaning.fact),
-            Shape::Number if is_number(text) => {
-                self.json.extend_from_slice(text.as_bytes());
-                self.note(meaning.fact, || text.to_cow());
-            }
-            Shape::Number => self.text(text, meaning.fact),
-            Shape::Object => {
-                self.json.extend_from_slice(TEXT_OF_OBJECT);
-                self.text(text, meaning.fact);
-                self.json.push(b'}');
-            }
+            Shape::Number => self.number(text, meaning.fact),
+            Shape::Object => self.text_of_object(text, meaning.fact),
         }
     }
 
@@ -129,6 +123,20 @@ impl<'a> Encoder<'a, '_> {
     fn text(&mut self, text: &Text<'a>, fact: Option<Fact>) {
         text.write(&mut self.json);
         self.note(fact, || text.to_cow());
+    }
+
+    fn number(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+        if !is_number(text) {
+            return self.text(text, fact);
+        }
+        self.json.extend_from_slice(text.as_bytes());
+        self.note(fact, || text.to_cow());
+    }
+
+    fn text_of_object(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+        self.json.extend_from_slice(TEXT_OF_OBJECT);
+        self.text(text, fact);
+        self.json.push(b'}');
     }
 
     fn integer(&mut self, text: &Text<'a>, fact: Option<Fact>) {

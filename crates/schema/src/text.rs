@@ -39,7 +39,7 @@ impl<'a> Text<'a> {
     }
 
     /// Writes it as a JSON string.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn write(&self, json: &mut Vec<u8>) {
         match self {
             Self::Plain(text) => write_plain(text, json),
@@ -56,7 +56,7 @@ fn write_any(text: &str, json: &mut Vec<u8>) {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn write_plain(text: &str, json: &mut Vec<u8>) {
     json.push(b'"');
     json.extend_from_slice(text.as_bytes());
