@@ -6,7 +6,7 @@
 
 use smallvec::SmallVec;
 
-use crate::document::{Emptiness, Node};
+use crate::document::Node;
 use crate::text::{Text, beginning};
 use crate::vocabulary::{Meaning, Place};
 

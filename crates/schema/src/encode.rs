@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::canonical::{Remains, members};
+use crate::canonical::{Remains, is_left, members};
 use crate::document::{Node, Value, is_cos_headers_entry};
 use crate::facts::Found;
 use crate::text::Text;
