@@ -1,4 +1,4 @@
-//! The admin listener's connections: who has a place when they are many, and what of a request its handlers get.
+//! The admin listener's connections: who has a slot when they are many, and what of a request its handlers get.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,8 +22,8 @@ use crate::connection::{guarded, http1_builder};
 use crate::framing::{self, HeadLimits};
 use crate::life::Life;
 use crate::limits::Limits;
-use crate::place::{Place, Places};
 use crate::server::accept;
+use crate::slot::{ConnectionSlot, ConnectionSlots};
 
 /// Health checks, scrapes and requests of the API at once, of one admin listener.
 const MAX_CONNECTIONS: usize = 64;
@@ -42,16 +42,17 @@ pub async fn serve_admin(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
-    let (usual, probes) = (Arc::new(Places::new(MAX_CONNECTIONS)), Arc::new(Places::new(MAX_PROBES)));
+    let (usual, probes) =
+        (Arc::new(ConnectionSlots::new(MAX_CONNECTIONS)), Arc::new(ConnectionSlots::new(MAX_PROBES)));
     let head = limits.head();
     let telling = Arc::clone(&admin);
     let (stop, stopping) = watch::channel(false);
     let mut on_connection = |stream: TcpStream, peer: SocketAddr| {
         let Ok(local) = stream.local_addr() else { return };
-        let place = usual.take().map(|(place, _)| (place, false));
+        let slot = usual.take().map(|(slot, _)| (slot, false));
         // Without one it is closed without a word: whoever floods the listener learns nothing, and costs no more.
-        let Some((place, only_probes)) = place.or_else(|| Some((probes.take()?.0, true))) else { return };
-        let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
+        let Some((slot, only_probes)) = slot.or_else(|| Some((probes.take()?.0, true))) else { return };
+        let life = Life { peer, slot: Arc::new(slot), stopping: stopping.clone() };
         let caller = Caller { local: local.ip(), peer, hang_up: Arc::default() };
         let desk = Desk { admin: Arc::clone(&admin), caller, only_probes };
         tokio::spawn(converse(stream, life, desk, head));
@@ -71,9 +72,9 @@ pub async fn serve_admin(
 async fn converse(stream: TcpStream, life: Life, desk: Desk, head: HeadLimits) {
     // Answers are one small write: waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let (desk, place) = (Arc::new(desk), Arc::clone(&life.place));
+    let (desk, slot) = (Arc::new(desk), Arc::clone(&life.slot));
     let hang_up = Arc::clone(&desk.caller.hang_up);
-    let service = service_fn(move |request| Arc::clone(&desk).take(request, Arc::clone(&place)));
+    let service = service_fn(move |request| Arc::clone(&desk).take(request, Arc::clone(&slot)));
     let connection = http1_builder(head, IDLE_TIME).serve_connection(guarded(stream, head), service);
     let driven = tokio::select! {
         driven = life.drive(connection, life.not_reading(IDLE_TIME)) => driven,
@@ -96,9 +97,9 @@ impl Desk {
     async fn take(
         self: Arc<Self>,
         request: Request<Incoming>,
-        place: Arc<Place>,
+        slot: Arc<ConnectionSlot>,
     ) -> Result<Response<Body>, Infallible> {
-        let Some(in_progress) = place.begin() else {
+        let Some(in_progress) = slot.begin() else {
             // The connection is being closed for another.
             return std::future::pending().await;
         };

@@ -9,7 +9,7 @@ use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 
 use crate::answer::Answer;
-use crate::budget::Share;
+use crate::budget::ByteReservation;
 use crate::fault::Fault;
 use crate::http2;
 
@@ -54,7 +54,7 @@ impl Incomplete {
 
     /// The whole body, or the answer to give instead. A sender that waits for leave is told no without being asked for
     /// a byte.
-    pub(crate) async fn read(&mut self, limit: Limit, share: &mut Share) -> Result<Bytes, Answer> {
+    pub(crate) async fn read(&mut self, limit: Limit, share: &mut ByteReservation) -> Result<Bytes, Answer> {
         if self.bytes > limit.bytes as u64 {
             return Err(Answer::BodyTooLarge { limit: limit.bytes });
         }
@@ -94,7 +94,7 @@ async fn throw_away(mut body: Incoming) {
 async fn collect(
     body: &mut Incoming,
     limit: Limit,
-    share: &mut Share,
+    share: &mut ByteReservation,
     read: &mut usize,
 ) -> Result<Bytes, Answer> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);

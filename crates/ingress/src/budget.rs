@@ -4,14 +4,14 @@ use prometheus_client::metrics::gauge::Gauge;
 
 /// What one body holds of it; given back when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct ByteReservation {
     /// What all bodies hold, in bytes: a metric, and the account itself.
     held_by_all: Gauge,
     most: usize,
     held: usize,
 }
 
-impl Share {
+impl ByteReservation {
     /// Nothing yet, of at most `most` bytes for all.
     pub(crate) fn new(held_by_all: Gauge, most: usize) -> Self {
         Self { held_by_all, most, held: 0 }
@@ -36,7 +36,7 @@ impl Share {
     }
 }
 
-impl Drop for Share {
+impl Drop for ByteReservation {
     fn drop(&mut self) {
         self.held_by_all.dec_by(amount(self.held));
     }

@@ -13,7 +13,7 @@ use ci_bridge_schema::{Event, Format, Normalised, ParseError, normalise, parse};
 use tracing::{Instrument, debug};
 
 use crate::answer::Answer;
-use crate::budget::Share;
+use crate::budget::ByteReservation;
 use crate::cost;
 use crate::endpoint::Endpoint;
 use crate::limits::Limits;
@@ -90,7 +90,7 @@ impl Ingress {
     }
 
     /// From now on each answer is the last of its connection.
-    pub(crate) fn say_goodbye(&self) {
+    pub(crate) fn begin_shutdown(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
 
@@ -169,8 +169,8 @@ impl Ingress {
     }
 
     /// What one body, or the reading of one, takes of the memory for all.
-    pub(crate) fn share(&self) -> Share {
-        Share::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight)
+    pub(crate) fn share(&self) -> ByteReservation {
+        ByteReservation::new(self.metrics.bytes_in_flight.clone(), self.limits.max_bytes_in_flight)
     }
 
     async fn publish(

@@ -132,7 +132,7 @@ impl Connection {
         self.life.drive(connection, self.life.idle(limits.header_timeout)).await
     }
 
-    /// Answers requests, each with a place in flight or a refusal.
+    /// Answers requests, each with a slot in flight or a refusal.
     fn service(
         &self,
     ) -> impl Service<
@@ -141,11 +141,11 @@ impl Connection {
         Error = Infallible,
         Future: Send + 'static,
     > + use<> {
-        let (shared, place, peer) =
-            (Arc::clone(&self.shared), Arc::clone(&self.life.place), self.life.peer.ip());
+        let (shared, slot, peer) =
+            (Arc::clone(&self.shared), Arc::clone(&self.life.slot), self.life.peer.ip());
         let is_tls = shared.tls.is_some();
         service_fn(move |request| {
-            let begun = place.begin();
+            let begun = slot.begin();
             let permit = Arc::clone(&shared.in_flight).try_acquire_owned().ok();
             Arc::clone(&shared.ingress).answer(request, peer, is_tls, begun, permit)
         })
@@ -159,12 +159,12 @@ impl Connection {
 /// HTTP/1.1 as every listener speaks it.
 pub(crate) fn http1_builder(head: HeadLimits, header_timeout: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
-    // A client that closes its half, or hangs up, still has its request finished and counted in its place.
+    // A client that closes its half, or hangs up, still has its request finished and counted in its slot.
     http.half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(header_timeout)
         .max_buf_size(head.bytes.max(MIN_HEADER_BYTES));
-    // The guard counts headers. Told a limit of its own, hyper clears a place for each with every request.
+    // The guard counts headers. Told a limit of its own, hyper clears a slot for each with every request.
     if head.fields > HYPER_MAX_HEADERS {
         http.max_headers(head.fields);
     }

@@ -59,14 +59,14 @@ impl<IO, S: Sieve> Guard<IO, S> {
                 self.held.extend_from_slice(&by);
                 self.ready = by.len();
                 self.held.extend_from_slice(&bytes[passed + removed..]);
-                self.look_again();
+                self.rescan();
                 passed
             }
         }
     }
 
     /// Looks at what is held and not ready, after more has come.
-    fn look_again(&mut self) {
+    fn rescan(&mut self) {
         loop {
             match self.sieve.read(&self.held[self.ready..]) {
                 Ok(passed) => {
@@ -82,7 +82,7 @@ impl<IO, S: Sieve> Guard<IO, S> {
         }
     }
 
-    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+    fn replay_into(&mut self, buffer: &mut ReadBuf<'_>) {
         let count = self.ready.min(buffer.remaining());
         buffer.put_slice(&self.held[..count]);
         self.ready -= count;
@@ -103,7 +103,7 @@ impl<IO: AsyncRead + Unpin, S: Sieve + Unpin> AsyncRead for Guard<IO, S> {
         let this = self.get_mut();
         loop {
             if this.ready > 0 {
-                this.give(buffer);
+                this.replay_into(buffer);
                 return Poll::Ready(Ok(()));
             }
             if this.held.is_empty() {
@@ -124,7 +124,7 @@ impl<IO: AsyncRead + Unpin, S: Sieve + Unpin> AsyncRead for Guard<IO, S> {
                     return Poll::Ready(Ok(()));
                 }
                 this.held.extend_from_slice(piece.filled());
-                this.look_again();
+                this.rescan();
             }
         }
     }

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
-use crate::place::Place;
-use crate::when_woken::when_woken;
+use crate::slot::ConnectionSlot;
+use crate::waker_filter::poll_when_woken;
 
 /// How long a connection's last words may take, once it is idle or shall end.
 const FAREWELL_TIME: Duration = Duration::from_secs(1);
@@ -21,14 +21,14 @@ const FAREWELL_TIME: Duration = Duration::from_secs(1);
 enum End {
     /// What is in progress is finished.
     Farewell,
-    /// Nothing: another has its place.
+    /// Nothing: another has its slot.
     Evicted,
 }
 
-/// A connection's place, and who may end it.
+/// A connection's slot, and who may end it.
 pub(crate) struct Life {
     pub(crate) peer: SocketAddr,
-    pub(crate) place: Arc<Place>,
+    pub(crate) slot: Arc<ConnectionSlot>,
     /// Turns true when connections shall finish what they have and end.
     pub(crate) stopping: watch::Receiver<bool>,
 }
@@ -52,7 +52,7 @@ impl Life {
             biased;
             // First: a client that floods may use up all that tokio grants a task at each poll, and what stands behind
             // would starve.
-            end = when_woken(end) => end,
+            end = poll_when_woken(end) => end,
             ended = connection.as_mut() => return ended,
         };
         match end {
@@ -77,14 +77,14 @@ impl Life {
     }
 
     pub(crate) async fn evicted(&self) {
-        self.place.evicted().await;
+        self.slot.evicted().await;
         debug!(peer = %self.peer, "connection closed for another");
     }
 
     /// Until there has been no request for this long.
     pub(crate) async fn idle(&self, limit: Duration) {
         loop {
-            let since = self.place.waiting_since().unwrap_or_else(Instant::now);
+            let since = self.slot.waiting_since().unwrap_or_else(Instant::now);
             if since.elapsed() >= limit {
                 return;
             }

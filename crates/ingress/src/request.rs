@@ -20,7 +20,7 @@ use tracing::{Instrument, debug};
 use crate::answer::Answer;
 use crate::auth;
 use crate::body::{self, Incomplete};
-use crate::budget::Share;
+use crate::budget::ByteReservation;
 use crate::callback::Ingress;
 use crate::cost;
 use crate::endpoint::Endpoint;
@@ -28,21 +28,21 @@ use crate::fault::Fault;
 use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
-use crate::place::InProgress;
 use crate::recent::{self, Ended, Story};
 use crate::refusals::Refusal;
+use crate::slot::RequestGuard;
 use crate::trace::{Thread, Trace};
 
 impl Ingress {
     /// Answers one request. `begun` notes that it is in progress, unless its connection is being closed for another;
-    /// `permit` is its place among all in flight, if there was one. Not async: what the head decides is decided at
+    /// `permit` is its slot among all in flight, if there was one. Not async: what the head decides is decided at
     /// once, so that no future has to carry the head.
     pub(crate) fn answer(
         self: Arc<Self>,
         request: Request<Incoming>,
         peer: IpAddr,
         is_tls: bool,
-        begun: Option<InProgress>,
+        begun: Option<RequestGuard>,
         permit: Option<OwnedSemaphorePermit>,
     ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + use<> {
         let headers = request.headers();
@@ -161,7 +161,7 @@ impl Ingress {
         endpoint: &Arc<Endpoint>,
         body: Bytes,
         trace: Thread,
-        mut share: Share,
+        mut share: ByteReservation,
         story: &mut Story,
     ) -> Answer {
         if !share.take(cost::of_messages(&body)) {
@@ -187,7 +187,7 @@ impl Ingress {
         endpoint: Arc<Endpoint>,
         body: Bytes,
         trace: Thread,
-        share: Share,
+        share: ByteReservation,
         mut story: Story,
     ) -> JoinHandle<(Answer, Story)> {
         // Boxed, because spawning moves what it is given several times.

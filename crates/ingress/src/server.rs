@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::callback::Ingress;
 use crate::connection::{Connection, Shared, turn_away};
 use crate::life::Life;
-use crate::place::Places;
+use crate::slot::ConnectionSlots;
 use crate::tls::Tls;
 
 /// Connections over the limit that are told so at a time; more are closed without a word.
@@ -33,17 +33,17 @@ pub async fn serve_callbacks(
     tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Places::new(ingress.limits.max_connections));
+    let slots = Arc::new(ConnectionSlots::new(ingress.limits.max_connections));
     let in_flight = Arc::new(Semaphore::new(ingress.limits.max_in_flight));
     let turning_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let shared = Arc::new(Shared { ingress: Arc::clone(&ingress), tls, in_flight });
     let (stop, stopping) = watch::channel(false);
-    let mut on_connection = |stream, peer| match places.take() {
-        Some((place, was_taken)) => {
+    let mut on_connection = |stream, peer| match slots.take() {
+        Some((slot, was_taken)) => {
             if was_taken {
                 ingress.metrics.connection_closed("evicted");
             }
-            let life = Life { peer, place: Arc::new(place), stopping: stopping.clone() };
+            let life = Life { peer, slot: Arc::new(slot), stopping: stopping.clone() };
             spawn(Connection { shared: Arc::clone(&shared), life }, stream);
         }
         None => {
@@ -53,7 +53,7 @@ pub async fn serve_callbacks(
     };
     // Usually there are no files left: whoever only waits gives one back.
     let mut on_failure = || {
-        if places.evict() {
+        if slots.evict() {
             ingress.metrics.connection_closed("evicted");
         }
     };
@@ -63,7 +63,7 @@ pub async fn serve_callbacks(
     }
     // A connection closed at once could have a request on its way, which would then be reset. Each is told with its
     // next answer that it was the last, and only those that stay silent are closed.
-    ingress.say_goodbye();
+    ingress.begin_shutdown();
     accept(&listener, tokio::time::sleep(GOODBYE_TIME), &mut on_connection, &mut on_failure).await;
     drop(listener);
     drop(stopping);

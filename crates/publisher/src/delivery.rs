@@ -124,7 +124,7 @@ impl Shared {
     }
 
     /// Puts into the spool what no stream took.
-    pub(crate) async fn settle(
+    pub(crate) async fn fall_back_to_spool(
         &self,
         messages: &[Message],
         results: Vec<Result<Receipt, Failure>>,

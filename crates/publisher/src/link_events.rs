@@ -4,7 +4,7 @@ use tracing::{debug, info, warn};
 
 use crate::health::Health;
 use crate::metrics::Metrics;
-use crate::nats::{Complaint, LinkEvent, Waiting};
+use crate::nats::{LinkEvent, ServerError, Waiting};
 
 /// `waiting` is there while requests for jobs are taken.
 pub(crate) fn take(event: LinkEvent, waiting: Option<&Waiting>, health: &Health, metrics: &Metrics) {
@@ -29,14 +29,14 @@ pub(crate) fn take(event: LinkEvent, waiting: Option<&Waiting>, health: &Health,
                  for a message of this size: from now on messages as large go to the object store, or are refused with 413"
             );
         }
-        LinkEvent::Complaint(Complaint::PublishForbidden { subject, text }) => {
+        LinkEvent::ServerError(ServerError::PublishForbidden { subject, text }) => {
             publish_forbidden(&subject, &text, waiting, health);
         }
-        LinkEvent::Complaint(Complaint::SubscribeForbidden { subject, text }) => {
+        LinkEvent::ServerError(ServerError::SubscribeForbidden { subject, text }) => {
             subscribe_forbidden(&subject, text, waiting, health);
         }
-        LinkEvent::Complaint(Complaint::PayloadExceeded) => {}
-        LinkEvent::Complaint(Complaint::Other(complaint)) => {
+        LinkEvent::ServerError(ServerError::PayloadExceeded) => {}
+        LinkEvent::ServerError(ServerError::Other(complaint)) => {
             debug!(complaint, "NATS complains");
             health.complained(complaint);
         }

@@ -217,7 +217,7 @@ impl Publisher {
             [one] => vec![shared.store_within(one, spans.first(), deadline).await],
             many => shared.store_all(many, spans, deadline).await,
         };
-        let result = shared.settle(messages, results).await;
+        let result = shared.fall_back_to_spool(messages, results).await;
         match &result {
             Ok(receipts) => {
                 for (message, receipt) in messages.iter().zip(receipts) {

@@ -8,7 +8,7 @@ use hyper::Response;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::sleep;
 
-use super::listeners::{Place, TICK, Who, json};
+use super::listeners::{Cursor, TICK, Who, json};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::proof::Proof;
@@ -33,12 +33,12 @@ impl Api {
     ) -> Result<Response<super::Body>, Problem> {
         let asked = parameters.text("last");
         parameters.end()?;
-        if asked.as_deref().is_some_and(|last| Place::read(last).is_none()) {
+        if asked.as_deref().is_some_and(|last| Cursor::read(last).is_none()) {
             return Err(Problem::bad_parameter("last: write the id of an event, <run>:<number>"));
         }
         let heard = headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok());
         // What the browser says itself is the newer of both.
-        let last = heard.and_then(Place::read).or_else(|| Place::read(&asked?));
+        let last = heard.and_then(Cursor::read).or_else(|| Cursor::read(&asked?));
         let status = json(&self.status(view));
         let who = Who { peer: caller.peer, hang_up: Arc::clone(&caller.hang_up), proof };
         let events = view.listeners.join(&view.recent, last.as_ref(), &status, who)?;

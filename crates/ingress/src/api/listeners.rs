@@ -16,8 +16,8 @@ use tracing::debug;
 use super::callbacks::each;
 use super::problem::Problem;
 use super::proof::Proof;
-use crate::place::InProgress;
 use crate::recent::{Fact, KEPT, Point, Recent};
+use crate::slot::RequestGuard;
 
 /// Pages that may listen at once.
 pub(super) const MAX_LISTENERS: usize = 8;
@@ -68,12 +68,12 @@ pub(super) struct Who {
 pub(crate) struct Events {
     frames: mpsc::Receiver<Bytes>,
     /// The connection is busy for as long.
-    in_progress: Option<InProgress>,
+    in_progress: Option<RequestGuard>,
 }
 
 /// Where a listener was cut.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Place {
+pub(super) struct Cursor {
     pub(super) run: String,
     pub(super) number: u64,
 }
@@ -97,7 +97,7 @@ impl Listeners {
     pub(super) fn join(
         &self,
         recent: &Recent,
-        last: Option<&Place>,
+        last: Option<&Cursor>,
         status: &str,
         who: Who,
     ) -> Result<Events, Problem> {
@@ -192,7 +192,7 @@ impl Listeners {
     }
 }
 
-impl Place {
+impl Cursor {
     /// As it stands in the id of an event: `<run>:<number>`.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (run, number) = text.trim().rsplit_once(':')?;
@@ -231,7 +231,7 @@ pub(super) fn json(value: &impl Serialize) -> String {
 
 impl Events {
     /// Keeps the request in progress until its end.
-    pub(crate) fn hold(&mut self, in_progress: InProgress) {
+    pub(crate) fn hold(&mut self, in_progress: RequestGuard) {
         self.in_progress = Some(in_progress);
     }
 }
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_is_written() {
-        let place = |run: &str, number| Some(Place { run: run.to_owned(), number });
+        let place = |run: &str, number| Some(Cursor { run: run.to_owned(), number });
         for (text, expected) in [
             ("1a-2:17", place("1a-2", 17)),
             (" 1a:0 ", place("1a", 0)),
@@ -318,7 +318,7 @@ mod tests {
             ("1a:x", None),
             ("1a:99999999999999999999999", None),
         ] {
-            assert_eq!(Place::read(text), expected, "{text}");
+            assert_eq!(Cursor::read(text), expected, "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use async_nats::connection::State;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::complaint::Complaint;
+use super::server_error::ServerError;
 use super::wire::Wire;
 
 /// What the owner of a link is told.
@@ -18,7 +18,7 @@ pub(crate) enum LinkEvent {
     Connected,
     Disconnected,
     /// What the server or the client complains of.
-    Complaint(Complaint),
+    ServerError(ServerError),
     /// A message of so many bytes was larger than the account or the user may publish.
     PayloadExceeded(usize),
     /// The server is about to go: move to another.
@@ -52,26 +52,26 @@ pub(super) async fn hear(
                 on_event(LinkEvent::Disconnected);
             }
             Event::LameDuckMode => on_event(LinkEvent::LameDuck),
-            Event::ServerError(error) => match Complaint::read(&error.to_string()) {
-                Complaint::PayloadExceeded => {
+            Event::ServerError(error) => match ServerError::read(&error.to_string()) {
+                ServerError::PayloadExceeded => {
                     let bytes = wire.pending.largest_unanswered();
                     if bytes > 0 && wire.payload_limit.exceeded_by(bytes, connection()) {
                         on_event(LinkEvent::PayloadExceeded(bytes));
                     }
                 }
                 complaint => {
-                    if let Complaint::PublishForbidden { subject, text } = &complaint {
+                    if let ServerError::PublishForbidden { subject, text } = &complaint {
                         wire.pending.forbidden(subject, text);
                     }
-                    on_event(LinkEvent::Complaint(complaint));
+                    on_event(LinkEvent::ServerError(complaint));
                 }
             },
             Event::ClientError(error) => {
-                on_event(LinkEvent::Complaint(Complaint::Other(error.to_string())));
+                on_event(LinkEvent::ServerError(ServerError::Other(error.to_string())));
             }
             Event::SlowConsumer(_) => {
                 let slow = "acknowledgements arrive faster than they are read".to_owned();
-                on_event(LinkEvent::Complaint(Complaint::Other(slow)));
+                on_event(LinkEvent::ServerError(ServerError::Other(slow)));
             }
             Event::Draining | Event::Closed => {}
         }

@@ -30,13 +30,13 @@ pub struct Servers {
     tls: Tls,
     uses_tls: bool,
     connection: Connection,
-    known: Mutex<Known>,
+    state: Mutex<State>,
     /// async-nats' own count of connections: events of them may be late, or lost.
     statistics: OnceLock<Arc<Statistics>>,
 }
 
 #[derive(Default)]
-struct Known {
+struct State {
     choice: ServerChoice,
     /// In the order of async-nats' list: server and reason.
     reasons: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl Servers {
             tls: connection.tls.clone(),
             uses_tls,
             connection: connection.clone(),
-            known: Mutex::default(),
+            state: Mutex::default(),
             statistics: OnceLock::new(),
         })
     }
@@ -96,23 +96,23 @@ impl Servers {
         let connects = self.connects();
         // Files are read without the lock: nobody else chooses meanwhile.
         let failure = self.failure(pool, connects);
-        let mut known = self.known();
+        let mut state = self.state();
         match &failure {
-            Some((server, reason)) => known.remember(server.clone(), reason.clone(), pool),
-            None => known.reasons.clear(),
+            Some((server, reason)) => state.remember(server.clone(), reason.clone(), pool),
+            None => state.reasons.clear(),
         }
-        known.servers = pool.len();
-        (known.greeted, known.unreadable) = (false, None);
-        let (server, delay) = known.choice.next(pool, connects, Instant::now(), random)?;
+        state.servers = pool.len();
+        (state.greeted, state.unreadable) = (false, None);
+        let (server, delay) = state.choice.next(pool, connects, Instant::now(), random)?;
         Some(Turn { server, delay, news: failure.map(|(_, reason)| reason) })
     }
 
     /// The server of the last attempt and why it failed, if it did.
     fn failure(&self, pool: &[Server], connects: u64) -> Option<(String, String)> {
         let (outcome, server, greeted, unreadable) = {
-            let known = self.known();
-            let server = known.choice.current()?.clone();
-            (known.choice.outcome(pool, connects)?, server, known.greeted, known.unreadable.clone())
+            let state = self.state();
+            let server = state.choice.current()?.clone();
+            (state.choice.outcome(pool, connects)?, server, state.greeted, state.unreadable.clone())
         };
         let name = host_and_port(&server);
         let reason = match outcome {
@@ -137,15 +137,15 @@ impl Servers {
     /// The answer to the nonce of the server whose turn it is. Reads files.
     pub(super) fn answer(&self, nonce: &[u8]) -> Result<Auth, String> {
         let how = {
-            let mut known = self.known();
-            known.greeted = true;
-            self.authentication_for(known.choice.current()).cloned()
+            let mut state = self.state();
+            state.greeted = true;
+            self.authentication_for(state.choice.current()).cloned()
         };
         let fingerprint = self.connection.fingerprint();
         let answer = how.map_or_else(|| Ok(Auth::new()), |how| how.answer(nonce));
-        let mut known = self.known();
-        known.fingerprint = Some(fingerprint);
-        known.unreadable = answer.as_ref().err().cloned();
+        let mut state = self.state();
+        state.fingerprint = Some(fingerprint);
+        state.unreadable = answer.as_ref().err().cloned();
         answer
     }
 
@@ -159,18 +159,18 @@ impl Servers {
     /// has failed, and while there is a connection.
     #[must_use]
     pub fn last_error(&self) -> Option<String> {
-        let known = self.known();
-        if known.reasons.is_empty() || known.choice.has_connected(self.connects()) {
+        let state = self.state();
+        if state.reasons.is_empty() || state.choice.has_connected(self.connects()) {
             return None;
         }
-        let alone = known.servers == 1;
+        let alone = state.servers == 1;
         let sentence = |(server, reason): &(String, String)| match alone || reason.contains(server.as_str()) {
             true => reason.clone(),
             false => format!("{server}: {reason}"),
         };
-        let mut sentences: Vec<_> = known.reasons.iter().take(MAX_REASONS).map(sentence).collect();
-        if known.reasons.len() > MAX_REASONS {
-            sentences.push(format!("and {} servers more", known.reasons.len() - MAX_REASONS));
+        let mut sentences: Vec<_> = state.reasons.iter().take(MAX_REASONS).map(sentence).collect();
+        if state.reasons.len() > MAX_REASONS {
+            sentences.push(format!("and {} servers more", state.reasons.len() - MAX_REASONS));
         }
         Some(sentences.join("; "))
     }
@@ -184,14 +184,14 @@ impl Servers {
 
     /// Has the next attempt go to another server than the present one, if there is one.
     pub fn avoid_current(&self) {
-        self.known().choice.avoid_current();
+        self.state().choice.avoid_current();
     }
 
     /// Whether the files of credentials hold something else than the connection was made with, and it can be used:
     /// a file that is half written is no reason to give up a connection that stands. Reads them.
     #[must_use]
     pub fn has_new_credentials(&self) -> bool {
-        let used = self.known().fingerprint;
+        let used = self.state().fingerprint;
         used.is_some_and(|used| used != self.connection.fingerprint())
             && self.connection.problems().is_empty()
     }
@@ -199,14 +199,14 @@ impl Servers {
     /// Warns once if a failover would fail: async-nats holds a certificate to the address that the cluster announces.
     /// `info` is the present server's.
     pub fn warn_of_announced_addresses(&self, info: &ServerInfo) {
-        let mut known = self.known();
-        if known.has_warned {
+        let mut state = self.state();
+        if state.has_warned {
             return;
         }
-        let found = self.announced_addresses(&known, info);
+        let found = self.announced_addresses(&state, info);
         if !found.is_empty() {
-            known.has_warned = true;
-            drop(known);
+            state.has_warned = true;
+            drop(state);
             tracing::warn!(
                 announced = found.join(" "),
                 "the cluster announces servers by address: over TLS, the bridge can move to one only if its certificate \
@@ -215,10 +215,10 @@ impl Servers {
         }
     }
 
-    fn announced_addresses(&self, known: &Known, info: &ServerInfo) -> Vec<String> {
+    fn announced_addresses(&self, state: &State, info: &ServerInfo) -> Vec<String> {
         let is_address = |host: &str| host.parse::<IpAddr>().is_ok();
         // To a server by its address, the certificate carries that one: it will carry the others'.
-        let by_name = known.choice.current().is_some_and(|current| !is_address(current.host()));
+        let by_name = state.choice.current().is_some_and(|current| !is_address(current.host()));
         if !(by_name && (self.uses_tls || info.tls_required)) || self.named.len() >= info.connect_urls.len() {
             return Vec::new();
         }
@@ -234,13 +234,13 @@ impl Servers {
         self.statistics.get().map_or(0, |statistics| statistics.connects.load(Ordering::Relaxed))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // Every critical section sets whole fields: a panic leaves no half-done change behind.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Known {
+impl State {
     /// Keeps one reason a server, in the order of the list, so that the whole does not change with every attempt.
     fn remember(&mut self, server: String, reason: String, pool: &[Server]) {
         let mut reasons: HashMap<_, _> = self.reasons.drain(..).collect();
@@ -309,7 +309,7 @@ mod tests {
         let refused = "IO error: Connection refused (os error 111)";
         assert!(servers.next(&[server("a", 0, ""), server("b", 0, "")]).unwrap().news.is_none());
         assert_eq!(servers.last_error(), None);
-        let first = servers.known().choice.current().unwrap().host().to_owned();
+        let first = servers.state().choice.current().unwrap().host().to_owned();
         let pool = |error_of_b, failures| match first.as_str() {
             "a" => [server("a", failures, refused), server("b", failures - 1, error_of_b)],
             _ => [server("a", failures - 1, refused), server("b", failures, error_of_b)],
@@ -350,7 +350,7 @@ mod tests {
             let pool: Vec<_> =
                 servers.addresses().iter().map(|addr| server(addr.as_url_str(), 0, "")).collect();
             servers.next(&pool).unwrap();
-            let found = servers.announced_addresses(&servers.known(), &info(announced));
+            let found = servers.announced_addresses(&servers.state(), &info(announced));
             assert_eq!(found.len(), expected, "{url} {announced:?}");
         }
     }

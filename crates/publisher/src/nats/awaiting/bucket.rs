@@ -15,8 +15,8 @@ use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use super::places::Places;
 use super::settings::Await;
+use super::slots::WaitSlots;
 use crate::key_value;
 
 /// How long JetStream may take to answer.
@@ -101,9 +101,9 @@ impl Bucket {
     }
 
     /// Follows the bucket, for ever: whoever waits for a key is told when it has a value.
-    pub(super) async fn watch(&self, places: Arc<Places>) {
+    pub(super) async fn watch(&self, slots: Arc<WaitSlots>) {
         loop {
-            if let Err(why) = self.follow(&places).await {
+            if let Err(why) = self.follow(&slots).await {
                 debug!(stream = self.stream, why, "the bucket of jobs is not followed at the moment");
                 if self.is_connected() && self.following.failed() {
                     let seconds = super::LOOK_INTERVAL.as_secs();
@@ -116,12 +116,12 @@ impl Bucket {
                 }
             }
             // Whoever waits asks for itself meanwhile.
-            places.all_look();
+            slots.all_look();
             sleep(RETRY_INTERVAL).await;
         }
     }
 
-    async fn follow(&self, places: &Places) -> Result<(), String> {
+    async fn follow(&self, slots: &WaitSlots) -> Result<(), String> {
         let statistics = self.client.statistics();
         let connection = || statistics.connects.load(Ordering::Relaxed);
         let first = connection();
@@ -140,12 +140,12 @@ impl Bucket {
             info!(stream = self.stream, "the bucket of jobs is followed again");
         }
         // What came before the consumer was made it does not tell.
-        places.all_look();
+        slots.all_look();
         // The server that comes back need not have the consumer.
         while connection() == first {
             let Ok(value) = timeout(RETRY_INTERVAL, values.next()).await else { continue };
             let value = value.ok_or("the consumer has ended")?.map_err(|error| error.to_string())?;
-            places.look(value.subject.rsplit('.').next().unwrap_or_default());
+            slots.look(value.subject.rsplit('.').next().unwrap_or_default());
         }
         Ok(())
     }

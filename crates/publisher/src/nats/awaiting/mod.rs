@@ -8,8 +8,8 @@
 mod answer;
 mod bucket;
 mod counts;
-mod places;
 mod settings;
+mod slots;
 mod takers;
 
 use std::sync::Arc;
@@ -30,8 +30,8 @@ use crate::patterns::Patterns;
 use answer::{Refusal, Replies, key_and_time, send};
 use bucket::{Bucket, RETRY_INTERVAL};
 use counts::{Counts, Outcome};
-use places::{Place, Places};
 pub use settings::Await;
+use slots::{WaitSlot, WaitSlots};
 pub use takers::Taker;
 pub(crate) use takers::{of_events, takers};
 
@@ -50,7 +50,7 @@ const MAX_LOOKS: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Waiting {
     settings: Await,
-    places: Arc<Places>,
+    slots: Arc<WaitSlots>,
     counts: Counts,
     replies: Replies,
     stopping: AtomicBool,
@@ -66,7 +66,7 @@ impl Waiting {
     ) -> Self {
         let counts = Counts::register(registry);
         Self {
-            places: Places::new(settings.max_waiting, counts.waiting.clone()),
+            slots: WaitSlots::new(settings.max_waiting, counts.waiting.clone()),
             counts,
             replies: Replies::new(own, patterns),
             stopping: AtomicBool::new(false),
@@ -87,8 +87,8 @@ impl Waiting {
     /// Tells everybody who waits to ask again: another bridge may answer.
     pub(crate) async fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.places.all_look();
-        if timeout(GOODBYE_TIME, self.places.empty()).await.is_err() {
+        self.slots.all_look();
+        if timeout(GOODBYE_TIME, self.slots.empty()).await.is_err() {
             debug!("not everybody who waits for a job was told that the bridge stops");
         }
     }
@@ -107,8 +107,8 @@ impl Waiting {
         let bucket = Arc::new(Bucket::new(&self.settings, link.client().clone()));
         let mut background = JoinSet::new();
         {
-            let (bucket, places) = (Arc::clone(&bucket), Arc::clone(&self.places));
-            background.spawn(async move { bucket.watch(places).await });
+            let (bucket, slots) = (Arc::clone(&bucket), Arc::clone(&self.slots));
+            background.spawn(async move { bucket.watch(slots).await });
         }
         background.spawn(Arc::clone(&self).warn_of_takers(link));
         self.answer_all(requests, &bucket).await;
@@ -140,14 +140,14 @@ impl Waiting {
         };
         let deadline = Instant::now() + time;
         // It is held until the answer is sent: a bridge that stops waits for that.
-        let place = self.places.take(key);
-        let found = match &place {
-            Some(place) => self.wait(bucket, key, place, deadline).await,
+        let slot = self.slots.take(key);
+        let found = match &slot {
+            Some(slot) => self.wait(bucket, key, slot, deadline).await,
             // What has ended is answered all the same.
             None => bucket.look_up(key).await.ok().flatten().ok_or_else(|| self.full()),
         };
         self.answer(request, found).await;
-        drop(place);
+        drop(slot);
     }
 
     /// The message of the job.
@@ -155,10 +155,10 @@ impl Waiting {
         &self,
         bucket: &Bucket,
         key: &str,
-        place: &Place,
+        slot: &WaitSlot,
         deadline: Instant,
     ) -> Result<StreamMessage, Refusal> {
-        // A stop that came before the place was taken has told nobody here.
+        // A stop that came before the slot was taken has told nobody here.
         while !self.stopping.load(Ordering::SeqCst) {
             let (pause, unreadable) = match bucket.look_up(key).await {
                 Ok(Some(message)) => return Ok(message),
@@ -166,7 +166,7 @@ impl Waiting {
                 Err(why) => (RETRY_INTERVAL, Some(why)),
             };
             let until = deadline.min(Instant::now() + pause);
-            if timeout_at(until, place.look.notified()).await.is_err() && Instant::now() >= deadline {
+            if timeout_at(until, slot.look.notified()).await.is_err() && Instant::now() >= deadline {
                 return Err(match unreadable {
                     None => Refusal::new(
                         Outcome::Late,

@@ -13,7 +13,7 @@ pub(crate) const MAX_REFUSED_SUBJECTS: usize = 64;
 
 /// What is known.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct State {
     /// Since when there is no connection.
     pub(super) disconnected_since: Option<Instant>,
     /// Since when the server has said nothing at all, although it was asked.
@@ -69,7 +69,7 @@ impl Refusal {
     }
 }
 
-impl Known {
+impl State {
     pub(super) fn heard(&mut self, now: Instant) {
         self.last_heard = Some(now);
         self.silent_since = None;

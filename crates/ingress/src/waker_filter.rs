@@ -10,7 +10,7 @@ use futures_util::task::AtomicWaker;
 
 /// What `future` gives; it is polled when it was woken itself, and not each time its task is. A request wakes its
 /// connection three times, and what may end the connection takes more to poll than this.
-pub(crate) async fn when_woken<F: Future>(future: F) -> F::Output {
+pub(crate) async fn poll_when_woken<F: Future>(future: F) -> F::Output {
     let alarm = Arc::new(Alarm { is_due: AtomicBool::new(true), task: AtomicWaker::new() });
     let waker = Waker::from(Arc::clone(&alarm));
     let mut future = pin!(future);
@@ -51,7 +51,7 @@ mod tests {
     fn a_future_is_polled_at_first_and_when_it_was_woken() {
         let polls = AtomicUsize::new(0);
         let inner = AtomicWaker::new();
-        let mut future = pin!(when_woken(poll_fn(|context| {
+        let mut future = pin!(poll_when_woken(poll_fn(|context| {
             inner.register(context.waker());
             match polls.fetch_add(1, Ordering::Relaxed) {
                 2 => Poll::Ready("the end"),

@@ -2,7 +2,7 @@
 
 /// A complaint, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Complaint {
+pub(crate) enum ServerError {
     /// The user may not publish to a subject. The publish itself has no other answer.
     PublishForbidden {
         subject: String,
@@ -18,7 +18,7 @@ pub(crate) enum Complaint {
     Other(String),
 }
 
-impl Complaint {
+impl ServerError {
     pub(super) fn read(text: &str) -> Self {
         // async-nats puts the protocol's name before what the server said.
         let text = text.strip_prefix("nats: ").unwrap_or(text);
@@ -42,23 +42,26 @@ impl Complaint {
 
 #[cfg(test)]
 mod tests {
-    use super::Complaint;
+    use super::ServerError;
 
     #[test]
     fn complaints_are_told_apart_by_the_servers_own_words() {
         let forbidden = r#"Permissions Violation for Publish to "ci.task.A.success""#;
         assert_eq!(
-            Complaint::read(&format!("nats: {forbidden}")),
-            Complaint::PublishForbidden { subject: "ci.task.A.success".into(), text: forbidden.into() }
+            ServerError::read(&format!("nats: {forbidden}")),
+            ServerError::PublishForbidden { subject: "ci.task.A.success".into(), text: forbidden.into() }
         );
         let subscription = r#"Permissions Violation for Subscription to "$SRV.PING""#;
         assert_eq!(
-            Complaint::read(subscription),
-            Complaint::SubscribeForbidden { subject: "$SRV.PING".into(), text: subscription.into() }
+            ServerError::read(subscription),
+            ServerError::SubscribeForbidden { subject: "$SRV.PING".into(), text: subscription.into() }
         );
-        assert_eq!(Complaint::read("nats: Maximum Payload Violation"), Complaint::PayloadExceeded);
-        assert_eq!(Complaint::read("nats: Stale Connection"), Complaint::Other("Stale Connection".into()));
+        assert_eq!(ServerError::read("nats: Maximum Payload Violation"), ServerError::PayloadExceeded);
+        assert_eq!(
+            ServerError::read("nats: Stale Connection"),
+            ServerError::Other("Stale Connection".into())
+        );
         let reply = r#"Permissions Violation for Publish with Reply of "_INBOX.x.1""#;
-        assert_eq!(Complaint::read(reply), Complaint::Other(reply.into()));
+        assert_eq!(ServerError::read(reply), ServerError::Other(reply.into()));
     }
 }

@@ -1,4 +1,4 @@
-//! Who waits for which key, in a bounded number of places.
+//! Who waits for which key, in a bounded number of slots.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::Notify;
 
-/// The places, and what wakes those who have them.
+/// The slots, and what wakes those who have them.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct WaitSlots {
     most: usize,
     taken: Mutex<Taken>,
     waiting: Gauge,
@@ -24,21 +24,21 @@ struct Taken {
 }
 
 /// One of them; free again when it is dropped.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct WaitSlot {
+    slots: Arc<WaitSlots>,
     key: String,
     number: u64,
-    /// Whoever has the place should look for its key.
+    /// Whoever has the slot should look for its key.
     pub(super) look: Arc<Notify>,
 }
 
-impl Places {
+impl WaitSlots {
     pub(super) fn new(most: usize, waiting: Gauge) -> Arc<Self> {
         Arc::new(Self { most, taken: Mutex::default(), waiting, freed: Notify::new() })
     }
 
-    /// A place for somebody who waits for a key; `None` when all are taken.
-    pub(super) fn take(self: &Arc<Self>, key: &str) -> Option<Place> {
+    /// A slot for somebody who waits for a key; `None` when all are taken.
+    pub(super) fn take(self: &Arc<Self>, key: &str) -> Option<WaitSlot> {
         let mut taken = self.taken();
         if taken.count >= self.most {
             return None;
@@ -48,7 +48,7 @@ impl Places {
         taken.count += 1;
         taken.by_key.entry(key.to_owned()).or_default().push((number, Arc::clone(&look)));
         self.waiting.inc();
-        Some(Place { places: Arc::clone(self), key: key.to_owned(), number, look })
+        Some(WaitSlot { slots: Arc::clone(self), key: key.to_owned(), number, look })
     }
 
     /// Whoever waits for this key should look.
@@ -62,7 +62,7 @@ impl Places {
         self.taken().by_key.values().flatten().for_each(|(_, look)| look.notify_one());
     }
 
-    /// Returns when nobody has a place.
+    /// Returns when nobody has a slot.
     pub(super) async fn empty(&self) {
         while self.taken().count > 0 {
             self.freed.notified().await;
@@ -74,9 +74,9 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for WaitSlot {
     fn drop(&mut self) {
-        let mut taken = self.places.taken();
+        let mut taken = self.slots.taken();
         if let Some(of_key) = taken.by_key.get_mut(&self.key) {
             of_key.retain(|(number, _)| *number != self.number);
             if of_key.is_empty() {
@@ -85,8 +85,8 @@ impl Drop for Place {
         }
         taken.count -= 1;
         drop(taken);
-        self.places.waiting.dec();
-        self.places.freed.notify_one();
+        self.slots.waiting.dec();
+        self.slots.freed.notify_one();
     }
 }
 
@@ -97,20 +97,20 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_free_again_when_whoever_had_it_has_gone() {
         let waiting = Gauge::default();
-        let places = Places::new(2, waiting.clone());
-        let (one, two) = (places.take("j1").unwrap(), places.take("j1").unwrap());
-        assert!(places.take("j2").is_none());
+        let slots = WaitSlots::new(2, waiting.clone());
+        let (one, two) = (slots.take("j1").unwrap(), slots.take("j1").unwrap());
+        assert!(slots.take("j2").is_none());
         assert_eq!(waiting.get(), 2);
-        places.look("j1");
+        slots.look("j1");
         one.look.notified().await;
         two.look.notified().await;
         drop(one);
-        let three = places.take("j2").unwrap();
-        places.all_look();
+        let three = slots.take("j2").unwrap();
+        slots.all_look();
         three.look.notified().await;
         drop((two, three));
-        places.empty().await;
+        slots.empty().await;
         assert_eq!(waiting.get(), 0);
-        assert!(places.taken().by_key.is_empty());
+        assert!(slots.taken().by_key.is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Places for connections: how many there are, and who must leave when a new one finds none free.
+//! ConnectionSlots for connections: how many there are, and who must leave when a new one finds none free.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,12 +9,12 @@ use tokio::time::Instant;
 
 /// A connection must have waited this long to be closed for another: long enough for a handshake and a head over a line
 /// of 100 ms there and back, so that a flood of new connections cannot push out those that are about to ask. Longer, and
-/// the flood would hold its places longer as well.
+/// the flood would hold its slots longer as well.
 const EVICTED_AFTER: Duration = Duration::from_millis(300);
 
-/// All places of a listener.
+/// All slots of a listener.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ConnectionSlots {
     most: usize,
     taken: Mutex<Taken>,
 }
@@ -29,10 +29,10 @@ struct Taken {
     refused: BTreeMap<u64, Arc<State>>,
 }
 
-/// One connection's place; free again when it is dropped.
+/// One connection's slot; free again when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     number: u64,
     state: Arc<State>,
 }
@@ -57,16 +57,16 @@ struct Activity {
 
 /// A request in progress, from the end of its head to its answer.
 #[derive(Debug)]
-pub(crate) struct InProgress(Arc<Place>);
+pub(crate) struct RequestGuard(Arc<ConnectionSlot>);
 
-impl Places {
+impl ConnectionSlots {
     pub(crate) fn new(most: usize) -> Self {
         Self { most, taken: Mutex::default() }
     }
 
-    /// A place; if all are taken, that of one without a request in progress: whose last was refused, or else which has
+    /// A slot; if all are taken, that of one without a request in progress: whose last was refused, or else which has
     /// waited longest. The flag says that it was somebody's.
-    pub(crate) fn take(self: &Arc<Self>) -> Option<(Place, bool)> {
+    pub(crate) fn take(self: &Arc<Self>) -> Option<(ConnectionSlot, bool)> {
         let mut taken = lock(&self.taken);
         let is_full = taken.queue.len() >= self.most;
         if is_full {
@@ -79,7 +79,7 @@ impl Places {
             Activity { requests: 0, refused: false, waiting_since: now, queued: now, evicted: false };
         let state = Arc::new(State { activity: Mutex::new(activity), evicted: Notify::new() });
         taken.queue.insert((now, number), Arc::clone(&state));
-        Some((Place { places: Arc::clone(self), number, state }, is_full))
+        Some((ConnectionSlot { slots: Arc::clone(self), number, state }, is_full))
     }
 
     /// Closes a connection without a request in progress; false when there is none that may be closed.
@@ -94,7 +94,7 @@ impl Taken {
     }
 
     /// Whoever was refused has its answer, and nothing to wait for: strangers, however fast they come, then take their
-    /// places from each other and from nobody else.
+    /// slots from each other and from nobody else.
     fn evict_refused(&mut self) -> Option<()> {
         while let Some((number, state)) = self.refused.pop_first() {
             let mut activity = lock(&state.activity);
@@ -135,16 +135,16 @@ impl Taken {
     }
 }
 
-impl Place {
+impl ConnectionSlot {
     /// Notes that a request begins; `None` when the connection is being closed for another.
-    pub(crate) fn begin(self: &Arc<Self>) -> Option<InProgress> {
+    pub(crate) fn begin(self: &Arc<Self>) -> Option<RequestGuard> {
         let mut activity = lock(&self.state.activity);
         if activity.evicted {
             return None;
         }
         activity.requests += 1;
         activity.refused = false;
-        Some(InProgress(Arc::clone(self)))
+        Some(RequestGuard(Arc::clone(self)))
     }
 
     /// Since when the connection has had no request in progress; `None` while it has one.
@@ -153,33 +153,33 @@ impl Place {
         (activity.requests == 0).then_some(activity.waiting_since)
     }
 
-    /// Until the place is another's.
+    /// Until the slot is another's.
     pub(crate) async fn evicted(&self) {
         self.state.evicted.notified().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        let mut taken = lock(&self.places.taken);
+        let mut taken = lock(&self.slots.taken);
         let queued = lock(&self.state.activity).queued;
         taken.queue.remove(&(queued, self.number));
         taken.refused.remove(&self.number);
     }
 }
 
-impl InProgress {
+impl RequestGuard {
     /// Ends it as one that was refused.
     pub(crate) fn refused(self) {
-        let place = Arc::clone(&self.0);
+        let slot = Arc::clone(&self.0);
         drop(self);
-        let mut taken = lock(&place.places.taken);
-        lock(&place.state.activity).refused = true;
-        taken.refused.insert(place.number, Arc::clone(&place.state));
+        let mut taken = lock(&slot.slots.taken);
+        lock(&slot.state.activity).refused = true;
+        taken.refused.insert(slot.number, Arc::clone(&slot.state));
     }
 }
 
-impl Drop for InProgress {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         let mut activity = lock(&self.0.state.activity);
         activity.requests -= 1;
@@ -199,61 +199,61 @@ mod tests {
 
     const STEP: Duration = Duration::from_millis(200);
 
-    fn full(most: usize) -> (Arc<Places>, Vec<Arc<Place>>) {
-        let places = Arc::new(Places::new(most));
-        let taken = (0..most).map(|_| Arc::new(places.take().unwrap().0)).collect();
-        (places, taken)
+    fn full(most: usize) -> (Arc<ConnectionSlots>, Vec<Arc<ConnectionSlot>>) {
+        let slots = Arc::new(ConnectionSlots::new(most));
+        let taken = (0..most).map(|_| Arc::new(slots.take().unwrap().0)).collect();
+        (slots, taken)
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_waited_longest_leaves_whoever_came_first() {
-        let (places, taken) = full(2);
+        let (slots, taken) = full(2);
         advance(STEP).await;
         drop(taken[0].begin().expect("a request"));
         advance(STEP).await;
-        let (new, was_anothers) = places.take().expect("a place");
+        let (new, was_anothers) = slots.take().expect("a place");
         assert!(was_anothers);
         assert!(taken[0].begin().is_some(), "busy 200 ms ago");
         assert!(taken[1].begin().is_none(), "it has waited 400 ms");
         taken[1].evicted().await;
         drop((taken, new));
-        assert!(lock(&places.taken).queue.is_empty(), "neither a moved one nor an evicted one is left");
+        assert!(lock(&slots.taken).queue.is_empty(), "neither a moved one nor an evicted one is left");
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_was_refused_leaves_first_and_at_once() {
-        let (places, taken) = full(3);
+        let (slots, taken) = full(3);
         advance(EVICTED_AFTER).await;
         taken[1].begin().expect("a request").refused();
         taken[2].begin().expect("a request").refused();
         let next = taken[2].begin().expect("another request");
-        let new = places.take().expect("a place");
+        let new = slots.take().expect("a place");
         assert!(taken[1].begin().is_none(), "it was refused a moment ago");
         assert!(taken[0].begin().is_some(), "it has waited longer, but was not");
         advance(STEP).await;
         assert!(
-            places.take().is_none(),
+            slots.take().is_none(),
             "of the two that were refused, one is gone and one has a request in progress"
         );
         next.refused();
-        assert!(places.evict() && taken[2].begin().is_none());
+        assert!(slots.evict() && taken[2].begin().is_none());
         drop((taken, new));
-        let left = lock(&places.taken);
+        let left = lock(&slots.taken);
         assert!(left.queue.is_empty() && left.refused.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_leaves_with_a_request_in_progress_or_before_its_time() {
-        let (places, taken) = full(2);
+        let (slots, taken) = full(2);
         advance(STEP).await;
-        assert!(places.take().is_none(), "none has waited long enough");
-        let in_progress: Vec<_> = taken.iter().map(|place| place.begin().expect("a request")).collect();
+        assert!(slots.take().is_none(), "none has waited long enough");
+        let in_progress: Vec<_> = taken.iter().map(|slot| slot.begin().expect("a request")).collect();
         advance(STEP).await;
-        assert!(places.take().is_none() && !places.evict(), "all are busy");
+        assert!(slots.take().is_none() && !slots.evict(), "all are busy");
         drop(in_progress);
         advance(EVICTED_AFTER).await;
-        assert!(places.evict());
-        assert_eq!(taken.iter().filter(|place| place.begin().is_none()).count(), 1);
-        assert!(places.take().is_some_and(|(_, was_anothers)| !was_anothers), "its place is free");
+        assert!(slots.evict());
+        assert_eq!(taken.iter().filter(|slot| slot.begin().is_none()).count(), 1);
+        assert!(slots.take().is_some_and(|(_, was_anothers)| !was_anothers), "its slot is free");
     }
 }
