@@ -43,10 +43,7 @@ impl<'d, 'a> Remains<'d, 'a> {
 
 /// Calls `visit` with the members of each name, by name. Most objects of the vendor's XML come sorted, each name once.
 #[inline]
-pub(crate) fn members<'d, 'a>(
-    object: Node<'d, 'a>,
-    mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>]),
-) {
+pub(crate) fn members<'d, 'a>(object: Node<'d, 'a>, mut visit: impl FnMut(&'d Text<'a>, &[Node<'d, 'a>])) {
     let key = |member: Node<'d, 'a>| (beginning(member.name()), &**member.name());
     if object.children().map(key).is_sorted_by(|a, b| a < b) {
         object.children().for_each(|member| visit(member.name(), &[member]));

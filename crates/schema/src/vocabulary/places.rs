@@ -73,7 +73,10 @@ impl Members {
             let is_other = |member: &Node<'_, 'a>| *member.name() == *other;
             // Those come last, or the order would tell how the body was written.
             let others = object.children().filter(is_other);
-            object.children().filter(|member| !is_other(member)).for_each(|member| document.copy(member.name().clone(), member));
+            object
+                .children()
+                .filter(|member| !is_other(member))
+                .for_each(|member| document.copy(member.name().clone(), member));
             others.for_each(|member| document.copy(Text::Plain(canonical), member));
             document.close(copy);
             document
