@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::family::{Family, elements_of, has_ended};
 use crate::limits::Limits;
 use crate::normalise::{moderation, task, workflow};
+use crate::parse::utf8;
 use crate::text::Text;
 use crate::xml;
 
@@ -193,11 +194,6 @@ fn queue(element: Node<'_, '_>) -> Queue {
 
 fn text_of(element: Node<'_, '_>, name: &str) -> String {
     element.only(name).and_then(Node::scalar).map(|text| text.trim().to_owned()).unwrap_or_default()
-}
-
-fn utf8(body: &[u8]) -> Result<&str, ParseError> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    std::str::from_utf8(body).map_err(|e| ParseError::syntax(body, e.valid_up_to(), "not UTF-8"))
 }
 
 #[cfg(test)]

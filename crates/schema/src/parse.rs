@@ -56,10 +56,7 @@ impl Format {
 pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseError> {
     // Of the whole body: sniffing what is left would pass over a second mark, which the XML reader miscounts.
     let format = Format::sniff(body);
-    let body = without_bom(body);
-    let text = std::str::from_utf8(body).map_err(|e| {
-        ParseError::syntax(body, e.valid_up_to(), "not UTF-8, the only encoding that Tencent CI sends")
-    })?;
+    let text = utf8(body)?;
     let document = match format {
         Format::Xml => xml::read(text, limits)?,
         Format::Json => json_root(json::read(text, limits)?)?,
@@ -68,13 +65,13 @@ pub fn parse<'a>(body: &'a [u8], limits: &Limits) -> Result<Callback<'a>, ParseE
                 "form-encoded, as the callbacks of 2018 were: configure an XML or JSON callback in the CI console",
             ));
         }
-        Format::Unknown if is_blank(text) => return Err(ParseError::syntax(body, 0, "the body is empty")),
+        Format::Unknown if is_blank(text) => return Err(ParseError::syntax(b"", 0, "the body is empty")),
         Format::Unknown if json::read(text, limits).is_ok() => {
             return Err(ParseError::shape("a JSON scalar: a callback is an object"));
         }
         Format::Unknown => {
             let at = text.len() - text.trim_start().len();
-            return Err(ParseError::syntax(body, at, "neither XML nor JSON: expected '<' or '{'"));
+            return Err(ParseError::syntax(text.as_bytes(), at, "neither XML nor JSON: expected '<' or '{'"));
         }
     };
     family::recognise(document, limits)
@@ -85,6 +82,14 @@ fn json_root(document: Document<'_>) -> Result<Document<'_>, ParseError> {
         Some(root) if root.is_object() => Ok(family::without_response_root(document)),
         _ => Err(ParseError::shape("a JSON array: a callback is an object")),
     }
+}
+
+/// A body's text, behind an optional byte order mark.
+pub(crate) fn utf8(body: &[u8]) -> Result<&str, ParseError> {
+    let body = without_bom(body);
+    std::str::from_utf8(body).map_err(|e| {
+        ParseError::syntax(body, e.valid_up_to(), "not UTF-8, the only encoding that Tencent CI sends")
+    })
 }
 
 fn without_bom(body: &[u8]) -> &[u8] {

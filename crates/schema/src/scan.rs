@@ -86,5 +86,11 @@ mod tests {
             let first = blanks.iter().position(|b| !b" \t\r\n".contains(b)).unwrap_or(blanks.len());
             prop_assert_eq!(run(&blanks, not_blank), first);
         }
+
+        #[test]
+        fn what_is_the_same_is_stripped(text in "[ab]{0,20}", other in "[ab]{0,20}", length in 1_usize..20) {
+            let same = text.get(..length).is_some_and(|beginning| other.starts_with(beginning));
+            prop_assert_eq!(strip_same(&text, &other, length), same.then(|| &text[length..]));
+        }
     }
 }

@@ -27,6 +27,7 @@ impl<'a> Text<'a> {
         is_blank(self)
     }
 
+    #[inline]
     pub(crate) fn to_cow(&self) -> Cow<'a, str> {
         self.clone().into_cow()
     }

@@ -102,8 +102,10 @@ fn character_data(text: &str) -> Option<(Text<'_>, &str)> {
 /// As [`character_data`], of a text that JSON must escape or that may not be one.
 fn unusual_text(text: &str) -> Option<(Text<'_>, &str)> {
     let (text, rest) = text.split_at(run(text.as_bytes(), |bytes| equal(bytes, b'<')));
-    let is_text = run(text.as_bytes(), suspicious) == text.len()
-        || !text.contains(['&', '\r']) && !text.contains("]]>") && forbidden_character(text).is_none();
+    let is_text = !text.contains('&')
+        && !text.contains('\r')
+        && !text.contains("]]>")
+        && forbidden_character(text).is_none();
     is_text.then(|| (Text::any(text), rest))
 }
 
@@ -116,11 +118,6 @@ fn unusual(bytes: u8x16) -> u8x16 {
         | equal(bytes, b'&')
         | within(bytes, b'\\'..=b']')
         | equal(bytes, 0xEF)
-}
-
-/// Marks what remains of that in a text that is indented, broken into lines or quoted.
-fn suspicious(bytes: u8x16) -> u8x16 {
-    unusual(bytes) & !(within(bytes, b'\t'..=b'\n') | equal(bytes, b'"') | equal(bytes, b'\\'))
 }
 
 /// Marks what the vendor makes no name of. XML allows more; names with any of it are left to the general reader.
@@ -142,7 +139,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn what_it_reads_the_general_reader_reads_alike(tokens in prop::collection::vec(select(&TOKENS[..]), 0..24)) {
+        fn what_it_reads_the_general_reader_reads_alike(tokens in prop::collection::vec(select(TOKENS.split('|').collect::<Vec<_>>()), 0..24)) {
             agree(&tokens.concat());
             agree(&format!("<Response>{}</Response>", tokens.concat()));
         }
@@ -178,34 +175,7 @@ mod tests {
         })
     }
 
-    const TOKENS: [&str; 28] = [
-        "<a>",
-        "</a>",
-        "<b>",
-        "</b>",
-        "<a/>",
-        "<a />",
-        "<b c=\"d\">",
-        "text",
-        "数据",
-        " ",
-        "\n",
-        "\r\n",
-        "&amp;",
-        "&",
-        "<",
-        ">",
-        "/>",
-        "]]>",
-        "<!-- -->",
-        "<![CDATA[x]]>",
-        "<?p?>",
-        "<Response>",
-        "</Response>",
-        "</Response >",
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>",
-        "<?xml version=\"1.0\" encoding=\"gbk\"?>",
-        "<namelong9>",
-        "\u{1}",
-    ];
+    const TOKENS: &str = "<a>|</a>|<b>|</b>|<a/>|<a />|<b c=\"d\">|text|数据| |\n|\r\n|&amp;|&|<|>|/>|]]>|<!-- -->|\
+        <![CDATA[x]]>|<?p?>|<Response>|</Response>|</Response >|<?xml version=\"1.0\" encoding=\"utf-8\"?>|\
+        <?xml version=\"1.0\" encoding=\"gbk\"?>|<namelong9>|\u{1}";
 }
