@@ -52,6 +52,17 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
+/// A copy of a spool with one byte of its journal changed; and that journal, with what it holds now.
+fn with_a_changed_byte(original: &Path, at: u64) -> (TempDir, PathBuf, Vec<u8>) {
+    let folder = tempfile::tempdir().unwrap();
+    copy_folder(original, folder.path());
+    let path = journal(folder.path());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[usize::try_from(at).unwrap()] ^= 0x5A;
+    fs::write(&path, &bytes).unwrap();
+    (folder, path, bytes)
+}
+
 /// The journal holds the messages; it is the largest file by far.
 fn journal(folder: &Path) -> PathBuf {
     let mut files = Vec::new();
@@ -104,12 +115,7 @@ async fn whoever_only_looks_leaves_damage_as_it_is() {
     let written = written_bytes(&journal(original.path()));
     let mut damaged = 0;
     for at in (0..written).step_by(191) {
-        let folder = tempfile::tempdir().unwrap();
-        copy_folder(original.path(), folder.path());
-        let path = journal(folder.path());
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[usize::try_from(at).unwrap()] ^= 0x5A;
-        fs::write(&path, &bytes).unwrap();
+        let (folder, path, bytes) = with_a_changed_byte(original.path(), at);
         match Spool::open_existing(&settings(&folder.path().join("spool"))) {
             // The end of the last message, which a crash may leave so, or a byte that says nothing.
             Ok(spool) => assert!(spool.len() + 1 >= MESSAGES, "changed at {at}: {}", spool.len()),
@@ -129,12 +135,7 @@ async fn a_changed_byte_anywhere_is_never_taken_for_a_message() {
     let original = crashed_spool().await;
     let written = written_bytes(&journal(original.path()));
     for at in (0..written).step_by(191) {
-        let folder = tempfile::tempdir().unwrap();
-        copy_folder(original.path(), folder.path());
-        let path = journal(folder.path());
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[usize::try_from(at).unwrap()] ^= 0x5A;
-        fs::write(&path, bytes).unwrap();
+        let (folder, ..) = with_a_changed_byte(original.path(), at);
         let spool = Spool::open(&settings(&folder.path().join("spool"))).unwrap();
         let survivors = numbers(&spool).await;
         assert_eq!(survivors, (0..survivors.len() as u64).collect::<Vec<_>>(), "changed at {at}");
