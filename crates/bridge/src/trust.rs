@@ -1,4 +1,4 @@
-//! TLS towards a bridge: whom `send` trusts, and what it shows of itself.
+//! TLS as a client: whom `send` and the exporter of traces trust, and which certificate they show.
 
 use std::io;
 use std::path::Path;

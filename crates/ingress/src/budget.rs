@@ -1,4 +1,4 @@
-//! The memory that bodies may take, all together.
+//! The memory that bodies may take, all together: each reserves what has arrived of it.
 
 use prometheus_client::metrics::gauge::Gauge;
 

@@ -1,4 +1,4 @@
-//! Polling a future only when there is a reason to.
+//! A filter of wakers: a future is polled when it was woken itself, and not whenever its task is.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -1,4 +1,4 @@
-//! What may be published to.
+//! Patterns of the subjects that may be published to.
 
 use std::sync::{Arc, PoisonError, RwLock};
 

@@ -1,4 +1,4 @@
-//! A message of the spool, as it comes back from there.
+//! A message of the spool, as it is read back from disk.
 
 use std::time::SystemTime;
 

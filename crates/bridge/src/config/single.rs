@@ -1,4 +1,4 @@
-//! One value as a layer of its own.
+//! A layer of configuration with one value.
 
 use figment::value::{Dict, Map, Value};
 use figment::{Metadata, Profile, Provider};

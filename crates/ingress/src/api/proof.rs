@@ -1,4 +1,4 @@
-//! By what somebody was let in.
+//! What a request of the API was let in by: nothing, a token, or a session.
 
 use crate::auth::Secret;
 

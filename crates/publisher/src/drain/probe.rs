@@ -1,4 +1,4 @@
-//! Another try for what is held back.
+//! Probes: another try for what is held back.
 
 use std::sync::Arc;
 use std::time::Instant;

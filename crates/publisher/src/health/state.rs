@@ -1,4 +1,4 @@
-//! The record itself: what was last heard of the connection, of each stream and of each subject.
+//! The state of NATS as it was last seen: of the connection, of each stream and of each subject.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What requests for jobs need to know.
+//! The settings of requests for jobs: where they are, how many wait, and how long.
 
 use std::time::Duration;
 
