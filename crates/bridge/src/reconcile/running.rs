@@ -209,7 +209,7 @@ impl<'a> Running<'a> {
             }
         }
         if self.pending.len() >= AT_A_TIME {
-            self.settle().await?;
+            self.publish_pending().await?;
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl<'a> Running<'a> {
     }
 
     /// Publishes what is still missing.
-    async fn settle(&mut self) -> Result<(), String> {
+    async fn publish_pending(&mut self) -> Result<(), String> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -304,7 +304,7 @@ impl<'a> Running<'a> {
     }
 
     pub(super) async fn finish(mut self) -> Result<Totals, String> {
-        self.settle().await?;
+        self.publish_pending().await?;
         Ok(self.totals)
     }
 }

@@ -6,9 +6,9 @@ use ci_bridge_ingress::{Claim, Verdict};
 use ci_bridge_schema::Event;
 use ci_bridge_tencent::Error;
 
-use super::places::Place;
+use super::resources::Resource;
 
-/// What CI has at one place.
+/// What CI has at one resource.
 #[derive(Debug)]
 pub(super) enum Looked {
     /// It has ended as the callback says.
@@ -27,12 +27,12 @@ pub(super) enum Looked {
 pub(super) struct Case {
     pub(super) claim: Claim,
     /// Where CI may keep it, in this order.
-    pub(super) places: Vec<Place>,
+    pub(super) resources: Vec<Resource>,
     /// It is looked for.
     is_open: bool,
     /// What CI has of it.
     verdict: Option<Verdict>,
-    /// Why it cannot be told at one of the places.
+    /// Why it cannot be told at one of the resources.
     failure: Option<Verdict>,
     /// What CI said before it was asked again.
     first: Option<Verdict>,
@@ -50,9 +50,9 @@ impl Looked {
 }
 
 impl Case {
-    /// One that is to be looked for at these places.
-    pub(super) fn at(claim: Claim, places: Vec<Place>) -> Self {
-        Self { claim, places, is_open: true, verdict: None, failure: None, first: None, was_known: false }
+    /// One that is to be looked for at these resources.
+    pub(super) fn at(claim: Claim, resources: Vec<Resource>) -> Self {
+        Self { claim, resources, is_open: true, verdict: None, failure: None, first: None, was_known: false }
     }
 
     /// One that was confirmed lately.
@@ -74,12 +74,12 @@ impl Case {
         self.is_open && self.verdict.is_none()
     }
 
-    /// All places have been asked.
+    /// All resources have been asked.
     pub(super) fn rest(&mut self) {
         self.is_open = false;
     }
 
-    /// Takes note of what CI has at the next of its places.
+    /// Takes note of what CI has at the next of its resources.
     pub(super) fn take(&mut self, looked: Looked) {
         match looked {
             Looked::Same(account) => self.verdict = Some(Verdict::Confirmed(account)),
@@ -96,13 +96,13 @@ impl Case {
     }
 
     /// CI has answered, and not confirmed it.
-    pub(super) fn is_worth_a_second_look(&self) -> bool {
-        !self.places.is_empty() && matches!(self.so_far(), Verdict::Denied(_))
+    pub(super) fn is_worth_asking_again(&self) -> bool {
+        !self.resources.is_empty() && matches!(self.so_far(), Verdict::Denied(_))
     }
 
     /// Begins anew, if that is worth it.
-    pub(super) fn look_again(&mut self) {
-        if self.is_worth_a_second_look() {
+    pub(super) fn ask_again(&mut self) {
+        if self.is_worth_asking_again() {
             self.first = Some(self.so_far());
             (self.is_open, self.verdict, self.failure) = (true, None, None);
         }
@@ -138,8 +138,8 @@ mod tests {
             event: None,
             bucket: None,
         };
-        let place = Place { bucket: 0, family: "/jobs" };
-        Case::at(claim, vec![place, Place { bucket: 1, ..place }])
+        let resource = Resource { bucket: 0, family: "/jobs" };
+        Case::at(claim, vec![resource, Resource { bucket: 1, ..resource }])
     }
 
     fn word(verdict: &Verdict) -> &'static str {
@@ -173,8 +173,8 @@ mod tests {
             let mut case = case();
             first.iter().for_each(|looked| case.take(looked()));
             case.rest();
-            assert_eq!(case.is_worth_a_second_look(), !second.is_empty(), "row {number}");
-            case.look_again();
+            assert_eq!(case.is_worth_asking_again(), !second.is_empty(), "row {number}");
+            case.ask_again();
             assert_eq!(case.is_open(), !second.is_empty(), "row {number}");
             second.iter().for_each(|looked| case.take(looked()));
             assert_eq!(word(&case.into_verdict()), expected, "row {number}");

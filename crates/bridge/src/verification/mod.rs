@@ -4,12 +4,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `case.rs` | a claim, and what is known of it so far |
-//! | `places.rs` | where CI may keep what a claim is about |
+//! | `resources.rs` | where CI may keep what a claim is about |
 //! | `remembered.rs` | what was confirmed lately |
 
 mod case;
-mod places;
 mod remembered;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,8 +25,8 @@ use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use case::{Case, Looked};
-use places::Place;
 use remembered::{Key, Remembered};
+use resources::Resource;
 
 /// Asks CI about callbacks.
 pub(crate) struct Verification {
@@ -55,11 +55,11 @@ impl Verifier for Verification {
             let within = Within { asked_by: now + self.within / 2, answered_by: now + self.within };
             let mut cases: Vec<_> = claims.into_iter().map(|claim| self.open(claim)).collect();
             self.look(&mut cases, within).await;
-            if cases.iter().any(Case::is_worth_a_second_look)
+            if cases.iter().any(Case::is_worth_asking_again)
                 && Instant::now() + SECOND_LOOK < within.answered_by
             {
                 sleep(SECOND_LOOK).await;
-                cases.iter_mut().for_each(Case::look_again);
+                cases.iter_mut().for_each(Case::ask_again);
                 self.look(&mut cases, within).await;
             }
             cases.into_iter().map(|case| self.close(case)).collect()
@@ -80,8 +80,8 @@ impl Verification {
         if let Some(account) = self.remembered().get(&Key::of(&claim)) {
             return Case::known(claim, account);
         }
-        match places::of(&claim, &self.buckets) {
-            Ok(places) => Case::at(claim, places),
+        match resources::of(&claim, &self.buckets) {
+            Ok(resources) => Case::at(claim, resources),
             Err(why) => Case::denied(claim, why),
         }
     }
@@ -98,15 +98,15 @@ impl Verification {
         verdict
     }
 
-    /// Looks for each case at its places, one after another; at each place for all cases together.
+    /// Looks for each case at its resources, one after another; at each resource for all cases together.
     async fn look(&self, cases: &mut [Case], within: Within) {
-        let most = cases.iter().map(|case| case.places.len()).max().unwrap_or_default();
+        let most = cases.iter().map(|case| case.resources.len()).max().unwrap_or_default();
         for turn in 0..most {
             let questions = questions(cases, turn);
             let shared = &*cases;
-            let asked = questions.iter().map(|(place, numbers)| {
+            let asked = questions.iter().map(|(resource, numbers)| {
                 let claims: Vec<_> = numbers.iter().map(|number| &shared[*number].claim).collect();
-                async move { self.ask(*place, &claims, within).await }
+                async move { self.ask(*resource, &claims, within).await }
             });
             let answers = join_all(asked).await;
             for ((_, numbers), looked) in questions.iter().zip(answers) {
@@ -116,24 +116,29 @@ impl Verification {
         cases.iter_mut().for_each(Case::rest);
     }
 
-    /// What CI has of each of these at a place.
-    async fn ask(&self, place: Place, claims: &[&Claim], within: Within) -> Vec<Looked> {
-        if let Some(looked) = self.ask_at_once(place, claims, within).await {
+    /// What CI has of each of these at a resource.
+    async fn ask(&self, resource: Resource, claims: &[&Claim], within: Within) -> Vec<Looked> {
+        if let Some(looked) = self.ask_at_once(resource, claims, within).await {
             return looked;
         }
         // It may not take a list, or not with one of these in it.
-        let one_by_one = claims.chunks(1).map(|one| self.ask_at_once(place, one, within));
+        let one_by_one = claims.chunks(1).map(|one| self.ask_at_once(resource, one, within));
         let looked = join_all(one_by_one).await.into_iter();
         looked.flat_map(|looked| looked.unwrap_or_else(|| vec![Looked::Nothing])).collect()
     }
 
     /// `None` when CI does not take so many at once.
-    async fn ask_at_once(&self, place: Place, claims: &[&Claim], within: Within) -> Option<Vec<Looked>> {
-        let bucket = self.buckets.get(place.bucket)?;
+    async fn ask_at_once(
+        &self,
+        resource: Resource,
+        claims: &[&Claim],
+        within: Within,
+    ) -> Option<Vec<Looked>> {
+        let bucket = self.buckets.get(resource.bucket)?;
         let failed = |error: &Error| Some(claims.iter().map(|_| Looked::of_error(error)).collect());
         let ids: Vec<_> = claims.iter().filter_map(|claim| claim.id.as_deref()).collect();
         let path = match ids.as_slice() {
-            [id] => path_of(place.family, id),
+            [id] => path_of(resource.family, id),
             ids => path_of_all(ids),
         };
         let path = match path {
@@ -180,16 +185,16 @@ impl Verification {
 }
 
 /// Which cases are asked for together, by their numbers, and where.
-fn questions(cases: &[Case], turn: usize) -> Vec<(Place, Vec<usize>)> {
-    let mut at: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
+fn questions(cases: &[Case], turn: usize) -> Vec<(Resource, Vec<usize>)> {
+    let mut at: BTreeMap<Resource, Vec<usize>> = BTreeMap::new();
     for (number, case) in cases.iter().enumerate().filter(|(_, case)| case.is_open()) {
-        if let Some(place) = case.places.get(turn) {
-            at.entry(*place).or_default().push(number);
+        if let Some(resource) = case.resources.get(turn) {
+            at.entry(*resource).or_default().push(number);
         }
     }
-    let chunked = |(place, numbers): (Place, Vec<usize>)| {
-        let together = if place.takes_a_list() { MOST_IDS } else { 1 };
-        numbers.chunks(together).map(|numbers| (place, numbers.to_vec())).collect::<Vec<_>>()
+    let chunked = |(resource, numbers): (Resource, Vec<usize>)| {
+        let together = if resource.takes_a_list() { MOST_IDS } else { 1 };
+        numbers.chunks(together).map(|numbers| (resource, numbers.to_vec())).collect::<Vec<_>>()
     };
     at.into_iter().flat_map(chunked).collect()
 }

@@ -5,24 +5,24 @@ use ci_bridge_ingress::Claim;
 use ci_bridge_schema::Kind;
 use ci_bridge_tencent::{Bucket, path_of};
 
-/// A service of a bucket.
+/// A path of CI's query API at a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
+pub(super) struct Resource {
     /// Its number among those that are configured.
     pub(super) bucket: usize,
     /// The path before an id.
     pub(super) family: &'static str,
 }
 
-impl Place {
+impl Resource {
     /// Only this service is documented to answer for several ids at once.
     pub(super) fn takes_a_list(self) -> bool {
         self.family == "/jobs"
     }
 }
 
-/// The places of a claim, in the order in which they are asked; or why CI cannot be asked for it.
-pub(super) fn of(claim: &Claim, buckets: &[Bucket]) -> Result<Vec<Place>, String> {
+/// The resources of a claim, in the order in which they are asked; or why CI cannot be asked for it.
+pub(super) fn of(claim: &Claim, buckets: &[Bucket]) -> Result<Vec<Resource>, String> {
     let (Some(id), Some(_)) = (&claim.id, &claim.state) else {
         return Err("it names no job, or no state, that CI could be asked for".to_owned());
     };
@@ -31,16 +31,16 @@ pub(super) fn of(claim: &Claim, buckets: &[Bucket]) -> Result<Vec<Place>, String
     };
     let is_named = |bucket: &Bucket| claim.bucket.as_deref().is_none_or(|name| bucket.name() == name);
     let numbers = buckets.iter().enumerate().filter(|(_, bucket)| is_named(bucket)).map(|(number, _)| number);
-    let places: Vec<_> =
-        numbers.flat_map(|bucket| families.iter().map(move |family| Place { bucket, family })).collect();
-    if places.is_empty() {
+    let resources: Vec<_> =
+        numbers.flat_map(|bucket| families.iter().map(move |family| Resource { bucket, family })).collect();
+    if resources.is_empty() {
         return Err(
             "its bucket is not one of reconcile.buckets, which are the only ones that are asked".to_owned()
         );
     }
     // Together with others, one that is no id would spoil the question.
-    match path_of(places[0].family, id) {
-        Ok(_) => Ok(places),
+    match path_of(resources[0].family, id) {
+        Ok(_) => Ok(resources),
         Err(error) => Err(error.to_string()),
     }
 }
