@@ -75,9 +75,9 @@ async fn converse(stream: TcpStream, life: Life, desk: Desk, head: HeadLimits) {
     let (desk, slot) = (Arc::new(desk), Arc::clone(&life.slot));
     let hang_up = Arc::clone(&desk.caller.hang_up);
     let service = service_fn(move |request| Arc::clone(&desk).take(request, Arc::clone(&slot)));
-    let connection = http1_builder(head, IDLE_TIME).serve_connection(guarded(stream, head), service);
+    let connection = http1_builder(head).serve_connection(guarded(stream, head), service);
     let driven = tokio::select! {
-        driven = life.drive(connection, life.not_reading(IDLE_TIME)) => driven,
+        driven = life.drive(connection, life.idle(IDLE_TIME)) => driven,
         // What was written and not read would be in the way of an end in good order.
         () = hang_up.notified() => Ok(()),
     };

@@ -106,9 +106,9 @@ impl Connection {
 
     async fn http1(&self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> hyper::Result<()> {
         let limits = self.limits();
-        let http = http1_builder(limits.head(), limits.header_timeout);
-        let connection = http.serve_connection(guarded(stream, limits.head()), self.service());
-        self.life.drive(connection, self.life.not_reading(limits.header_timeout)).await
+        let connection =
+            http1_builder(limits.head()).serve_connection(guarded(stream, limits.head()), self.service());
+        self.life.drive(connection, self.life.idle(limits.header_timeout)).await
     }
 
     /// Only over TLS, where clients can agree on it. Memory is bounded by the number of streams and their windows.
@@ -156,14 +156,12 @@ impl Connection {
     }
 }
 
-/// HTTP/1.1 as every listener speaks it.
-pub(crate) fn http1_builder(head: HeadLimits, header_timeout: Duration) -> http1::Builder {
+/// HTTP/1.1 as every listener speaks it. How long a head may take is the connection's own business: hyper would make a new
+/// timer for each request.
+pub(crate) fn http1_builder(head: HeadLimits) -> http1::Builder {
     let mut http = http1::Builder::new();
     // A client that closes its half, or hangs up, still has its request finished and counted in its slot.
-    http.half_close(true)
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(head.bytes.max(MIN_HEADER_BYTES));
+    http.half_close(true).header_read_timeout(None).max_buf_size(head.bytes.max(MIN_HEADER_BYTES));
     // The guard counts headers. Told a limit of its own, hyper clears a slot for each with every request.
     if head.fields > HYPER_MAX_HEADERS {
         http.max_headers(head.fields);

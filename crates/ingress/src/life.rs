@@ -81,7 +81,8 @@ impl Life {
         debug!(peer = %self.peer, "connection closed for another");
     }
 
-    /// Until there has been no request for this long.
+    /// Until there has been no request for this long: none came, its head is not complete, or the client does not read
+    /// its answers.
     pub(crate) async fn idle(&self, limit: Duration) {
         loop {
             let since = self.slot.waiting_since().unwrap_or_else(Instant::now);
@@ -90,11 +91,5 @@ impl Life {
             }
             sleep_until(since + limit).await;
         }
-    }
-
-    /// The same for HTTP/1.1, where hyper itself ends what does not ask, after `header_timeout`. What remains is a client
-    /// that asks and does not read.
-    pub(crate) async fn not_reading(&self, header_timeout: Duration) {
-        self.idle(header_timeout + FAREWELL_TIME).await;
     }
 }
