@@ -25,6 +25,7 @@ mod life;
 mod limits;
 mod long;
 mod metrics;
+mod outlive;
 mod page;
 mod published;
 mod recent;

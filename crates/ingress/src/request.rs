@@ -3,17 +3,18 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::{Instrument, debug};
 
@@ -28,6 +29,7 @@ use crate::fault::Fault;
 use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
+use crate::outlive::outlive;
 use crate::recent::{self, Ended, Story};
 use crate::refusals::Refusal;
 use crate::slot::RequestGuard;
@@ -168,11 +170,12 @@ impl Ingress {
             return Answer::TooManyBytes { limit: share.most() };
         }
         let told = std::mem::replace(story, Story::new(false));
-        match Arc::clone(self).spawn(Arc::clone(endpoint), body, trace, share, told).await {
+        match Arc::clone(self).story(Arc::clone(endpoint), body, trace, share, told).await {
             Ok((answer, told)) => {
                 *story = told;
                 answer
             }
+            // A panic, which is this callback's alone.
             Err(_) => {
                 *story = Story::new(self.recent.is_some());
                 Answer::Unavailable("an internal error; the log has more".to_owned())
@@ -180,18 +183,17 @@ impl Ingress {
         }
     }
 
-    /// Tells the story in a task of its own: a sender that hangs up must not end a publish halfway. Not async, so
+    /// The story, which outlives its connection: a sender that hangs up must not end a publish halfway. Not async, so
     /// that connections, which have most of the futures, are not as large as the story.
-    fn spawn(
+    fn story(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
         body: Bytes,
         trace: Thread,
         share: ByteReservation,
         mut story: Story,
-    ) -> JoinHandle<(Answer, Story)> {
-        // Boxed, because spawning moves what it is given several times.
-        tokio::spawn(Box::pin(async move {
+    ) -> impl Future<Output = std::thread::Result<(Answer, Story)>> + Send {
+        let telling = async move {
             let _held_until_answered = share;
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             // Where it stands: a timeout would move it, and it is large.
@@ -200,7 +202,8 @@ impl Ingress {
                 timeout(self.limits.deadline, receiving.instrument(trace.span)).await.unwrap_or_else(late)
             };
             (answer, story)
-        }))
+        };
+        outlive(AssertUnwindSafe(telling).catch_unwind())
     }
 
     /// The endpoint that takes the request, decided from its head alone.
