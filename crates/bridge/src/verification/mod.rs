@@ -12,6 +12,7 @@ mod remembered;
 mod resources;
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use ci_bridge_ingress::{Claim, Verdict, Verifier};
 use ci_bridge_schema::{ApiAnswer, Described, Kind, Limits, parse_answer};
 use ci_bridge_tencent::{Bucket, Client, Error, Within, path_of, path_of_all};
 use futures_util::future::{BoxFuture, join_all};
-use tokio::task::block_in_place;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -146,8 +147,13 @@ impl Verification {
             Err(error) => return failed(&error),
         };
         match self.client.body_within(bucket, &path, within).await {
-            Ok(body) if body.len() > LONG => block_in_place(|| self.read(&body, claims, bucket, &path)),
-            Ok(body) => self.read(&body, claims, bucket, &path),
+            Ok(body) if body.len() > LONG => {
+                let claims: Vec<Claim> = claims.iter().map(|claim| (*claim).clone()).collect();
+                let (bucket, limits) = (bucket.clone(), self.limits);
+                elsewhere(move || read(&body, &claims.iter().collect::<Vec<_>>(), &bucket, &path, &limits))
+                    .await
+            }
+            Ok(body) => read(&body, claims, bucket, &path, &self.limits),
             Err(Error::Refused(refusal)) if refusal.is_not_found() => {
                 return (claims.len() == 1).then(|| vec![Looked::Nothing]);
             }
@@ -155,32 +161,41 @@ impl Verification {
         }
         .map_or_else(|error| failed(&error), Some)
     }
+}
 
-    fn read(
-        &self,
-        body: &Bytes,
-        claims: &[&Claim],
-        bucket: &Bucket,
-        path: &str,
-    ) -> Result<Vec<Looked>, Error> {
-        let unreadable = |error| Error::Unreadable { host: bucket.host(), path: path.to_owned(), error };
-        let answer = parse_answer(body, &self.limits).map_err(unreadable)?;
-        // Claims that are asked for together are of one kind: of jobs.
-        let described = claims.first().map(|claim| described(&answer, claim, bucket)).unwrap_or_default();
-        let accounts: Vec<_> =
-            described.into_iter().map(|job| (job.has_ended, Arc::new(job.event.into_owned()))).collect();
-        Ok(claims
-            .iter()
-            .map(|claim| match accounts.iter().find(|(_, event)| event.facts().id == id_of(claim)) {
-                None => Looked::Nothing,
-                Some((true, event)) if event.facts().state.as_deref() == claim.state.as_deref() => {
-                    Looked::Same(Arc::clone(event))
-                }
-                Some((_, event)) => {
-                    Looked::Other(event.facts().state.as_deref().unwrap_or("none").to_owned())
-                }
-            })
-            .collect())
+/// What CI's answer says of each claim.
+fn read(
+    body: &Bytes,
+    claims: &[&Claim],
+    bucket: &Bucket,
+    path: &str,
+    limits: &Limits,
+) -> Result<Vec<Looked>, Error> {
+    let unreadable = |error| Error::Unreadable { host: bucket.host(), path: path.to_owned(), error };
+    let answer = parse_answer(body, limits).map_err(unreadable)?;
+    // Claims that are asked for together are of one kind: of jobs.
+    let described = claims.first().map(|claim| described(&answer, claim, bucket)).unwrap_or_default();
+    let accounts: Vec<_> =
+        described.into_iter().map(|job| (job.has_ended, Arc::new(job.event.into_owned()))).collect();
+    Ok(claims
+        .iter()
+        .map(|claim| match accounts.iter().find(|(_, event)| event.facts().id == id_of(claim)) {
+            None => Looked::Nothing,
+            Some((true, event)) if event.facts().state.as_deref() == claim.state.as_deref() => {
+                Looked::Same(Arc::clone(event))
+            }
+            Some((_, event)) => Looked::Other(event.facts().state.as_deref().unwrap_or("none").to_owned()),
+        })
+        .collect())
+}
+
+/// Does work that takes long on a thread where nobody waits behind it.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match spawn_blocking(work).await.map_err(JoinError::try_into_panic) {
+        Ok(done) => done,
+        Err(Ok(panic)) => resume_unwind(panic),
+        // Only at shutdown, when nobody waits for it any longer.
+        Err(Err(_)) => std::future::pending().await,
     }
 }
 
