@@ -45,11 +45,12 @@ impl Endpoint {
     #[must_use]
     pub fn admits_url(&self, url: &Uri) -> Option<bool> {
         let token = self.token_in(url.path())?;
-        let mut presented = auth::presented(token, url.query(), &HeaderMap::new());
+        let headers = HeaderMap::new();
+        let mut presented = auth::presented(token, url.query(), &headers);
         // A client sends it as basic authentication.
         let user_info = url.authority().and_then(|authority| authority.as_str().rsplit_once('@'));
         presented.extend(
-            user_info.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.to_owned()),
+            user_info.and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password.into()),
         );
         Some(self.secrets.is_empty() || self.secrets.accept(&presented))
     }
