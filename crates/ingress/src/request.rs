@@ -24,12 +24,12 @@ use crate::body::{self, Incomplete};
 use crate::budget::ByteReservation;
 use crate::callback::Ingress;
 use crate::cost;
+use crate::detach::detach_on_drop;
 use crate::endpoint::Endpoint;
 use crate::fault::Fault;
 use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
-use crate::outlive::outlive;
 use crate::recent::{self, Ended, Story};
 use crate::refusals::Refusal;
 use crate::slot::RequestGuard;
@@ -203,7 +203,7 @@ impl Ingress {
             };
             (answer, story)
         };
-        outlive(AssertUnwindSafe(telling).catch_unwind())
+        detach_on_drop(AssertUnwindSafe(telling).catch_unwind())
     }
 
     /// The endpoint that takes the request, decided from its head alone.

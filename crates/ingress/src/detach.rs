@@ -7,17 +7,17 @@ use std::task::{Context, Poll, ready};
 use tokio::runtime::Handle;
 
 /// What `work` gives. Dropped before its end, the rest of it goes on in a task of its own: only then does it cost one.
-pub(crate) fn outlive<F>(work: F) -> Outliving<F>
+pub(crate) fn detach_on_drop<F>(work: F) -> DetachOnDrop<F>
 where
     F: Future<Output: Send> + Send + 'static,
 {
-    Outliving(Some(Box::pin(work)))
+    DetachOnDrop(Some(Box::pin(work)))
 }
 
 /// Work in progress; none once it has ended.
-pub(crate) struct Outliving<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
+pub(crate) struct DetachOnDrop<F: Future<Output: Send> + Send + 'static>(Option<Pin<Box<F>>>);
 
-impl<F: Future<Output: Send> + Send + 'static> Future for Outliving<F> {
+impl<F: Future<Output: Send> + Send + 'static> Future for DetachOnDrop<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -28,7 +28,7 @@ impl<F: Future<Output: Send> + Send + 'static> Future for Outliving<F> {
     }
 }
 
-impl<F: Future<Output: Send> + Send + 'static> Drop for Outliving<F> {
+impl<F: Future<Output: Send> + Send + 'static> Drop for DetachOnDrop<F> {
     fn drop(&mut self) {
         // Without a runtime the process is at its end.
         if let (Some(rest), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
@@ -47,7 +47,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_waited_for_gives_its_output() {
-        assert_eq!(outlive(async { 7 }).await, 7);
+        assert_eq!(detach_on_drop(async { 7 }).await, 7);
     }
 
     #[tokio::test]
@@ -56,7 +56,7 @@ mod tests {
             let go_on = Arc::new(Notify::new());
             let (done, is_done) = oneshot::channel();
             let may_go_on = Arc::clone(&go_on);
-            let mut work = outlive(async move {
+            let mut work = detach_on_drop(async move {
                 may_go_on.notified().await;
                 done.send(7)
             });
