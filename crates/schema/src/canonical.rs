@@ -11,7 +11,7 @@ use crate::text::{Text, beginning};
 use crate::vocabulary::{Meaning, Place};
 
 /// What is left of the nodes that share a name.
-pub(crate) enum Remains<'d, 'a> {
+pub(crate) enum CanonicalValue<'d, 'a> {
     Nothing,
     One(Node<'d, 'a>),
     List(SmallVec<[Node<'d, 'a>; USUAL_LIST]>),
@@ -21,7 +21,7 @@ pub(crate) enum Remains<'d, 'a> {
 const USUAL_LIST: usize = 4;
 const USUAL_OBJECT: usize = 16;
 
-impl<'d, 'a> Remains<'d, 'a> {
+impl<'d, 'a> CanonicalValue<'d, 'a> {
     /// Of the nodes of one name, or of an array. A list of one stays a list where the vendor documents one, and where
     /// JSON's types are the vendor's own (`is_typed`) and nothing else is documented; there, one that is not in a list is
     /// written as a list as well.

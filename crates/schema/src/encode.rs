@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::canonical::{Remains, is_left, members};
+use crate::canonical::{CanonicalValue, is_left, members};
 use crate::document::{Node, Value, is_cos_headers_entry};
 use crate::facts::Found;
 use crate::text::Text;
@@ -56,23 +56,27 @@ impl<'a> Encoder<'a, '_> {
                 }
                 return;
             }
-            let remains = Remains::of(nodes, meaning, self.is_typed);
-            if !matches!(remains, Remains::Nothing) {
+            let canonical = CanonicalValue::of(nodes, meaning, self.is_typed);
+            if !matches!(canonical, CanonicalValue::Nothing) {
                 self.name(name, written);
-                self.remains(&remains, meaning);
+                self.canonical(&canonical, meaning);
             }
         });
         self.close(start, b"{}");
     }
 
-    fn remains(&mut self, remains: &Remains<'_, 'a>, meaning: Meaning) {
-        match remains {
-            Remains::Nothing => {}
-            Remains::One(node) if meaning.is_list => self.list(std::slice::from_ref(node), meaning),
-            Remains::One(node) => self.one(*node, meaning),
-            Remains::List(nodes) if meaning.is_list || !meaning.is_shaped() => self.list(nodes, meaning),
+    fn canonical(&mut self, canonical: &CanonicalValue<'_, 'a>, meaning: Meaning) {
+        match canonical {
+            CanonicalValue::Nothing => {}
+            CanonicalValue::One(node) if meaning.is_list => self.list(std::slice::from_ref(node), meaning),
+            CanonicalValue::One(node) => self.one(*node, meaning),
+            CanonicalValue::List(nodes) if meaning.is_list || !meaning.is_shaped() => {
+                self.list(nodes, meaning);
+            }
             // Several where one is documented.
-            Remains::List(nodes) => self.text_of(meaning, |raw| raw.list(nodes, Meaning::plain(Place::RAW))),
+            CanonicalValue::List(nodes) => {
+                self.text_of(meaning, |raw| raw.list(nodes, Meaning::plain(Place::RAW)));
+            }
         }
     }
 
@@ -99,7 +103,7 @@ impl<'a> Encoder<'a, '_> {
                 self.object(node, meaning.place);
             }
             Value::Object => self.text_of(meaning, |raw| raw.object(node, Place::RAW)),
-            Value::Array => self.remains(&Remains::of(&[node], meaning, self.is_typed), meaning),
+            Value::Array => self.canonical(&CanonicalValue::of(&[node], meaning, self.is_typed), meaning),
             Value::Literal(text) if self.is_typed && !meaning.is_shaped() => {
                 self.json.extend_from_slice(text.as_bytes());
                 self.note(meaning.fact, || Cow::Borrowed(text));
@@ -206,17 +210,17 @@ impl<'a> Encoder<'a, '_> {
                 }
             }
             Value::Object => members(node, |name, values| {
-                self.cos_header(name, &Remains::of(values, value, self.is_typed), value);
+                self.cos_header(name, &CanonicalValue::of(values, value, self.is_typed), value);
             }),
             Value::Text(_) if node.emptiness().is_nothing => {}
             Value::Text(_) | Value::Literal(_) => {
-                self.cos_header(&Text::EMPTY, &Remains::One(node), value);
+                self.cos_header(&Text::EMPTY, &CanonicalValue::One(node), value);
             }
         }
     }
 
-    fn cos_header(&mut self, key: &Text<'a>, value: &Remains<'_, 'a>, meaning: Meaning) {
-        let (has_key, has_value) = (!key.is_blank(), !matches!(value, Remains::Nothing));
+    fn cos_header(&mut self, key: &Text<'a>, value: &CanonicalValue<'_, 'a>, meaning: Meaning) {
+        let (has_key, has_value) = (!key.is_blank(), !matches!(value, CanonicalValue::Nothing));
         if !has_key && !has_value {
             return;
         }
@@ -228,7 +232,7 @@ impl<'a> Encoder<'a, '_> {
         }
         if has_value {
             self.json.extend_from_slice(b",\"Value\":");
-            self.remains(value, meaning);
+            self.canonical(value, meaning);
         }
         self.close(start, b"{}");
     }
