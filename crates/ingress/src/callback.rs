@@ -254,7 +254,8 @@ impl Ingress {
         if !endpoint.takes(event) {
             return None;
         }
-        let (mut messages, rules) = self.route(endpoint, std::slice::from_ref(event), origin);
+        let (mut messages, rules) =
+            self.route(endpoint, std::slice::from_ref(event), origin, &mut Story::new(false));
         for message in messages.iter_mut().filter(|_| !is_verified) {
             message.headers.push(HeaderName::CiVerified, "false");
         }
@@ -267,10 +268,13 @@ impl Ingress {
         endpoint: &Endpoint,
         events: &[Event<'_>],
         origin: Origin<'_>,
+        story: &mut Story,
     ) -> (Vec<Message>, BTreeSet<usize>) {
         let (mut messages, mut rules) = (Vec::new(), BTreeSet::new());
         for event in events {
-            match endpoint.router.route(event, origin) {
+            let (routed, decision) = endpoint.router.route_and_decision(event, origin);
+            story.is_decided_by(decision);
+            match routed {
                 // Most callbacks have one event: its messages need no other list.
                 Routed::Published(first) if messages.is_empty() => messages = first,
                 Routed::Published(further) => messages.extend(further),
@@ -292,8 +296,8 @@ impl Ingress {
         origin: Origin<'_>,
         story: &mut Story,
     ) -> Result<Vec<Message>, NoMessages> {
-        let events = self.events(endpoint, body, origin, story)?;
-        match self.route(endpoint, &events, origin) {
+        let events = self.events(endpoint, body, story)?;
+        match self.route(endpoint, &events, origin, story) {
             (messages, rules) if messages.is_empty() => {
                 story.has_none_of(&events);
                 Err(NoMessages::Answer(Answer::Dropped(rules)))
@@ -307,7 +311,6 @@ impl Ingress {
         &self,
         endpoint: &Endpoint,
         body: &'b [u8],
-        origin: Origin<'_>,
         story: &mut Story,
     ) -> Result<Vec<Event<'b>>, NoMessages> {
         let parsing = trace::parse().entered();
@@ -321,7 +324,7 @@ impl Ingress {
         };
         drop(parsing);
         let age = self.metrics.arrived(&events);
-        story.tells_of(&events, age, |first| endpoint.router.decide(first, origin));
+        story.tells_of(&events, age);
         match endpoint.forbidden_bucket(&events) {
             Some(bucket) => {
                 story.has_none_of(&events);
@@ -339,7 +342,11 @@ impl Ingress {
         origin: Origin<'_>,
         story: &mut Story,
     ) -> Result<Vec<Event<'static>>, NoMessages> {
-        let events = self.events(endpoint, body, origin, story)?;
+        let events = self.events(endpoint, body, story)?;
+        // CI's account of them is not there yet: what the page names is where the callback's own word leads.
+        if let Some(first) = events.first() {
+            story.is_decided_by(endpoint.router.decide(first, origin));
+        }
         Ok(events.into_iter().map(Event::into_owned).collect())
     }
 

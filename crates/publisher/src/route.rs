@@ -156,15 +156,31 @@ impl Router {
     /// The messages of one event, or the rule that drops it.
     #[must_use]
     pub fn route(&self, event: &Event<'_>, origin: Origin<'_>) -> Routed {
+        self.route_and_decision(event, origin).0
+    }
+
+    /// The same, and what decides it.
+    #[must_use]
+    pub fn route_and_decision(&self, event: &Event<'_>, origin: Origin<'_>) -> (Routed, Decision) {
+        let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
+        let rule = self.rule_for(&described);
+        (self.route_by(rule, &described, event, origin), self.decision(rule))
+    }
+
+    fn route_by(
+        &self,
+        rule: Option<usize>,
+        described: &Described<'_>,
+        event: &Event<'_>,
+        origin: Origin<'_>,
+    ) -> Routed {
         let (facts, data) = (event.facts(), event.data());
-        let described = Described { kind: event.kind(), facts, endpoint: origin.endpoint };
         let (kind, template) = match event.kind() {
             Kind::Task => (MessageKind::Task, &self.task),
             Kind::Workflow => (MessageKind::Workflow, &self.workflow),
             Kind::Moderation => (MessageKind::Moderation, &self.moderation),
         };
         let default_stream = &self.destinations.stream;
-        let rule = self.rule_for(&described);
         let id = self.own(MessageId::of_event(event));
         let (main, copy) = match rule.map(|at| (at, &self.rules[at].then)) {
             None => ((template, default_stream), None),
@@ -181,11 +197,11 @@ impl Router {
             Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
         let copy = copy.map(|(template, stream)| {
-            let subject = template.render(&described);
+            let subject = template.render(described);
             message(id.copy_to(&subject), subject, stream)
         });
         let (template, stream) = main;
-        let mut messages = vec![message(id, template.render(&described), stream)];
+        let mut messages = vec![message(id, template.render(described), stream)];
         messages.extend(copy);
         if let Some(jobs) = &self.destinations.jobs {
             let key = key(&messages[0], facts, jobs);
@@ -198,7 +214,11 @@ impl Router {
     #[must_use]
     pub fn decide(&self, event: &Event<'_>, origin: Origin<'_>) -> Decision {
         let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
-        let Some(place) = self.rule_for(&described) else { return Decision::Template };
+        self.decision(self.rule_for(&described))
+    }
+
+    fn decision(&self, rule: Option<usize>) -> Decision {
+        let Some(place) = rule else { return Decision::Template };
         let rule = u16::try_from(place).unwrap_or(u16::MAX);
         match self.rules[place].then {
             Then::Copy(..) => Decision::Copy(rule),

@@ -98,22 +98,20 @@ impl Rule {
 
 impl Match {
     pub(crate) fn matches(&self, event: &Described<'_>) -> bool {
-        [
-            (&self.kind, Some(event.kind.as_str())),
-            (&self.tag, event.value(Field::Tag)),
-            (&self.state, event.value(Field::State)),
-            (&self.event, event.value(Field::Event)),
-            (&self.verdict, event.value(Field::Verdict)),
-            (&self.bucket, event.value(Field::Bucket)),
-            (&self.region, event.value(Field::Region)),
-            (&self.object, event.value(Field::Object)),
-            (&self.queue_id, event.value(Field::QueueId)),
-            (&self.workflow_id, event.value(Field::WorkflowId)),
-            (&self.workflow_name, event.value(Field::WorkflowName)),
-            (&self.endpoint, event.value(Field::Endpoint)),
-        ]
-        .iter()
-        .all(|(patterns, value)| patterns.matches(*value))
+        // Most rules have few conditions: the value of a field that has none is not even looked up.
+        let holds = |patterns: &OneOrMany, field| patterns.is_empty() || patterns.matches(event.value(field));
+        (self.kind.is_empty() || self.kind.matches(Some(event.kind.as_str())))
+            && holds(&self.tag, Field::Tag)
+            && holds(&self.state, Field::State)
+            && holds(&self.event, Field::Event)
+            && holds(&self.verdict, Field::Verdict)
+            && holds(&self.bucket, Field::Bucket)
+            && holds(&self.region, Field::Region)
+            && holds(&self.object, Field::Object)
+            && holds(&self.queue_id, Field::QueueId)
+            && holds(&self.workflow_id, Field::WorkflowId)
+            && holds(&self.workflow_name, Field::WorkflowName)
+            && holds(&self.endpoint, Field::Endpoint)
     }
 
     /// Whether it can tell one endpoint's events from another's.
@@ -134,7 +132,7 @@ impl OneOrMany {
     }
 
     fn matches(&self, value: Option<&str>) -> bool {
-        self.0.is_empty() || value.is_some_and(|value| self.0.iter().any(|glob| glob.matches(value)))
+        value.is_some_and(|value| self.0.iter().any(|glob| glob.matches(value)))
     }
 }
 

@@ -107,13 +107,8 @@ impl Story {
         }
     }
 
-    /// The callback tells of these events; how late the first that says so came, and what decides where the first goes.
-    pub(crate) fn tells_of(
-        &mut self,
-        events: &[Event<'_>],
-        age: Option<Duration>,
-        decide: impl FnOnce(&Event<'_>) -> Decision,
-    ) {
+    /// The callback tells of these events; how late the first that says so came.
+    pub(crate) fn tells_of(&mut self, events: &[Event<'_>], age: Option<Duration>) {
         let (Some(noted), Some(first)) = (&mut self.0, events.first()) else { return };
         let facts = first.facts();
         let (tag, state) = match first.kind() {
@@ -128,7 +123,13 @@ impl Story {
         ];
         noted.event = Words::pack(words, EVENT_BYTES);
         (noted.kind, noted.events, noted.age) = (Some(first.kind()), events.len(), age);
-        noted.decision = Some(decide(first));
+    }
+
+    /// What decides where an event goes: the first of them counts.
+    pub(crate) fn is_decided_by(&mut self, decision: Decision) {
+        if let Some(noted) = &mut self.0 {
+            noted.decision.get_or_insert(decision);
+        }
     }
 
     /// Nothing of these is published: the id that the first would have had still says of which job it is.
