@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ci_bridge_publisher::Delivery;
 
-use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use super::Config;
 use super::problems::Problems;
@@ -43,9 +44,9 @@ impl Problems {
             self.add("ingress.handshake_timeout", "must be more than 0");
         }
         let level = config.log.level.as_str();
-        // A misspelt level would be taken for the name of a module.
-        let is_word = !level.contains(['=', ',']);
-        if level.parse::<Targets>().is_err() || is_word && level.parse::<LevelFilter>().is_err() {
+        // EnvFilter would take a misspelt level for the name of a module.
+        let is_word = !level.contains(['=', ',', '[']);
+        if EnvFilter::try_new(level).is_err() || is_word && level.parse::<LevelFilter>().is_err() {
             self.add("log.level", format!("{level:?} is no level: use error, warn, info, debug or trace"));
         }
         if ingress.max_name_bytes.bytes() < LONGEST_NAME {

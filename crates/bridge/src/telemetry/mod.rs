@@ -8,12 +8,9 @@ mod without;
 use std::io;
 
 use ci_bridge_publisher::SPANS;
-use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::{self, MakeWriter};
-use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{LogFormat, Settings};
 
@@ -29,7 +26,12 @@ const LEFT_OUT: [&str; 3] = ["async_nats", "h2", SPANS];
 /// Starts logging. `RUST_LOG` wins over `log.level`, as in every program of this kind.
 pub(crate) fn start(settings: &Settings) -> io::Result<()> {
     let filter = filter(settings)?;
-    tracing_subscriber::registry().with(lines(settings.log_format, io::stderr)).with(filter).init();
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    match settings.log_format {
+        LogFormat::Text => builder.with_ansi(is_terminal()).init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
     Ok(())
 }
 
@@ -44,18 +46,15 @@ pub(crate) fn start_with_traces(settings: &Settings) -> io::Result<Option<Traces
     }
 }
 
-/// Levels by module. Not by what spans and fields hold: nothing here logs within spans, and to look for that takes a machine
-/// for regular expressions, 0.6 MB of the program.
-fn filter(settings: &Settings) -> io::Result<Targets> {
+fn filter(settings: &Settings) -> io::Result<EnvFilter> {
     let mut directives = std::env::var("RUST_LOG").unwrap_or_else(|_| settings.log_level.clone());
     for target in LEFT_OUT {
         if !directives.contains(target) {
             directives.push_str(&format!(",{target}=off"));
         }
     }
-    directives.parse().map_err(|e: ParseError| {
-        io::Error::new(io::ErrorKind::InvalidInput, format!("log.level {directives:?}: {e}"))
-    })
+    EnvFilter::try_new(&directives)
+        .map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("log.level {directives:?}: {e}")))
 }
 
 fn lines<S, W>(format: LogFormat, writer: W) -> Box<dyn Layer<S> + Send + Sync>
