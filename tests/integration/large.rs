@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::support::{Bridge, LocalNats, Streams, eventually, moderation, nats, rendered, speech, task};
+use crate::support::{
+    Bridge, LocalNats, PATIENCE, Streams, eventually, eventually_within, moderation, nats, rendered, speech,
+    task,
+};
 
 /// What is built for debugging reads some fifty times slower than what is shipped.
 const PATIENT: &str = "[ingress]\ndeadline = \"15s\"\n";
@@ -55,7 +58,10 @@ fn many_large_callbacks_at_once_stay_within_the_bound_of_memory() {
                 let bridge = &bridge;
                 scope.spawn(move || {
                     let body = moderation(id, 4000);
-                    eventually("taken", || (bridge.post(&body).status == 200).then_some(()));
+                    // One after another, and built for debugging: the last waits for its turn more than once.
+                    eventually_within(6 * PATIENCE, "taken", || {
+                        (bridge.post(&body).status == 200).then_some(())
+                    });
                 });
             }
         });

@@ -127,7 +127,7 @@ fn of_a_stream_that_was_deleted() {
     assert_said(&bridge, "streams", words);
     assert_checked(&bridge, &nats.url(), &["--connect"], words);
     assert_on_the_page("the stream is gone: somebody deleted it");
-    assert!(bridge.log().contains("the stream is gone: somebody deleted it"), "{}", bridge.log());
+    bridge.logged("the stream is gone: somebody deleted it");
     assert_eq!(bridge.metric("ci_bridge_stream_changes_total{stream=\"CI\",change=\"vanished\"}"), 1.0);
 }
 
@@ -172,10 +172,8 @@ fn of_a_configuration_that_is_broken() {
     signal("HUP", bridge.id());
     let metric = "ci_bridge_config_last_reload_successful";
     eventually(metric, || (bridge.metric(metric) == 0.0).then_some(()));
-    let words = "configuration not reloaded: the one before stays in effect";
-    let log = bridge.log();
-    let line = log.lines().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{log}"));
-    assert_on_the_page(line);
+    let line = bridge.logged("configuration not reloaded: the one before stays in effect");
+    assert_on_the_page(&line);
     assert!(line.contains("subjects.task"), "it names the key: {line}");
     let mut check = ci_bridge();
     let output = check.arg("check").arg("-c").arg(bridge.folder().join("ci-bridge.toml")).output().unwrap();
@@ -207,8 +205,6 @@ fn of_a_subject_that_nats_forbids() {
     assert_eq!(bridge.post(task_with("j1", "Poison", "Success")).json()["outcome"], "spooled");
     let words = "subject ci.task.Poison.success: NATS forbids it: Permissions Violation";
     assert_said(&bridge, "subjects", words);
-    let log = bridge.log();
-    let line = log.lines().find(|line| line.contains("NATS forbids something"));
-    assert_on_the_page(line.unwrap_or_else(|| panic!("{log}")));
+    assert_on_the_page(&bridge.logged("NATS forbids something"));
     eventually("counted", || (bridge.metric("ci_bridge_refused_subjects") == 1.0).then_some(()));
 }

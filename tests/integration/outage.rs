@@ -216,7 +216,7 @@ fn a_spool_that_is_damaged_is_kept_aside_and_the_bridge_starts() {
     // Every file of it: no store could make sense of that.
     overwrite(&spool);
     let bridge = bridge.kill_and_restart();
-    assert!(bridge.log().contains("the spool is damaged: kept aside"), "{}", bridge.log());
+    bridge.logged("the spool is damaged: kept aside");
     assert_eq!(bridge.metric("ci_bridge_spool_damaged_total"), 1.0);
     let folders = std::fs::read_dir(bridge.folder()).unwrap();
     let aside = folders

@@ -148,7 +148,7 @@ fn entries_are_listed_exported_and_deleted_under_the_id_that_was_answered() {
     for (entry, id) in entries.iter().zip(&answered) {
         assert_eq!((&entry["id"], &entry["endpoint"]), (&json!(id), &json!("default")), "{entry}");
         assert!(entry["time"].as_str().unwrap().ends_with('Z') && entry.get("body").is_none(), "{entry}");
-        assert!(bridge.log().contains(&format!("id={id}")), "{}", bridge.log());
+        bridge.logged(&format!("id={id}"));
     }
     let (_, list, _) = quarantine(&nats, &bridge, &["list"]);
     let lines: Vec<_> = list.lines().collect();

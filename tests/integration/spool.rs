@@ -74,7 +74,7 @@ fn a_message_that_nobody_takes_is_named_and_keeps_nobody_from_being_ready() {
             .filter(|line| line.contains("its messages wait") && line.contains("id=task:lost:Success"))
             .count()
     };
-    assert_eq!(said(&bridge.log()), 1, "{}", bridge.log());
+    eventually("said in the log", || (said(&bridge.log()) == 1).then_some(()));
     let bridge = bridge.kill_and_restart();
     assert_eq!(named(&bridge).1["id"], "task:lost:Success", "after a restart as well");
     let check = eventually("said by the check", || {
@@ -168,8 +168,7 @@ fn what_is_dropped_is_gone_for_good_and_logged() {
     // The next look is up to a second away.
     eventually("/readyz as well", || bridge.get("/readyz").json().get("refused").is_none().then_some(()));
     assert_eq!(bridge.metric("ci_bridge_spool_messages"), 0.0);
-    let log = bridge.log();
-    let dropped = log.lines().find(|line| line.contains("dropped from the spool by an operator")).unwrap();
+    let dropped = bridge.logged("dropped from the spool by an operator");
     assert!(
         dropped.contains("WARN") && dropped.contains("id=task:lost:Success subject=wrong.NoiseReduction"),
         "{dropped}"

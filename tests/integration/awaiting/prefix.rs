@@ -58,10 +58,8 @@ fn subjects_that_somebody_has_set_move_the_requests() {
     let streams = Streams::of(&nats);
     let reply = eventually("an answer", || streams.wait_for("ci-await.j1", PATIENCE));
     assert_eq!(reply.header("ce-id"), Some("task:j1:Success"));
-    let log = bridge.log();
     let remedies = ["jetstream.subjects = [", "ci.task.>", "jobs.await_prefix = "];
-    let line = log.lines().find(|line| line.contains("requests for jobs have another prefix than usual"));
-    let line = line.unwrap_or_else(|| panic!("{log}"));
+    let line = bridge.logged("requests for jobs have another prefix than usual");
     assert!(remedies.iter().all(|remedy| line.contains(remedy)), "{line}");
     let (code, said) = check(&configuration, &[], None);
     assert_eq!(code, Some(0), "{said}");

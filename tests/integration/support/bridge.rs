@@ -186,6 +186,11 @@ impl Bridge {
         self.log.lock().unwrap().clone()
     }
 
+    /// The first line of the log with these words, when it has come: what is written before an answer may be read after it.
+    pub(crate) fn logged(&self, words: &str) -> String {
+        eventually(words, || self.log().lines().find(|line| line.contains(words)).map(str::to_owned))
+    }
+
     /// Waits until it has ended by itself; gives its exit code.
     pub(crate) fn wait_for_end(mut self) -> Option<i32> {
         eventually("the end", || self.child.try_wait().expect("its state can be asked for")).code()
