@@ -85,3 +85,42 @@ fn an_endpoint_in_ids_is_one_value_of_them() {
     let id = router(SHARED, &[]).with_endpoint_in_ids(&long).quarantine(&rejected, Origin::default()).id;
     assert_eq!(id.as_str().len(), plain.as_str().len() + ":".len() + 32, "its hash");
 }
+
+/// The rules as they stand in a configuration, the event, and what decides where it goes.
+#[test]
+fn the_first_rule_whose_conditions_all_hold_decides() {
+    let body = "<Response><EventName>TaskFinish</EventName><JobsDetail><Code>Success</Code><JobId>j1</JobId>\
+         <State>Failed</State><Tag>Transcode</Tag><Input><BucketId>prod-1250000000</BucketId></Input>\
+         </JobsDetail></Response>";
+    let callback = ci_bridge_schema::parse(body.as_bytes(), &ci_bridge_schema::Limits::default()).unwrap();
+    let ci_bridge_schema::Normalised::Events(events) = ci_bridge_schema::normalise(callback) else {
+        panic!("a callback");
+    };
+    let origin = Origin { endpoint: "tenant", trace: None };
+    let to = || Then::To(Rule::template("ci.alerts.{tag}").unwrap(), None);
+    let copy = || Then::Copy(Rule::template("ci.alerts.{tag}").unwrap(), None);
+    let (elsewhere, usual) = ("ci.alerts.Transcode", "ci.task.Transcode");
+    let all = r#"{"kind":"task","tag":["Snapshot","Trans*"],"state":"Failed","bucket":"prod-*","endpoint":"tenant"}"#;
+    let rows = [
+        (vec![], Decision::Template, vec![usual]),
+        (vec![("{}", to())], Decision::Rule(0), vec![elsewhere]),
+        (vec![(all, to())], Decision::Rule(0), vec![elsewhere]),
+        (vec![(r#"{"kind":"workflow"}"#, to()), (all, copy())], Decision::Copy(1), vec![usual, elsewhere]),
+        (vec![(r#"{"tag":"Transcode","state":"Success"}"#, to())], Decision::Template, vec![usual]),
+        // The event has no such value, so no pattern describes it.
+        (vec![(r#"{"workflow_id":"*"}"#, to())], Decision::Template, vec![usual]),
+        (vec![(r#"{"tag":"Trans*"}"#, Then::Drop), ("{}", to())], Decision::Rule(0), vec![]),
+    ];
+    for (rules, decision, subjects) in rows {
+        let rules: Vec<_> = rules
+            .into_iter()
+            .map(|(matches, then)| Rule { matches: serde_json::from_str(matches).unwrap(), then })
+            .collect();
+        let router = router(SHARED, &rules);
+        let (routed, decided) = router.route_and_decision(&events[0], origin);
+        let messages = routed.into_messages();
+        let found: Vec<_> = messages.iter().map(|message| message.subject.as_str()).collect();
+        assert_eq!((decided, found), (decision, subjects), "{rules:?}");
+        assert_eq!(router.decide(&events[0], origin), decision, "{rules:?}");
+    }
+}
