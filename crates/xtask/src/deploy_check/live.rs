@@ -197,10 +197,11 @@ fn series(metrics: &str) -> BTreeMap<String, BTreeSet<String>> {
     found
 }
 
-/// Only a bridge with TLS, or with `[reconcile]`, has these; `tests/integration/watching.rs` holds all that is asked for against one that has everything.
-const NOT_HERE: [&str; 4] = [
+/// Only a bridge with TLS, with `[reconcile]` or with `[jobs]`, has these; `tests/integration/watching.rs` holds all that is asked for against one that has everything.
+const NOT_HERE: [&str; 5] = [
     "ci_bridge_certificate_not_after_seconds",
     "ci_bridge_certificate_not_before_seconds",
+    "ci_bridge_job_requests_total",
     "ci_bridge_reconciled_jobs_total",
     "ci_bridge_reconcile_last_success_timestamp_seconds",
 ];
