@@ -19,6 +19,9 @@ const QUARANTINE: &str = "quarantine:";
 pub struct MessageId(String);
 
 impl MessageId {
+    /// The header that holds it.
+    pub const HEADER: &'static str = "Nats-Msg-Id";
+
     /// `task:<JobId>:<State>`, `workflow:<RunId>:<State>` or `moderation:<JobId>:<State>:<hash of the data>`. Where
     /// the vendor sent no id, the hash of the data stands for it.
     #[must_use]

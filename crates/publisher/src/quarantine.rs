@@ -166,7 +166,7 @@ fn original(kept: &StoredMessage) -> Option<Message> {
     if kept.header(HeaderName::CiReason.as_str()) != Some(REFUSED) {
         return None;
     }
-    let id = MessageId::before_quarantine(kept.header("Nats-Msg-Id")?)?;
+    let id = MessageId::before_quarantine(kept.header(MessageId::HEADER)?)?;
     let mut headers = Headers::default();
     for (name, value) in &kept.headers {
         let known = HeaderName::ALL.into_iter().find(|known| known.as_str() == name);

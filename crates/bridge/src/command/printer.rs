@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anstream::{AutoStream, ColorChoice};
 use async_nats::Message;
+use ci_bridge_publisher::MessageId;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
@@ -147,7 +148,7 @@ impl Printer {
 
     fn for_people(&self, message: &Message, place: Option<&Place>) -> io::Result<()> {
         let subject = message.subject.as_str();
-        let id = header(message, "Nats-Msg-Id").unwrap_or_default();
+        let id = header(message, MessageId::HEADER).unwrap_or_default();
         let place = place.map(|p| format!("  {} #{}", p.stream, p.sequence)).unwrap_or_default();
         let excerpt: String =
             printable(&String::from_utf8_lossy(&message.payload)).take(EXCERPT_CHARACTERS).collect();

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use ci_bridge_publisher::{Message, Origin, Routed};
+use ci_bridge_publisher::{Message, MessageId, Origin, Routed};
 use ci_bridge_schema::{Normalised, ParseError, normalise, parse};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -95,7 +95,7 @@ fn print(message: &Message, to: &mut impl Write) -> io::Result<()> {
             message.id
         ));
     }
-    let id = ("Nats-Msg-Id", message.id.as_str());
+    let id = (MessageId::HEADER, message.id.as_str());
     let headers =
         std::iter::once(id).chain(message.headers.iter().map(|(name, value)| (name.as_str(), value)));
     let line = Line {

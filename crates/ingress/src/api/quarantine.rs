@@ -1,7 +1,7 @@
 //! Quarantine as a resource: what is kept and why, and the body itself.
 
-use ci_bridge_publisher::HeaderName;
 use ci_bridge_publisher::nats::{LookupError, Range, StoredMessage};
+use ci_bridge_publisher::{HeaderName, MessageId};
 use hyper::header::{self, HeaderValue};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -139,15 +139,13 @@ impl Api {
     }
 }
 
-pub(super) const MESSAGE_ID: &str = "Nats-Msg-Id";
-
 impl Described {
     fn of(kept: &StoredMessage) -> Self {
         let text = |name: HeaderName| kept.header(name.as_str()).map(str::to_owned);
         Self {
             seq: kept.sequence,
             time: milliseconds_since_1970(kept.time),
-            id: kept.header(MESSAGE_ID).unwrap_or_default().to_owned(),
+            id: kept.header(MessageId::HEADER).unwrap_or_default().to_owned(),
             reason: text(HeaderName::CiReason).unwrap_or_default(),
             detail: text(HeaderName::CiDetail).unwrap_or_default(),
             endpoint: text(HeaderName::CiEndpoint),

@@ -1,7 +1,7 @@
 //! Posting again out of quarantine: a body to its own endpoint, a refused message to its own subject.
 
 use ci_bridge_publisher::nats::{LookupError, StoredMessage};
-use ci_bridge_publisher::{HeaderName, REFUSED};
+use ci_bridge_publisher::{HeaderName, MessageId, REFUSED};
 use ci_bridge_schema::parse;
 use hyper::StatusCode;
 use serde::Serialize;
@@ -10,7 +10,6 @@ use tracing::info;
 use super::access::Permit;
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::quarantine::MESSAGE_ID;
 use super::{Api, Reply, View};
 use crate::answer::{Answer, json};
 use crate::metrics::Outcome;
@@ -54,7 +53,7 @@ impl Api {
                 }
             }
         }
-        let (id, outcome) = (kept.header(MESSAGE_ID).unwrap_or_default(), replayed.outcome);
+        let (id, outcome) = (kept.header(MessageId::HEADER).unwrap_or_default(), replayed.outcome);
         info!(sequence = seq, id, outcome, removed = replayed.removed, "posted again out of quarantine");
         Ok(json(StatusCode::OK, "application/json", &replayed))
     }

@@ -44,9 +44,6 @@ pub struct CannotTell {
 /// How long JetStream may take to deliver the next message.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The header that holds the id.
-const MESSAGE_ID: &str = "Nats-Msg-Id";
-
 #[derive(Debug, Clone, Deserialize)]
 struct Info {
     config: StreamConfig,
@@ -130,7 +127,7 @@ impl ReadBack {
     /// Notes a message's id, and gives its sequence; that of the end, when it is the last for now.
     fn take(&mut self, message: &Delivered) -> Result<u64, String> {
         let info = message.info().map_err(|error| error.to_string())?;
-        if let Some(id) = message.headers.as_ref().and_then(|headers| headers.get(MESSAGE_ID)) {
+        if let Some(id) = message.headers.as_ref().and_then(|headers| headers.get(MessageId::HEADER)) {
             let stored = info.published.unix_timestamp();
             // The first time counts: later ones are repetitions.
             self.stored.entry(hash_of_id(id.as_str())).or_insert(stored);

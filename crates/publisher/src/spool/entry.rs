@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::Waiting;
 use crate::held_back::timestamp;
+use crate::id::MessageId;
 use crate::message::{HeaderName, Message};
 
 /// A message that waits, as the API and `ci-bridge spool` tell of it.
@@ -77,7 +78,7 @@ impl<'a> Whole<'a> {
 impl Serialize for HeadersOf<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("Nats-Msg-Id", self.0.id.as_str())?;
+        map.serialize_entry(MessageId::HEADER, self.0.id.as_str())?;
         for (name, value) in self.0.headers.iter() {
             map.serialize_entry(HeaderName::as_str(name), value)?;
         }

@@ -4,10 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use ci_bridge_publisher::nats::StoredMessage;
-use ci_bridge_publisher::{HeaderName, REFUSED, timestamp};
+use ci_bridge_publisher::{HeaderName, MessageId, REFUSED, timestamp};
 use serde_json::{Map, Value, json};
-
-const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// What was kept.
 pub(super) struct Entry(pub(super) StoredMessage);
@@ -19,7 +17,7 @@ impl Entry {
 
     /// The id that the answer and the log name.
     pub(super) fn id(&self) -> &str {
-        self.text(MESSAGE_ID).unwrap_or("-")
+        self.text(MessageId::HEADER).unwrap_or("-")
     }
 
     /// RFC 3339.
@@ -57,7 +55,7 @@ impl Entry {
             }
         };
         add("number", json!(self.number()));
-        add("id", json!(self.text(MESSAGE_ID)));
+        add("id", json!(self.text(MessageId::HEADER)));
         add("time", json!(self.time()));
         add("reason", json!(self.header(HeaderName::CiReason)));
         add("endpoint", json!(self.header(HeaderName::CiEndpoint)));

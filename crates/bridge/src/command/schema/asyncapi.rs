@@ -1,6 +1,6 @@
 //! AsyncAPI 3 of what this configuration publishes.
 
-use ci_bridge_publisher::{Delivery, Format};
+use ci_bridge_publisher::{Delivery, Format, MessageId};
 use ci_bridge_schema::{ModerationEvent, TaskEvent, WorkflowEvent};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -131,7 +131,7 @@ fn headers_of_all(settings: &Settings, content_type: &Value) -> Map<String, Valu
     let mut headers = Map::new();
     headers.insert("Content-Type".to_owned(), content_type.clone());
     headers.insert(
-        "Nats-Msg-Id".to_owned(),
+        MessageId::HEADER.to_owned(),
         text("the same for every repetition of the same callback; a copy's ends in @ and its subject"),
     );
     headers.insert(
