@@ -17,9 +17,9 @@ use crate::nats::{Nats, Stored};
 use crate::options::Options;
 use crate::outage;
 use crate::peers::Peers;
-use crate::{prepared, programs};
 use crate::results::{Results, SHARES, Sample, Start};
 use crate::start::{Programs, Running};
+use crate::{prepared, programs};
 
 /// Of what the acknowledged floor carries, what comes while the spool empties: live callbacks share the core with that.
 const LIVE: f64 = 0.25;
