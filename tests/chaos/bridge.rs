@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use ci_bridge::local_nats::ReservedPort;
 use tempfile::TempDir;
 
 use crate::broker::{Broker, USER};
-use crate::process::{PATIENCE, eventually, free_port, signal};
+use crate::process::{PATIENCE, eventually, signal};
 
 /// A bridge that can be ended and started again; killed when dropped.
 pub(crate) struct Bridge {
@@ -18,6 +19,8 @@ pub(crate) struct Bridge {
     disk: Disk,
     pub(crate) address: SocketAddr,
     admin: SocketAddr,
+    /// So that nobody else gets its ports while it is away.
+    _ports: [ReservedPort; 2],
     folder: TempDir,
 }
 
@@ -46,8 +49,8 @@ impl Bridge {
         let (nats, password) = (broker.url(), broker.password());
         let folder = tempfile::tempdir().expect("a temporary folder");
         fs::create_dir(folder.path().join("disk")).expect("a folder for the spool");
-        let [address, admin] =
-            [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let ports = [(); 2].map(|()| ReservedPort::new().expect("a free port"));
+        let [address, admin] = [ports[0].address(), ports[1].address()];
         fs::write(folder.path().join("password"), password).expect("the password is written");
         let configuration = format!(
             "[ingress]\nlisten = \"{address}\"\ndeadline = \"3s\"\ndrain_timeout = \"10s\"\n\
@@ -56,7 +59,7 @@ impl Bridge {
         );
         fs::write(folder.path().join("ci-bridge.toml"), configuration).expect("the configuration is written");
         let child = launch(disk, folder.path(), &[]);
-        Self { child, disk, address, admin, folder }
+        Self { child, disk, address, admin, _ports: ports, folder }
     }
 
     pub(crate) fn kill(&mut self) {

@@ -12,12 +12,11 @@ use serde_json::Value;
 use tokio::io::AsyncReadExt;
 use tokio::runtime::Runtime;
 
-use crate::process::{Frozen, PATIENCE, eventually, free_port, signal};
+use crate::process::{Frozen, PATIENCE, eventually, signal};
 use crate::proxy::Proxy;
 
 pub(crate) struct Broker {
     nats: LocalNats,
-    listen: String,
     /// How often the bridge's password was replaced; the number is the password.
     password: u64,
     /// What stood in the stream of events each time that it was deleted.
@@ -53,13 +52,11 @@ const LAST_WORDS: &str = "Server Exiting..";
 
 impl Broker {
     pub(crate) fn start() -> Self {
-        // The last `listen` of the file wins.
-        let listen = format!("listen: \"127.0.0.1:{}\"", free_port());
-        let configuration = format!("{listen}\n{}", accounts(Account::Usual, 0));
-        let nats = LocalNats::start(&configuration).expect("cargo xtask provides a nats-server");
+        let nats =
+            LocalNats::start(&accounts(Account::Usual, 0)).expect("cargo xtask provides a nats-server");
         let address: SocketAddr = nats.url()["nats://".len()..].parse().expect("an address");
         let runtime = Runtime::new().expect("a runtime");
-        Self { proxy: Proxy::start(address), nats, listen, runtime, password: 0, archives: Vec::new() }
+        Self { proxy: Proxy::start(address), nats, runtime, password: 0, archives: Vec::new() }
     }
 
     /// Where the bridge connects to.
@@ -95,7 +92,7 @@ impl Broker {
     /// Starts it again, with another account for the bridge.
     pub(crate) fn restart_as(&mut self, account: Account, configuration: &str) {
         let accounts = accounts(account, self.password);
-        let configuration = format!("{}\n{accounts}\n{configuration}", self.listen);
+        let configuration = format!("{accounts}\n{configuration}");
         self.nats.restart(Some(&configuration)).expect("nats-server starts again");
     }
 

@@ -1,8 +1,6 @@
-//! Signals, ports and waiting: what every process under test needs.
+//! Signals and waiting: what every process under test needs.
 
-use std::net::TcpListener;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,19 +44,5 @@ impl Frozen {
 impl Drop for Frozen {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg("-CONT").arg(self.0.to_string()).status();
-    }
-}
-
-/// A port that is ours while nobody listens on it, between a crash and the restart. The system takes the ports of
-/// outgoing connections, and those of listeners that do not care, from 32768 upwards.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let first = std::process::id().wrapping_mul(97);
-    loop {
-        let offset = first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        let port = u16::try_from(20_000 + offset).unwrap_or(20_000);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

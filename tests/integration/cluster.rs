@@ -1,25 +1,21 @@
 //! Three nats-servers with replicated streams: the leader dies or freezes under load.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Bridge, LocalNats, Streams, eventually, signal, task};
+use crate::support::{Bridge, LocalNats, ReservedPort, Streams, eventually, signal, task};
 
 const SERVERS: [&str; 3] = ["n1", "n2", "n3"];
 
-/// Route ports must be known before the servers start: taken, noted, and given back.
-fn cluster() -> Vec<LocalNats> {
-    let listeners: Vec<_> = SERVERS.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-    let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-    drop(listeners);
-    let routes: Vec<_> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
-    let routes = routes.join(", ");
-    let start = |(name, port): (&&str, &u16)| {
-        let cluster = format!("cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{routes}] }}");
+/// Routes must be known before the servers start, and stay theirs when one is away.
+fn cluster() -> (Vec<LocalNats>, [ReservedPort; 3]) {
+    let ports = SERVERS.map(|_| ReservedPort::new().unwrap());
+    let routes = ports.each_ref().map(|port| format!("nats://{port}")).join(", ");
+    let start = |(name, port): (&str, &ReservedPort)| {
+        let cluster = format!("cluster {{ name: test, listen: \"{port}\", routes: [{routes}] }}");
         LocalNats::start(&format!("server_name: {name}\n{cluster}")).unwrap()
     };
-    SERVERS.iter().zip(&ports).map(start).collect()
+    (SERVERS.into_iter().zip(&ports).map(start).collect(), ports)
 }
 
 /// Posts callbacks over connections of their own until told to stop; gives the ids of those answered 200.
@@ -41,7 +37,7 @@ fn load(bridge: &Bridge, name: &str, stop: &AtomicBool) -> Vec<String> {
 
 #[test]
 fn losing_the_leader_loses_nothing_and_stores_nothing_twice() {
-    let mut servers = cluster();
+    let (mut servers, _routes) = cluster();
     let urls: Vec<_> = servers.iter().map(LocalNats::url).collect();
     let bridge = Bridge::start_towards(&urls.join(","), "[jetstream]\nreplicas = 3\n");
     bridge.wait_until_ready();
@@ -86,7 +82,7 @@ fn leader_of(servers: &[LocalNats]) -> usize {
 /// The server that the bridge speaks with freezes: its connection stays, and nothing is answered any more.
 #[test]
 fn a_frozen_server_is_left_for_one_that_the_cluster_has_announced() {
-    let servers = cluster();
+    let (servers, _routes) = cluster();
     let bridge = Bridge::start_towards(&servers[0].url(), "[jetstream]\nreplicas = 3\n");
     bridge.wait_until_ready();
     assert_eq!(bridge.post(task("j1")).json()["outcome"], "published");

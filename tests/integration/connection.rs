@@ -14,7 +14,7 @@ use nkeys::KeyPair;
 use tempfile::TempDir;
 
 use crate::support::{
-    Authority, Bridge, LocalNats, Streams, ci_bridge, eventually, nats, request, signal, task,
+    Authority, Bridge, LocalNats, ReservedPort, Streams, ci_bridge, eventually, nats, request, signal, task,
 };
 use operator::Operator;
 
@@ -295,7 +295,7 @@ fn a_failover_from_tls_is_never_to_plain_text() {
     ours.sign("nats");
     let (plain, heard) = plain_server();
     // The other server of the cluster gives the plain one for its own address.
-    let route = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let route = ReservedPort::new().unwrap();
     let member = |name: &str, listen: &str, more: &str| {
         let cluster = format!("cluster {{ name: c, listen: {listen:?}, routes: [\"nats://{route}\"] }}");
         LocalNats::start(&format!("jetstream: false\nserver_name: {name}\n{cluster}\n{more}")).unwrap()

@@ -1,5 +1,7 @@
 //! A throwaway nats-server with JetStream, for `ci-bridge demo` and the tests.
 
+mod reserved_port;
+
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -7,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use tempfile::TempDir;
 
-/// nats-server says within milliseconds which ports it took.
+pub use reserved_port::ReservedPort;
+
+/// nats-server says within milliseconds that it listens.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -21,13 +24,8 @@ pub struct LocalNats {
     folder: TempDir,
     program: PathBuf,
     config: String,
-    address: String,
-}
-
-/// The file in which nats-server writes its ports.
-#[derive(Deserialize)]
-struct Ports {
-    nats: Vec<String>,
+    /// So that nobody else gets the port while the server is away.
+    port: ReservedPort,
 }
 
 impl LocalNats {
@@ -40,14 +38,15 @@ impl LocalNats {
     pub fn start(config: &str) -> io::Result<Self> {
         let program = find()?;
         let folder = tempfile::Builder::new().prefix("ci-bridge-nats-").tempdir()?;
-        let (child, address) = launch(&program, folder.path(), "127.0.0.1:-1", config)?;
-        Ok(Self { child, folder, program, config: config.to_owned(), address })
+        let port = ReservedPort::new()?;
+        let child = launch(&program, folder.path(), &port, config)?;
+        Ok(Self { child, folder, program, config: config.to_owned(), port })
     }
 
     /// `nats://127.0.0.1:<port>`
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://{}", self.address)
+        format!("nats://{}", self.port)
     }
 
     /// The folder that goes when this is dropped.
@@ -82,8 +81,7 @@ impl LocalNats {
         if let Some(config) = config {
             config.clone_into(&mut self.config);
         }
-        let (child, address) = launch(&self.program, self.folder.path(), &self.address, &self.config)?;
-        (self.child, self.address) = (child, address);
+        self.child = launch(&self.program, self.folder.path(), &self.port, &self.config)?;
         Ok(())
     }
 
@@ -122,7 +120,7 @@ fn find() -> io::Result<PathBuf> {
     })
 }
 
-fn launch(program: &Path, folder: &Path, listen: &str, config: &str) -> io::Result<(Child, String)> {
+fn launch(program: &Path, folder: &Path, port: &ReservedPort, config: &str) -> io::Result<Child> {
     // A server that was killed leaves its ports file behind.
     let ports = folder.join("ports");
     let _ = fs::remove_dir_all(&ports);
@@ -131,7 +129,7 @@ fn launch(program: &Path, folder: &Path, listen: &str, config: &str) -> io::Resu
     let file = folder.join("nats.conf");
     let store = folder.join("jetstream");
     let text = format!(
-        "listen: \"{listen}\"\nports_file_dir: {ports:?}\nlog_file: {log:?}\njetstream {{ store_dir: {store:?} }}\n{config}\n"
+        "listen: \"{port}\"\nports_file_dir: {ports:?}\nlog_file: {log:?}\njetstream {{ store_dir: {store:?} }}\n{config}\n"
     );
     fs::write(&file, text)?;
     let mut command = Command::new(program);
@@ -142,8 +140,8 @@ fn launch(program: &Path, folder: &Path, listen: &str, config: &str) -> io::Resu
         .map_err(|e| io::Error::new(e.kind(), format!("cannot start {}: {e}", program.display())))?;
     let deadline = Instant::now() + START_TIMEOUT;
     while Instant::now() < deadline && child.try_wait()?.is_none() {
-        if let Some(address) = read_ports(&ports) {
-            return Ok((child, address));
+        if listens(&ports) {
+            return Ok(child);
         }
         std::thread::sleep(POLL_INTERVAL);
     }
@@ -159,13 +157,8 @@ fn detach_from_terminal(command: &mut Command) {
     command.process_group(0);
 }
 
-fn read_ports(folder: &Path) -> Option<String> {
-    let file = fs::read_dir(folder)
-        .ok()?
-        .flatten()
-        .find(|entry| entry.path().extension().is_some_and(|e| e == "ports"))?;
-    // It may be half written: then the next look finds it whole.
-    let ports: Ports = serde_json::from_slice(&fs::read(file.path()).ok()?).ok()?;
-    // `tls://` if its configuration says so.
-    Some(ports.nats.first()?.split_once("://")?.1.to_owned())
+/// nats-server writes a file of its ports once it listens on them.
+fn listens(folder: &Path) -> bool {
+    let is_it = |entry: fs::DirEntry| entry.path().extension().is_some_and(|e| e == "ports");
+    fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_it))
 }

@@ -3,7 +3,9 @@
 use serde_json::json;
 
 use super::create;
-use crate::support::{Bridge, LocalNats, Streams, eventually, nats, nats_forbidding, task, task_with};
+use crate::support::{
+    Bridge, LocalNats, ReservedPort, Streams, eventually, nats, nats_forbidding, task, task_with,
+};
 
 #[test]
 fn a_subject_that_another_stream_has_waits_and_nobody_elses() {
@@ -148,15 +150,15 @@ fn the_stream_is_not_looked_at_where_the_account_may_only_publish() {
 #[test]
 fn an_acknowledgement_of_another_domain_is_none() {
     let [hub_files, leaf_files] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = ReservedPort::new().unwrap();
     let hub = LocalNats::start(&format!(
-        "server_name: hub\njetstream {{ store_dir: {:?}, domain: hub }}\nleafnodes {{ listen: \"127.0.0.1:{port}\" }}",
+        "server_name: hub\njetstream {{ store_dir: {:?}, domain: hub }}\nleafnodes {{ listen: \"{port}\" }}",
         hub_files.path()
     ))
     .unwrap();
     let leaf = LocalNats::start(&format!(
         "server_name: leaf\njetstream {{ store_dir: {:?}, domain: leaf }}\n\
-         leafnodes {{ remotes: [{{ url: \"nats-leaf://127.0.0.1:{port}\" }}] }}",
+         leafnodes {{ remotes: [{{ url: \"nats-leaf://{port}\" }}] }}",
         leaf_files.path()
     ))
     .unwrap();

@@ -20,7 +20,7 @@ use async_nats::jetstream::stream::Config;
 pub(crate) use bridge::{Bridge, ci_bridge, run};
 pub(crate) use browser::browser;
 pub(crate) use certificates::Authority;
-pub(crate) use ci_bridge::local_nats::LocalNats;
+pub(crate) use ci_bridge::local_nats::{LocalNats, ReservedPort};
 #[cfg(feature = "otlp")]
 pub(crate) use collector::{Collector, Mood, Span};
 pub(crate) use events::Events;
