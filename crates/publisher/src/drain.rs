@@ -65,7 +65,9 @@ pub(crate) async fn run(shared: Arc<Shared>, spool: Spool) {
             drain.tell_what_is_held();
             let filled = timeout(IDLE, drain.spool.level().filled.notified());
             let _ = filled.await;
-        } else if shared.may_probe() {
+        } else if shared.may_probe() && !shared.health.awaits_look() {
+            // Before the first look at a stream its messages are refused here: those that are tried as it ends would
+            // overtake those before them.
             if at_work.is_none() {
                 at_work = Some(Instant::now());
                 let oldest = spool.oldest_age();

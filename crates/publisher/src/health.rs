@@ -310,6 +310,12 @@ impl Health {
         names.for_each(|name| state.stream(&name.into()).awaits_look = true);
     }
 
+    /// Whether a stream has not been looked at since the start. The first look ends within seconds, also without an
+    /// answer.
+    pub(crate) fn awaits_look(&self) -> bool {
+        self.state().streams.iter().any(|stream| stream.awaits_look)
+    }
+
     /// Takes a stream as it is now, or that it is not there.
     pub(crate) fn set_stream(&self, name: &Arc<str>, found: Option<StreamState>) {
         let mut state = self.state();
