@@ -23,7 +23,7 @@ fn whoever_does_not_read_its_answers_keeps_no_probe_out() {
         connection.write(requests.as_bytes());
     }
     eventually("alive", || is_alive(&bridge));
-    assert_eq!(bridge.get("/readyz").status, 200);
+    eventually("ready", || (bridge.get("/readyz").status == 200).then_some(()));
     eventually("scraped", || (bridge.get("/metrics").status == 200).then_some(()));
 }
 

@@ -30,7 +30,7 @@ fn a_job_that_ended_before_a_request_is_answered_at_once_by_any_bridge() {
     for name in ["ce-id", "ce-type", "ce-source", "ce-specversion", "Content-Type"] {
         assert_eq!(reply.header(name), event.header(name), "{name}");
     }
-    assert_eq!(b.get("/readyz").status, 200);
+    b.wait_until_ready();
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn the_bucket_keeps_the_state_that_ended_a_job() {
     let expected = [("$KV.CI_JOBS.j1", "task:j1:Failed"), ("$KV.CI_JOBS.a=2Eb=2A", "task:a.b*:Success")];
     assert_eq!(states, expected);
     assert_eq!(streams.messages("CI").len(), 3);
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
     let findings = bridge.get("/metrics").text();
     assert!(
         !findings.contains("stream_findings{stream=\"KV_CI_JOBS\""),

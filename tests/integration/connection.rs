@@ -69,7 +69,8 @@ fn a_file_that_changes_is_used_at_once_and_half_a_file_is_not() {
     let reloads = |outcome: &str| bridge.metric(&format!("ci_bridge_reloads_total{{outcome=\"{outcome}\"}}"));
     fs::write(&path, &new.seed().unwrap()[..20]).unwrap();
     eventually("refused", || (reloads("refused") >= 1.0).then_some(()));
-    assert_eq!(bridge.get("/readyz").status, 200, "the connection stands");
+    // The connection stands.
+    bridge.wait_until_ready();
     fs::write(&path, new.seed().unwrap()).unwrap();
     ready_again(&bridge, 2.0);
     // Before it is asked: it may be done by the time that one looks.

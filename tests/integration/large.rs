@@ -123,7 +123,7 @@ fn a_large_message_is_whole_in_the_object_store_and_a_small_one_says_where() {
     bridge.post_and_store(&body);
     assert_eq!((streams.messages("CI").len(), streams.messages("OBJ_CI_LARGE").len()), (2, chunks));
     assert_eq!(bridge.metric("ci_bridge_nats_connections_total"), 1.0);
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
 }
 
 /// Somebody has purged the stream, or it has dropped the oldest: a name is left that leads to nothing.

@@ -182,7 +182,8 @@ fn of_a_configuration_that_is_broken() {
     let reason = said.lines().find(|line| line.contains("subjects.task")).unwrap();
     let reason = reason.trim_start_matches("ci-bridge: ").trim();
     assert!(line.contains(reason), "{reason:?} is not in {line:?}");
-    assert_eq!(bridge.get("/readyz").status, 200, "what is in effect goes on");
+    // What is in effect goes on.
+    bridge.wait_until_ready();
 }
 
 #[test]

@@ -102,7 +102,7 @@ fn who_guesses_tokens_is_not_listened_to_for_a_while() {
     eventually("the log says so", || (lines() > 0).then_some(()));
     assert_eq!(lines(), 1);
     assert!(!bridge.log().contains("guess1"), "what was guessed may nearly be right");
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
 }
 
 #[test]

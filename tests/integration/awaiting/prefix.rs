@@ -101,7 +101,7 @@ fn a_stream_that_takes_requests_is_named_with_what_to_do() {
     let says = |line: &&str| line.contains("the stream takes requests for jobs") && line.contains(remedy);
     eventually("a warning", || bridge.log().lines().any(|line| says(&line)).then_some(()));
     assert_eq!(bridge.post(task("j1")).json()["outcome"], "published", "callbacks are no worse off");
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
     let (code, said) = check(JOBS, &["--connect"], Some(&nats));
     assert_eq!(code, Some(0), "{said}");
     assert!(

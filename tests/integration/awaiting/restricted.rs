@@ -79,7 +79,7 @@ fn an_answer_that_comes_too_late_for_allow_responses_is_said_to_be_lost() {
         let _ = streams.wait_for("ci.await.j1 100ms", std::time::Duration::from_millis(300));
         bridge.log().contains(words).then_some(())
     });
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
 }
 
 #[test]
@@ -93,5 +93,5 @@ fn a_bucket_that_may_not_be_read_is_said_and_is_no_job_that_has_not_ended() {
     assert_eq!(replies[0].header("Nats-Service-Error-Code"), Some("503"), "{replies:?}");
     let why = replies[0].header("Nats-Service-Error").unwrap_or_default();
     assert!(why.contains("the bucket of jobs cannot be read"), "{why}");
-    assert_eq!(bridge.get("/readyz").status, 200);
+    bridge.wait_until_ready();
 }

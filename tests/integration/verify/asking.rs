@@ -143,7 +143,7 @@ fn each_trouble_with_the_api_is_one_sentence_in_the_answer_and_the_log() {
             let answer = bridge.post(Job::ended(id, AGO).callback());
             assert!(answer.status == 503 && answer.text().contains(sentence), "{}", answer.text());
         }
-        assert_eq!(bridge.get("/readyz").status, 200, "{sentence}");
+        bridge.wait_until_ready();
         assert_eq!(bridge.metric("ci_bridge_callbacks_total{outcome=\"unavailable\"}"), 2.0, "{sentence}");
         let (_, log) = bridge.terminate();
         assert_eq!(log.matches(sentence).count(), 1, "{log}");
