@@ -98,6 +98,7 @@ fn silence_without_a_spool_is_503_within_the_deadline() {
     bridge.wait_until_ready();
     let started = std::time::Instant::now();
     assert_eq!(bridge.post(task("j1")).status, 503);
-    assert!(started.elapsed() < std::time::Duration::from_millis(3500), "{:?}", started.elapsed());
+    // 3 s, and what a busy machine may take longer; nothing else would end it.
+    assert!(started.elapsed() < std::time::Duration::from_secs(15), "{:?}", started.elapsed());
     bridge.assert_every_callback_is_accounted_for();
 }

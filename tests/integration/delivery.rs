@@ -284,8 +284,8 @@ fn credentials_are_taken_from_the_url() {
     assert!(!log.contains("wrong"), "{log}");
 }
 
-/// What is left of a second when the deadline itself has passed.
-const SLACK: Duration = Duration::from_millis(500);
+/// What a busy machine may take longer than the deadline. Without one, nothing would answer before nats-server goes on.
+const SLACK: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_frozen_broker_is_answered_for_within_the_deadline() {

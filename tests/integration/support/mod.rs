@@ -31,7 +31,7 @@ pub(crate) use stub::Stub;
 pub(crate) use tools::Tool;
 
 /// Long enough for a busy machine; what takes this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A nats-server of the test's own.
