@@ -160,6 +160,22 @@ fn check_says_where_each_value_came_from_and_no_secret() {
 }
 
 #[test]
+fn check_says_when_the_largest_body_could_never_be_read() {
+    let limits =
+        |limits: &str| check(&format!("[ingress]\n{limits}\n[[ingress.endpoints]]\ntokens = [\"t\"]\n"), &[]);
+    let (code, stdout, _) = limits("max_bytes_in_flight = \"64MiB\"");
+    assert_eq!(code, Some(0), "smaller ones can: {stdout}");
+    let line = stdout.lines().find(|line| line.starts_with("?      memory: ")).expect(&stdout);
+    for words in ["32.0 MiB", "191.4 MiB", "64.0 MiB", "ingress.max_bytes_in_flight", "ingress.max_nodes"] {
+        assert!(line.contains(words), "{words}: {line}");
+    }
+    for fits in ["", "max_bytes_in_flight = \"64MiB\"\nmax_body = \"16MiB\"\nmax_nodes = 150000"] {
+        let (_, stdout, _) = limits(fits);
+        assert!(!stdout.contains("memory: "), "{stdout}");
+    }
+}
+
+#[test]
 fn text_from_the_environment_keeps_its_spelling() {
     let (code, _, stderr) =
         check("", &[("CI_BRIDGE__NATS__USER", "007"), ("CI_BRIDGE__NATS__PASSWORD", "007")]);

@@ -16,6 +16,16 @@ pub(crate) fn of_reading(body: &[u8], limits: &Limits) -> usize {
     if body.len() > SMALL { limits.likely_nodes(body) * NODE_BYTES } else { 0 }
 }
 
+/// What a body of so many bytes costs at most, itself included: when it is as dense as the limits allow.
+pub(crate) fn at_most(bytes: usize, limits: &Limits) -> usize {
+    if bytes <= SMALL {
+        return bytes;
+    }
+    // A value and a comma: `[1,1,1]`.
+    let nodes = (bytes / 2).min(limits.max_nodes);
+    bytes.saturating_mul(3).saturating_add(nodes.saturating_mul(NODE_BYTES))
+}
+
 /// Whether reading the body takes so long that other callbacks should not wait for the thread.
 pub(crate) fn is_long(body: &[u8]) -> bool {
     /// About 10 ms of reading, in bytes.
@@ -37,5 +47,17 @@ mod tests {
         assert_eq!(of_reading(large.as_bytes(), &limits), 10_001 * 100);
         let fewer = Limits { max_nodes: 5000, ..limits };
         assert_eq!(of_reading(large.as_bytes(), &fewer), 5000 * 100);
+    }
+
+    #[test]
+    fn no_body_costs_more_than_the_most() {
+        for limits in [Limits::default(), Limits { max_nodes: 5000, ..Limits::default() }] {
+            for body in
+                ["{\"a\":[1,1,1]}".to_owned(), format!("[{}1]", "1,".repeat(40_000)), "<a/>".repeat(40_000)]
+            {
+                let cost = body.len() + of_messages(body.as_bytes()) + of_reading(body.as_bytes(), &limits);
+                assert!(cost <= at_most(body.len(), &limits), "{cost}: {body:.20}");
+            }
+        }
     }
 }

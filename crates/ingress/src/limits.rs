@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ci_bridge_schema as schema;
 
+use crate::cost;
 use crate::framing::HeadLimits;
 
 /// What senders may take of the bridge.
@@ -36,6 +37,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// What the largest body that is taken can cost of `max_bytes_in_flight`, in bytes.
+    #[must_use]
+    pub fn largest_cost(&self) -> usize {
+        cost::at_most(self.max_body, &self.parse)
+    }
+
     /// Of a head.
     pub(crate) fn head(&self) -> HeadLimits {
         HeadLimits { fields: self.max_headers, bytes: self.max_header_bytes }

@@ -1,5 +1,6 @@
 //! `ci-bridge check`: is the configuration good, what is in effect, and does NATS agree.
 
+mod bodies;
 mod finding;
 mod jobs;
 mod print;
@@ -95,6 +96,7 @@ fn findings(loaded: &Loaded, arguments: &Arguments) -> io::Result<Vec<Finding>> 
         findings.extend(settings.publisher.spool.as_ref().map(spool::check).into_iter().flatten());
     }
     findings.extend(jobs::check(settings));
+    findings.extend(bodies::check(&settings.limits));
     if arguments.connect {
         findings.extend(of_nats(settings)?);
     }
