@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::stream::Config;
 
 use crate::support::{
-    Bridge, LocalNats, PATIENCE, Streams, eventually, is_told_the_stream, nats, signal, task, task_with,
+    Bridge, LocalNats, PATIENCE, Stored, Streams, eventually, is_told_the_stream, nats, signal, task,
+    task_with,
 };
 
 /// A port that nobody listens on.
@@ -49,6 +50,28 @@ fn messages_carry_cloudevents_and_the_trace() {
     let expected = expected.into_iter().filter(|(name, _)| is_sent(name));
     let expected: Vec<_> = expected.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     assert_eq!(headers, expected);
+}
+
+#[test]
+fn several_threads_store_each_callback_once() {
+    const SENDERS: usize = 8;
+    const EACH: usize = 25;
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "[ingress]\nthreads = 4\n");
+    std::thread::scope(|scope| {
+        for sender in 0..SENDERS {
+            let bridge = &bridge;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    assert_eq!(bridge.post(task(&format!("s{sender}n{number}"))).status, 200);
+                }
+            });
+        }
+    });
+    let stored = Streams::of(&nats).messages("CI");
+    let ids: std::collections::BTreeSet<_> = stored.iter().map(Stored::id).collect();
+    assert_eq!((stored.len(), ids.len()), (SENDERS * EACH, SENDERS * EACH));
+    bridge.assert_every_callback_is_accounted_for();
 }
 
 #[test]

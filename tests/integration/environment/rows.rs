@@ -101,6 +101,7 @@ pub(super) fn all(files: &Authority) -> Vec<Row> {
         duration("ingress.shutdown_delay", "6s"),
         duration("ingress.drain_timeout", "6s"),
         number("ingress.max_connections", "7"),
+        number("ingress.threads", "7"),
         number("ingress.max_in_flight", "7"),
         size("ingress.max_bytes_in_flight", "1GiB"),
         number("ingress.max_streams", "7"),

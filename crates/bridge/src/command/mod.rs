@@ -27,20 +27,14 @@ mod watchdog;
 
 use std::future::Future;
 use std::io;
-use std::num::NonZeroUsize;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// A runtime for commands that wait for the network. On one core, several threads would only pass work to each other.
+/// A runtime for commands that wait for the network, on this thread.
 fn runtime() -> io::Result<Runtime> {
-    let mut builder = match available_parallelism() {
-        Ok(NonZeroUsize::MIN) => Builder::new_current_thread(),
-        _ => Builder::new_multi_thread(),
-    };
-    builder.enable_all().build()
+    Builder::new_current_thread().enable_all().build()
 }
 
 /// Silence for longer than this looks like a program that hangs.

@@ -13,6 +13,7 @@ use ci_bridge_tencent::Client;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -40,7 +41,7 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
     warn_of_other_prefix(&settings);
     file_limit::raise(settings.limits.max_connections);
     private_files::from_now_on();
-    super::runtime()?.block_on(async {
+    runtime(settings.threads)?.block_on(async {
         let line = StartLine::of(&settings, source.file.as_deref());
         let bridge = Bridge::start(settings, Some(source), traces).await?;
         line.tell(&bridge.callbacks_url(), &bridge.admin_url(), bridge.publisher().spool());
@@ -52,6 +53,15 @@ pub(crate) fn run(settings: Settings, source: Source) -> Result<ExitCode, Failur
         bridge.run_until(stop).await;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// With one thread, what is written to NATS while callbacks wait goes out together. With several, the client writes each
+/// message by itself, and threads wake each other.
+fn runtime(threads: usize) -> io::Result<Runtime> {
+    match threads {
+        0 | 1 => super::runtime(),
+        several => Builder::new_multi_thread().worker_threads(several).enable_all().build(),
+    }
 }
 
 /// A bridge that takes callbacks.

@@ -19,6 +19,7 @@ impl Default for Ingress {
         let parse = ci_bridge_schema::Limits::default();
         Self {
             listen: loopback(8080),
+            threads: 1,
             max_body: ByteSize::mib(32),
             body_timeout: Duration::seconds(5),
             deadline: Duration::seconds(3),

@@ -99,6 +99,7 @@ impl Config {
 pub struct Ingress {
     #[serde(deserialize_with = "units::address")]
     pub listen: SocketAddr,
+    pub threads: usize,
     pub max_body: ByteSize,
     pub body_timeout: Duration,
     pub deadline: Duration,

@@ -15,6 +15,9 @@ pub(super) const ANSWER_TIME: Duration = Duration::from_millis(250);
 /// Parsing and normalising recurse a few times a level; this is far from a thread's stack, and further from any real callback.
 const DEEPEST: usize = 256;
 
+/// Far more cores than one connection to NATS could keep busy.
+const MOST_THREADS: usize = 64;
+
 /// Tencent's longest names have some 40 bytes.
 const LONGEST_NAME: u64 = 64;
 
@@ -22,6 +25,7 @@ impl Problems {
     pub(super) fn ranges(&mut self, config: &Config) {
         let ingress = &config.ingress;
         for (key, value) in [
+            ("ingress.threads", ingress.threads),
             ("ingress.max_connections", ingress.max_connections),
             ("ingress.max_in_flight", ingress.max_in_flight),
             ("ingress.max_headers", ingress.max_headers),
@@ -33,6 +37,12 @@ impl Problems {
             if value == 0 {
                 self.add(key, "must be at least 1");
             }
+        }
+        if ingress.threads > MOST_THREADS {
+            self.add(
+                "ingress.threads",
+                format!("must be at most {MOST_THREADS}: more than cores help nobody"),
+            );
         }
         if ingress.max_streams == 0 {
             self.add("ingress.max_streams", "must be at least 1");

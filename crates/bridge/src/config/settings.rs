@@ -35,6 +35,8 @@ pub struct Settings {
     pub shutdown_delay: Duration,
     /// How long shutdown may take after that.
     pub drain_timeout: Duration,
+    /// Threads of the runtime.
+    pub threads: usize,
     /// What senders may take of the bridge.
     pub limits: Limits,
     /// With what the listener speaks TLS, if it does.
@@ -98,6 +100,7 @@ impl Settings {
             admin_tokens,
             shutdown_delay: config.ingress.shutdown_delay.get(),
             drain_timeout: config.ingress.drain_timeout.get(),
+            threads: config.ingress.threads,
             limits: limits(config),
             tls,
             tls_cert: config.ingress.tls.cert.clone(),
