@@ -33,7 +33,7 @@ pub(crate) enum Disk {
 }
 
 /// `drain_timeout` of the configuration below, and what a busy machine may add.
-const DRAIN_TIME: Duration = Duration::from_secs(11);
+const DRAIN_TIME: Duration = Duration::from_secs(15);
 /// What the spool's files take at least, and a little more.
 const SMALL_DISK: &str = "96m";
 /// Lines of the log that a failed test shows.

@@ -35,13 +35,13 @@ struct Outage {
     graceful: bool,
 }
 
-/// `ingress.deadline`, and half a second for a busy machine.
-const ANSWER_WITHIN: Duration = Duration::from_millis(3500);
+/// `ingress.deadline`, and two seconds for a busy machine.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// A request that was written this long before SIGTERM has been received; a younger one may still have been on its
 /// way when the connection was closed as idle.
-const SURELY_RECEIVED: Duration = Duration::from_millis(100);
+const SURELY_RECEIVED: Duration = Duration::from_millis(500);
 /// From the end of a connection to when its sender has noticed.
-const NOTICED_WITHIN: Duration = Duration::from_millis(250);
+const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// More of the same tell nothing more.
 const MAX_VIOLATIONS: usize = 20;
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::bridge::{Bridge, Disk, has_small_disks};
 use crate::broker::SMALL_PAYLOAD;
@@ -71,9 +71,7 @@ fn callbacks_outlive_a_kill_while_nats_was_never_there() {
     stage.kill_bridge();
     stage.restart_bridge(&[]);
     stage.broker.restart("");
-    let started = Instant::now();
     let accounts = settled(&mut stage);
-    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert!(accounts.promised >= 200, "{accounts:?}");
 }
 
