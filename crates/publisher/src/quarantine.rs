@@ -4,12 +4,13 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::timeout;
 
 use crate::id::MessageId;
 use crate::message::{HeaderName, Headers, Message, MessageKind};
-use crate::nats::{Link, LinkSettings, LookupError, Range, StoredMessage, StreamSpec, Which};
+use crate::nats::{Link, LinkEvent, LinkSettings, LookupError, Range, StoredMessage, StreamSpec, Which};
 use crate::publisher::{Config, Publisher};
 use crate::receipt::Receipt;
 use crate::route::REFUSED;
@@ -17,8 +18,6 @@ use crate::subject::Subject;
 
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often it is looked whether there is one.
-const CONNECT_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The stream of quarantine over a connection of its own, for a command: no bridge need run.
 pub struct Quarantine {
@@ -43,16 +42,19 @@ impl Quarantine {
             domain: config.domain.as_deref().map(Into::into),
             expect_stream: config.expect_stream,
         };
-        let (link, take_answers) = Link::open(&config.connection, settings, |_| {}).await?;
+        let (told, mut connected) = mpsc::unbounded_channel();
+        let (link, take_answers) = Link::open(&config.connection, settings, move |event| {
+            if matches!(event, LinkEvent::Connected) {
+                // Nobody listens once there was a connection.
+                let _ = told.send(());
+            }
+        })
+        .await?;
         let mut answers = JoinSet::new();
         answers.spawn(take_answers);
-        let too_late = Instant::now() + CONNECT_TIMEOUT;
-        while !link.is_connected() {
-            if Instant::now() > too_late {
-                let why = link.servers().last_error().unwrap_or_else(|| "NATS does not answer".to_owned());
-                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
-            }
-            sleep(CONNECT_INTERVAL).await;
+        if !matches!(timeout(CONNECT_TIMEOUT, connected.recv()).await, Ok(Some(()))) {
+            let why = link.servers().last_error().unwrap_or_else(|| "NATS does not answer".to_owned());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
         }
         // What the server is and takes, which nobody else asks for here.
         link.refresh();
