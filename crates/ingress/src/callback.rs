@@ -1,4 +1,4 @@
-//! The story of a callback: bytes, parse, normalise, route, publish, respond.
+//! The notes of a callback: bytes, parse, normalise, route, publish, respond.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -20,7 +20,7 @@ use crate::limits::Limits;
 use crate::long::LongReader;
 use crate::metrics::{Metrics, Outcome};
 use crate::published::Published;
-use crate::recent::{Recent, Story};
+use crate::recent::{CallbackNotes, Recent};
 use crate::refusals::{QuarantineEntry, Refusals};
 use crate::rejection::Rejection;
 use crate::trace;
@@ -109,24 +109,24 @@ impl Ingress {
         endpoint: &Arc<Endpoint>,
         body: Bytes,
         trace: Option<&TraceContext>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
         let origin = Origin { endpoint: &endpoint.name, trace };
         if let Some(without_answer) = endpoint.verify {
-            // Boxed: it is larger than the story of others, which need not have room for it.
-            let verified = self.receive_verified(endpoint, without_answer, &body, origin, story);
+            // Boxed: it is larger than the notes of others, which need not have room for it.
+            let verified = self.receive_verified(endpoint, without_answer, &body, origin, notes);
             return Box::pin(verified).await.silenced();
         }
-        let routed = self.read(endpoint, &body, trace, story, Self::messages).await;
-        story.has_parsed();
+        let routed = self.read(endpoint, &body, trace, notes, Self::messages).await;
+        notes.has_parsed();
         let messages = match routed {
             Ok(messages) => messages,
             Err(NoMessages::Unreadable(error)) => {
-                return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error), story).await;
+                return self.quarantine(endpoint, &body, origin, Rejection::Unreadable(error), notes).await;
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
-        self.publish(endpoint, &body, origin, messages, story).await
+        self.publish(endpoint, &body, origin, messages, notes).await
     }
 
     /// Reads a body: a long one on another thread. What that takes of memory is much for a large one, but not held for
@@ -136,16 +136,16 @@ impl Ingress {
         endpoint: &Arc<Endpoint>,
         body: &Bytes,
         trace: Option<&TraceContext>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
         read: Read<T>,
     ) -> Result<T, NoMessages> {
         let cost = cost::of_reading(body, &self.limits.parse);
         if cost == 0 {
-            return read(self, endpoint, body, Origin { endpoint: &endpoint.name, trace }, story);
+            return read(self, endpoint, body, Origin { endpoint: &endpoint.name, trace }, notes);
         }
         let (ingress, endpoint, body) = (Arc::clone(self), Arc::clone(endpoint), body.clone());
-        let untold = Story::new(self.recent.is_some());
-        let (trace, mut told) = (trace.cloned(), std::mem::replace(story, untold));
+        let untold = CallbackNotes::new(self.recent.is_some());
+        let (trace, mut told) = (trace.cloned(), std::mem::replace(notes, untold));
         let is_long = cost::is_long(&body);
         let work = move || {
             let mut share = ingress.share();
@@ -164,7 +164,7 @@ impl Ingress {
             })?,
             false => work(),
         };
-        *story = told;
+        *notes = told;
         read
     }
 
@@ -179,17 +179,17 @@ impl Ingress {
         body: &Bytes,
         origin: Origin<'_>,
         messages: Vec<Message>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
-        story.has_in_hand(&messages);
+        notes.has_in_hand(&messages);
         let result = self.publisher.publish(&messages).await;
-        story.has_published();
+        notes.has_published();
         match result {
             Ok(receipts) => Answer::Published(Published::all(messages, receipts)),
             Err(Unavailable::Later(reason)) => Answer::Unavailable(reason),
             Err(Unavailable::TooLarge(failure)) => {
                 let rejection = Rejection::TooLarge(failure.to_string());
-                self.quarantine(endpoint, body, origin, rejection, story).await
+                self.quarantine(endpoint, body, origin, rejection, notes).await
             }
         }
     }
@@ -201,14 +201,14 @@ impl Ingress {
         without_answer: WithoutAnswer,
         body: &Bytes,
         origin: Origin<'_>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
-        let events = self.read(endpoint, body, origin.trace, story, Self::owned_events).await;
-        story.has_parsed();
+        let events = self.read(endpoint, body, origin.trace, notes, Self::owned_events).await;
+        notes.has_parsed();
         let events = match events {
             Ok(events) => events,
             Err(NoMessages::Unreadable(error)) => {
-                return self.quarantine(endpoint, body, origin, Rejection::Unreadable(error), story).await;
+                return self.quarantine(endpoint, body, origin, Rejection::Unreadable(error), notes).await;
             }
             Err(NoMessages::Answer(answer)) => return answer,
         };
@@ -220,7 +220,7 @@ impl Ingress {
         )
         .instrument(trace::verify())
         .await;
-        story.has_verified();
+        notes.has_verified();
         if let Some(why) = unknown {
             self.refusals.refused_unverified(&endpoint.name, &why);
             return Answer::Unavailable(why);
@@ -229,15 +229,15 @@ impl Ingress {
             self.refusals.published_unverified(&endpoint.name, &why);
         }
         let published = match (messages.is_empty(), rules.is_empty()) {
-            (false, _) => self.publish(endpoint, body, origin, messages, story).await,
+            (false, _) => self.publish(endpoint, body, origin, messages, notes).await,
             (true, false) => Answer::Dropped(rules),
             // Nothing of it was confirmed: what is left to say is said below.
             (true, true) => Answer::Silent(Outcome::Quarantined),
         };
-        story.keeps(&published);
+        notes.keeps(&published);
         match denied {
             Some(why) if published.status().is_success() => {
-                self.quarantine(endpoint, body, origin, Rejection::Unverified(why), story).await
+                self.quarantine(endpoint, body, origin, Rejection::Unverified(why), notes).await
             }
             _ => published,
         }
@@ -255,7 +255,7 @@ impl Ingress {
             return None;
         }
         let (mut messages, rules) =
-            self.route(endpoint, std::slice::from_ref(event), origin, &mut Story::new(false));
+            self.route(endpoint, std::slice::from_ref(event), origin, &mut CallbackNotes::new(false));
         for message in messages.iter_mut().filter(|_| !is_verified) {
             message.headers.push(HeaderName::CiVerified, "false");
         }
@@ -268,12 +268,12 @@ impl Ingress {
         endpoint: &Endpoint,
         events: &[Event<'_>],
         origin: Origin<'_>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> (Vec<Message>, BTreeSet<usize>) {
         let (mut messages, mut rules) = (Vec::new(), BTreeSet::new());
         for event in events {
             let (routed, decision) = endpoint.router.route_and_decision(event, origin);
-            story.is_decided_by(decision);
+            notes.is_decided_by(decision);
             match routed {
                 // Most callbacks have one event: its messages need no other list.
                 Routed::Published(first) if messages.is_empty() => messages = first,
@@ -294,12 +294,12 @@ impl Ingress {
         endpoint: &Endpoint,
         body: &[u8],
         origin: Origin<'_>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Result<Vec<Message>, NoMessages> {
-        let events = self.events(endpoint, body, story)?;
-        match self.route(endpoint, &events, origin, story) {
+        let events = self.events(endpoint, body, notes)?;
+        match self.route(endpoint, &events, origin, notes) {
             (messages, rules) if messages.is_empty() => {
-                story.has_none_of(&events);
+                notes.has_none_of(&events);
                 Err(NoMessages::Answer(Answer::Dropped(rules)))
             }
             (messages, _) => Ok(messages),
@@ -311,7 +311,7 @@ impl Ingress {
         &self,
         endpoint: &Endpoint,
         body: &'b [u8],
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Result<Vec<Event<'b>>, NoMessages> {
         let parsing = trace::parse().entered();
         let callback = parse(body, &self.limits.parse).map_err(|error| {
@@ -324,10 +324,10 @@ impl Ingress {
         };
         drop(parsing);
         let age = self.metrics.arrived(&events);
-        story.tells_of(&events, age);
+        notes.tells_of(&events, age);
         match endpoint.forbidden_bucket(&events) {
             Some(bucket) => {
-                story.has_none_of(&events);
+                notes.has_none_of(&events);
                 Err(NoMessages::Answer(Answer::BucketNotAllowed(bucket)))
             }
             None => Ok(events),
@@ -340,12 +340,12 @@ impl Ingress {
         endpoint: &Endpoint,
         body: &[u8],
         origin: Origin<'_>,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Result<Vec<Event<'static>>, NoMessages> {
-        let events = self.events(endpoint, body, story)?;
+        let events = self.events(endpoint, body, notes)?;
         // CI's account of them is not there yet: what the page names is where the callback's own word leads.
         if let Some(first) = events.first() {
-            story.is_decided_by(endpoint.router.decide(first, origin));
+            notes.is_decided_by(endpoint.router.decide(first, origin));
         }
         Ok(events.into_iter().map(Event::into_owned).collect())
     }
@@ -357,7 +357,7 @@ impl Ingress {
         body: &Bytes,
         origin: Origin<'_>,
         rejection: Rejection,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
         let (kept, detail) = rejection.kept_of(body, self.publisher.max_payload());
         let rejected = Quarantined {
@@ -369,9 +369,9 @@ impl Ingress {
         };
         let message = endpoint.router.quarantine(&rejected, origin);
         let result = self.publisher.publish(std::slice::from_ref(&message)).await;
-        story.has_published();
+        notes.has_published();
         let receipt = result.as_ref().ok().and_then(|receipts| receipts.first());
-        story.is_quarantined(rejection.reason(), &detail, &message, receipt);
+        notes.is_quarantined(rejection.reason(), &detail, &message, receipt);
         match result {
             Ok(_) => {
                 self.refusals.quarantined(&QuarantineEntry {
@@ -388,7 +388,7 @@ impl Ingress {
 }
 
 /// What becomes of a body when it is read.
-type Read<T> = fn(&Ingress, &Endpoint, &[u8], Origin<'_>, &mut Story) -> Result<T, NoMessages>;
+type Read<T> = fn(&Ingress, &Endpoint, &[u8], Origin<'_>, &mut CallbackNotes) -> Result<T, NoMessages>;
 
 /// Why there is nothing to publish.
 enum NoMessages {

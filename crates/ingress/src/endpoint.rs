@@ -61,7 +61,7 @@ impl Endpoint {
             return None;
         }
         events.iter().find_map(|event| {
-            let bucket = event.facts().bucket.as_deref().unwrap_or_default().to_owned();
+            let bucket = event.routing().bucket.as_deref().unwrap_or_default().to_owned();
             let allowed = self.allow_buckets.iter().any(|glob| glob.matches(&bucket));
             (!allowed).then_some(bucket)
         })

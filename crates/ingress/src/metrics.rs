@@ -142,7 +142,7 @@ impl Metrics {
     pub(crate) fn arrived(&self, events: &[Event<'_>]) -> Option<Duration> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut first = None;
-        for ended in events.iter().filter_map(|event| event.facts().ended_at()) {
+        for ended in events.iter().filter_map(|event| event.routing().ended_at()) {
             // Whole seconds of another clock: one that is a little ahead of ours is no news of the future.
             let age = now.saturating_sub(Duration::from_secs(u64::try_from(ended).unwrap_or(0)));
             self.age.observe(age.as_secs_f64());

@@ -1,4 +1,4 @@
-//! From a request to its answer: which endpoint, may it, its body, and then the story.
+//! From a request to its answer: which endpoint, may it, its body, and then the notes.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -30,7 +30,7 @@ use crate::fault::Fault;
 use crate::framing;
 use crate::http2;
 use crate::metrics::Outcome;
-use crate::recent::{self, Ended, Story};
+use crate::recent::{self, CallbackNotes, Ended};
 use crate::refusals::Refusal;
 use crate::slot::RequestGuard;
 use crate::trace::{Thread, Trace};
@@ -63,10 +63,10 @@ impl Ingress {
             };
             let held_until_answered = permit;
             let received = self.metrics.received();
-            let mut story = Story::new(self.recent.is_some());
+            let mut notes = CallbackNotes::new(self.recent.is_some());
             let (endpoint, answer) = match admitted {
                 Some(Ok(endpoint)) => {
-                    let answer = self.take(&endpoint, &mut body, &mut trace, &mut story).await;
+                    let answer = self.take(&endpoint, &mut body, &mut trace, &mut notes).await;
                     (Some(endpoint), answer)
                 }
                 Some(Err(Refused { answer, endpoint })) => (endpoint, answer),
@@ -78,7 +78,7 @@ impl Ingress {
             let outcome = answer.outcome();
             let total = received.answered(outcome);
             trace.answered(&answer, body.bytes());
-            self.remember(story, total, &answer, endpoint.as_deref(), body.bytes());
+            self.remember(notes, total, &answer, endpoint.as_deref(), body.bytes());
             drop(held_until_answered);
             // From here on nothing is held for the request but its connection, and that not against others.
             if outcome == Outcome::Rejected {
@@ -96,7 +96,7 @@ impl Ingress {
     /// Leaves the fact of it for whoever looks.
     fn remember(
         &self,
-        story: Story,
+        notes: CallbackNotes,
         total: Duration,
         answer: &Answer,
         endpoint: Option<&Endpoint>,
@@ -105,7 +105,7 @@ impl Ingress {
         let Some(kept) = &self.recent else { return };
         let endpoint = endpoint.map(|endpoint| endpoint.name.as_str()).unwrap_or_default();
         let ended = Ended { at: recent::now().saturating_sub(total), total, answer, endpoint, bytes };
-        story.end(&ended, |told, age| kept.remember(told, age));
+        notes.end(&ended, |told, age| kept.remember(told, age));
     }
 
     /// Counts a request that was turned away, and says so when it may have been a callback.
@@ -125,13 +125,13 @@ impl Ingress {
         }
     }
 
-    /// Reads the body, and tells the story.
+    /// Reads the body, and tells the notes.
     async fn take(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         body: &mut Incomplete,
         trace: &mut Trace,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
         let limits = &self.limits;
         let mut share = self.share();
@@ -141,8 +141,8 @@ impl Ingress {
             Ok(bytes) => bytes,
             Err(answer) => return answer,
         };
-        story.has_read();
-        self.tell(endpoint, bytes, trace.thread(), share, story).await
+        notes.has_read();
+        self.tell(endpoint, bytes, trace.thread(), share, notes).await
     }
 
     /// Takes a body that quarantine kept as if it came to this endpoint now, and was let in.
@@ -150,58 +150,58 @@ impl Ingress {
         let received = self.metrics.received();
         let bytes = body.len() as u64;
         let share = self.share();
-        let mut story = Story::new(self.recent.is_some());
-        let answer = self.tell(endpoint, body, Trace::default().thread(), share, &mut story).await;
+        let mut notes = CallbackNotes::new(self.recent.is_some());
+        let answer = self.tell(endpoint, body, Trace::default().thread(), share, &mut notes).await;
         let total = received.answered(answer.outcome());
-        self.remember(story, total, &answer, Some(endpoint), bytes);
+        self.remember(notes, total, &answer, Some(endpoint), bytes);
         answer
     }
 
-    /// Tells the story of a body that is here.
+    /// Tells the notes of a body that is here.
     async fn tell(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         body: Bytes,
         trace: Thread,
         mut share: ByteReservation,
-        story: &mut Story,
+        notes: &mut CallbackNotes,
     ) -> Answer {
         if !share.take(cost::of_messages(&body)) {
             return Answer::TooManyBytes { limit: share.most() };
         }
-        let told = std::mem::replace(story, Story::new(false));
-        match Arc::clone(self).story(Arc::clone(endpoint), body, trace, share, told).await {
+        let told = std::mem::replace(notes, CallbackNotes::new(false));
+        match Arc::clone(self).notes(Arc::clone(endpoint), body, trace, share, told).await {
             Ok((answer, told)) => {
-                *story = told;
+                *notes = told;
                 answer
             }
             // A panic, which is this callback's alone.
             Err(_) => {
-                *story = Story::new(self.recent.is_some());
+                *notes = CallbackNotes::new(self.recent.is_some());
                 Answer::Unavailable("an internal error; the log has more".to_owned())
             }
         }
     }
 
-    /// The story, which outlives its connection: a sender that hangs up must not end a publish halfway. Not async, so
-    /// that connections, which have most of the futures, are not as large as the story.
-    fn story(
+    /// The notes, which outlives its connection: a sender that hangs up must not end a publish halfway. Not async, so
+    /// that connections, which have most of the futures, are not as large as the notes.
+    fn notes(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
         body: Bytes,
         trace: Thread,
         share: ByteReservation,
-        mut story: Story,
-    ) -> impl Future<Output = std::thread::Result<(Answer, Story)>> + Send {
+        mut notes: CallbackNotes,
+    ) -> impl Future<Output = std::thread::Result<(Answer, CallbackNotes)>> + Send {
         let telling = async move {
             let _held_until_answered = share;
             let late = |_| Answer::Unavailable("no answer from NATS within the deadline".to_owned());
             // Where it stands: a timeout would move it, and it is large.
             let answer = {
-                let receiving = pin!(self.receive(&endpoint, body, trace.context.as_deref(), &mut story));
+                let receiving = pin!(self.receive(&endpoint, body, trace.context.as_deref(), &mut notes));
                 timeout(self.limits.deadline, receiving.instrument(trace.span)).await.unwrap_or_else(late)
             };
-            (answer, story)
+            (answer, notes)
         };
         detach_on_drop(AssertUnwindSafe(telling).catch_unwind())
     }

@@ -115,15 +115,15 @@ pub(crate) async fn ask(
 
 impl Claim {
     fn of(event: &Event<'_>) -> Self {
-        let facts = event.facts();
+        let routing = event.routing();
         let owned = |value: &Option<std::borrow::Cow<'_, str>>| value.as_deref().map(str::to_owned);
         Self {
             kind: event.kind(),
-            id: owned(&facts.id),
-            state: owned(&facts.state),
-            tag: owned(&facts.tag),
-            event: owned(&facts.event),
-            bucket: owned(&facts.bucket),
+            id: owned(&routing.id),
+            state: owned(&routing.state),
+            tag: owned(&routing.tag),
+            event: owned(&routing.event),
+            bucket: owned(&routing.bucket),
         }
     }
 }

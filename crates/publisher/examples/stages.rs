@@ -18,7 +18,7 @@ mod counted;
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 enum Stage {
     Parse,
-    /// The canonical body of each event, and the facts that route it.
+    /// The canonical body of each event, and the attributes that route it.
     Normalise,
     /// Subject, id and headers of each message.
     Route,

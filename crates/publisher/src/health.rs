@@ -63,7 +63,7 @@ impl Health {
             disconnected_since: Some(Instant::now()),
             silent_since: None,
             last_heard: None,
-            complaint: None,
+            last_server_error: None,
             told_forbidden: BTreeSet::new(),
             subscription: None,
             lame_duck: false,
@@ -186,7 +186,7 @@ impl Health {
     pub(crate) fn connected(&self) {
         let mut state = self.state();
         state.disconnected_since = None;
-        state.complaint = None;
+        state.last_server_error = None;
         state.told_forbidden.clear();
         state.subscription = None;
         state.heard(Instant::now());
@@ -194,8 +194,8 @@ impl Health {
         self.changed.notify_one();
     }
 
-    pub(crate) fn complained(&self, complaint: String) {
-        self.state().complaint = Some(complaint);
+    pub(crate) fn server_error(&self, error: String) {
+        self.state().last_server_error = Some(error);
         self.changed.notify_one();
     }
 
@@ -263,8 +263,8 @@ impl Health {
         windows.min_by_key(|(_, window)| *window)
     }
 
-    pub(crate) fn complaint(&self) -> Option<String> {
-        self.state().complaint.clone()
+    pub(crate) fn last_server_error(&self) -> Option<String> {
+        self.state().last_server_error.clone()
     }
 
     pub(crate) fn missing_subscription(&self) -> Option<String> {

@@ -26,16 +26,16 @@ impl MessageId {
     /// the vendor sent no id, the hash of the data stands for it.
     #[must_use]
     pub fn of_event(event: &Event<'_>) -> Self {
-        let (kind, facts, data) = (event.kind(), event.facts(), event.data());
+        let (kind, routing, data) = (event.kind(), event.routing(), event.data());
         let mut id = String::with_capacity(64);
         id.push_str(kind.as_str());
         id.push(':');
-        match &facts.id {
+        match &routing.id {
             Some(value) => push_value(&mut id, value),
             None => id.push_str(&content_hash(data)),
         }
         id.push(':');
-        push_value(&mut id, facts.state.as_deref().unwrap_or("_"));
+        push_value(&mut id, routing.state.as_deref().unwrap_or("_"));
         // The same content may be reviewed again under the same id, with another result.
         if kind == Kind::Moderation {
             id.push(':');

@@ -36,9 +36,9 @@ pub(crate) fn take(event: LinkEvent, waiting: Option<&Waiting>, health: &Health,
             subscribe_forbidden(&subject, text, waiting, health);
         }
         LinkEvent::ServerError(ServerError::PayloadExceeded) => {}
-        LinkEvent::ServerError(ServerError::Other(complaint)) => {
-            debug!(complaint, "NATS complains");
-            health.complained(complaint);
+        LinkEvent::ServerError(ServerError::Other(error)) => {
+            debug!(error, "NATS reports an error");
+            health.server_error(error);
         }
     }
 }
@@ -58,7 +58,7 @@ fn publish_forbidden(subject: &str, text: &str, waiting: Option<&Waiting>, healt
         health.heard();
         debug!(subject, "only the stream of events is looked at for requests");
     } else if health.forbidden(subject, text) && health.forbidden_lines.admits("publish", "") {
-        warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+        warn!(subject, error = text, "NATS forbids something: compare the user's permissions");
     }
 }
 
@@ -66,9 +66,9 @@ fn publish_forbidden(subject: &str, text: &str, waiting: Option<&Waiting>, healt
 fn subscribe_forbidden(subject: &str, text: String, waiting: Option<&Waiting>, health: &Health) {
     let is_request = waiting.is_some_and(|waiting| waiting.is_request(subject));
     if is_request {
-        warn!(subject, complaint = text, "nobody can wait for jobs: NATS forbids to take their requests");
+        warn!(subject, error = text, "nobody can wait for jobs: NATS forbids to take their requests");
     } else if health.forbidden_lines.admits("subscribe", "") {
-        warn!(subject, complaint = text, "NATS forbids something: compare the user's permissions");
+        warn!(subject, error = text, "NATS forbids something: compare the user's permissions");
     }
     if !subject.starts_with("$SRV") && !is_request {
         health.subscription_forbidden(text);

@@ -93,7 +93,7 @@ impl Monitor {
         self.metrics.connected.set(i64::from(connected));
         if !connected {
             let servers = &self.servers;
-            let why = self.link.servers().last_error().or_else(|| self.health.complaint());
+            let why = self.link.servers().last_error().or_else(|| self.health.last_server_error());
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
             let checks =
                 std::iter::once(Check::failed("nats", format!("not connected to NATS at {servers}{why}")));

@@ -5,7 +5,7 @@ mod quarantined;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ci_bridge_schema::{Event, Facts, Kind};
+use ci_bridge_schema::{Event, Kind, RoutingAttributes};
 
 use crate::cloudevents::{Attributes, Format};
 use crate::id::MessageId;
@@ -162,7 +162,7 @@ impl Router {
     /// The same, and what decides it.
     #[must_use]
     pub fn route_and_decision(&self, event: &Event<'_>, origin: Origin<'_>) -> (Routed, Decision) {
-        let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
+        let described = Described { kind: event.kind(), routing: event.routing(), endpoint: origin.endpoint };
         let rule = self.rule_for(&described);
         (self.route_by(rule, &described, event, origin), self.decision(rule))
     }
@@ -174,7 +174,7 @@ impl Router {
         event: &Event<'_>,
         origin: Origin<'_>,
     ) -> Routed {
-        let (facts, data) = (event.facts(), event.data());
+        let (routing, data) = (event.routing(), event.data());
         let (kind, template) = match event.kind() {
             Kind::Task => (MessageKind::Task, &self.task),
             Kind::Workflow => (MessageKind::Workflow, &self.workflow),
@@ -193,7 +193,7 @@ impl Router {
             }
         };
         let message = |id: MessageId, subject, stream: &Arc<str>| {
-            let (headers, payload) = self.encode(&id, kind, facts, origin, data);
+            let (headers, payload) = self.encode(&id, kind, routing, origin, data);
             Message { subject, id, stream: stream.clone(), headers, payload, kind }
         };
         let copy = copy.map(|(template, stream)| {
@@ -204,7 +204,7 @@ impl Router {
         let mut messages = vec![message(id, template.render(described), stream)];
         messages.extend(copy);
         if let Some(jobs) = &self.destinations.jobs {
-            let key = key(&messages[0], facts, jobs);
+            let key = key(&messages[0], routing, jobs);
             messages.extend(key);
         }
         Routed::Published(messages)
@@ -213,7 +213,7 @@ impl Router {
     /// What decides where the event goes.
     #[must_use]
     pub fn decide(&self, event: &Event<'_>, origin: Origin<'_>) -> Decision {
-        let described = Described { kind: event.kind(), facts: event.facts(), endpoint: origin.endpoint };
+        let described = Described { kind: event.kind(), routing: event.routing(), endpoint: origin.endpoint };
         self.decision(self.rule_for(&described))
     }
 
@@ -264,16 +264,16 @@ impl Router {
         &self,
         id: &MessageId,
         kind: MessageKind,
-        facts: &Facts<'_>,
+        routing: &RoutingAttributes<'_>,
         origin: Origin<'_>,
         data: &Bytes,
     ) -> (Headers, Bytes) {
         let attributes = Attributes {
             id,
             kind,
-            bucket: facts.bucket.as_deref(),
-            object: facts.object.as_deref(),
-            time: facts.time.as_deref(),
+            bucket: routing.bucket.as_deref(),
+            object: routing.object.as_deref(),
+            time: routing.time.as_deref(),
         };
         let structured = match self.destinations.format {
             Format::CloudeventsBinary => None,
@@ -337,8 +337,8 @@ const MODERATION_FIELDS: [Field; 8] = [
 
 /// The message of a job or run that has ended, under its own id in the bucket. A copy of what goes to the stream: body and
 /// headers are the same, `ce-id` too.
-fn key(message: &Message, facts: &Facts<'_>, jobs: &Jobs) -> Option<Message> {
-    let subject = Subject::of_key(&jobs.bucket, facts.id.as_deref()?)?;
+fn key(message: &Message, routing: &RoutingAttributes<'_>, jobs: &Jobs) -> Option<Message> {
+    let subject = Subject::of_key(&jobs.bucket, routing.id.as_deref()?)?;
     let id = message.id.copy_to(&subject);
     Some(Message { subject, id, stream: Arc::clone(&jobs.stream), ..message.clone() })
 }

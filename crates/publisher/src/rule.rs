@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ci_bridge_schema::{Facts, Kind};
+use ci_bridge_schema::{Kind, RoutingAttributes};
 use serde::{Deserialize, Serialize};
 
 use crate::glob::Glob;
@@ -154,25 +154,25 @@ impl From<OneOrMany> for Vec<Glob> {
 /// An event as templates and rules see it.
 pub(crate) struct Described<'e> {
     pub(crate) kind: Kind,
-    pub(crate) facts: &'e Facts<'e>,
+    pub(crate) routing: &'e RoutingAttributes<'e>,
     pub(crate) endpoint: &'e str,
 }
 
 impl Values for Described<'_> {
     fn value(&self, field: Field) -> Option<&str> {
         match field {
-            Field::Tag => self.facts.tag.as_deref(),
-            Field::State => self.facts.state.as_deref(),
-            Field::Event => self.facts.event.as_deref(),
-            Field::Verdict => self.facts.verdict.as_deref(),
-            Field::Bucket => self.facts.bucket.as_deref(),
-            Field::Region => self.facts.region.as_deref(),
-            Field::Object => self.facts.object.as_deref(),
-            Field::JobId => self.facts.id.as_deref(),
-            Field::QueueId => self.facts.queue_id.as_deref(),
-            Field::RunId => self.facts.run_id.as_deref(),
-            Field::WorkflowId => self.facts.workflow_id.as_deref(),
-            Field::WorkflowName => self.facts.workflow_name.as_deref(),
+            Field::Tag => self.routing.tag.as_deref(),
+            Field::State => self.routing.state.as_deref(),
+            Field::Event => self.routing.event.as_deref(),
+            Field::Verdict => self.routing.verdict.as_deref(),
+            Field::Bucket => self.routing.bucket.as_deref(),
+            Field::Region => self.routing.region.as_deref(),
+            Field::Object => self.routing.object.as_deref(),
+            Field::JobId => self.routing.id.as_deref(),
+            Field::QueueId => self.routing.queue_id.as_deref(),
+            Field::RunId => self.routing.run_id.as_deref(),
+            Field::WorkflowId => self.routing.workflow_id.as_deref(),
+            Field::WorkflowName => self.routing.workflow_name.as_deref(),
             Field::Endpoint => Some(self.endpoint),
             Field::Reason => None,
         }

@@ -147,7 +147,7 @@ impl<'a> ApiAnswer<'a> {
 
 impl Described<'_> {
     fn is_known(&self) -> bool {
-        self.event.facts().id.is_some()
+        self.event.routing().id.is_some()
     }
 }
 
@@ -226,10 +226,10 @@ mod tests {
         let called_back = format!("<Response><EventName>TaskFinish</EventName>{JOB}</Response>");
         let called_back = callback(&called_back);
         assert_eq!(jobs[0].event.data(), called_back.data());
-        assert_eq!(jobs[0].event.facts(), called_back.facts());
+        assert_eq!(jobs[0].event.routing(), called_back.routing());
         assert_eq!(jobs.iter().map(|job| job.has_ended).collect::<Vec<_>>(), [true, false]);
         assert_eq!(page.next_token().as_deref(), Some("19193"));
-        assert_eq!(jobs[0].event.facts().ended_at(), Some(1_656_314_673));
+        assert_eq!(jobs[0].event.routing().ended_at(), Some(1_656_314_673));
     }
 
     #[test]
@@ -251,7 +251,7 @@ mod tests {
         let runs = described.runs("media-1300000001");
         assert_eq!(runs.len(), 1);
         assert_eq!(runs[0].event.data(), called_back.data());
-        assert_eq!(runs[0].event.facts(), called_back.facts());
+        assert_eq!(runs[0].event.routing(), called_back.routing());
     }
 
     #[test]
@@ -268,18 +268,18 @@ mod tests {
         let results = described.moderations(Some("ReviewImage"), "media-1300000001");
         assert_eq!(results.len(), 1);
         assert_eq!(results[0].event.data(), called_back.data());
-        assert_eq!(results[0].event.facts(), called_back.facts());
-        assert_eq!(described.moderations(None, "other-1300000001")[0].event.facts().event, None);
+        assert_eq!(results[0].event.routing(), called_back.routing());
+        assert_eq!(described.moderations(None, "other-1300000001")[0].event.routing().event, None);
         // One that says so itself is of that bucket.
         let named = "<Response><JobsDetail><JobId>si1</JobId><BucketId>a-1300000001</BucketId></JobsDetail></Response>";
         let named = answer(named);
         let blank = answer("<Response><JobsDetail><JobId>si1</JobId><BucketId/></JobsDetail></Response>");
         assert_eq!(
-            blank.moderations(None, "b-1300000001")[0].event.facts().bucket.as_deref(),
+            blank.moderations(None, "b-1300000001")[0].event.routing().bucket.as_deref(),
             Some("b-1300000001")
         );
         assert_eq!(
-            named.moderations(None, "b-1300000001")[0].event.facts().bucket.as_deref(),
+            named.moderations(None, "b-1300000001")[0].event.routing().bucket.as_deref(),
             Some("a-1300000001")
         );
     }
@@ -290,7 +290,7 @@ mod tests {
             <WorkflowExecutionList><RunId>r2</RunId><State>Running</State></WorkflowExecutionList><NextToken/></Response>";
         let page = answer(page);
         let runs = page.runs("b");
-        let ids: Vec<_> = runs.iter().map(|run| (run.event.facts().id.as_deref(), run.has_ended)).collect();
+        let ids: Vec<_> = runs.iter().map(|run| (run.event.routing().id.as_deref(), run.has_ended)).collect();
         assert_eq!(ids, [(Some("r1"), true), (Some("r2"), false)]);
         assert_eq!(page.next_token(), None);
         let none = answer(

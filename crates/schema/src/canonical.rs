@@ -1,7 +1,7 @@
 //! The canonical shape of a node: what is left of it when empty nodes are gone, and lists are lists.
 //!
 //! In XML a list is repeated elements, and a list of one cannot be told from its element; in JSON a name may be repeated,
-//! which can mean a list at best. Both come to the same here, for the bytes that are published and for the facts that
+//! which can mean a list at best. Both come to the same here, for the bytes that are published and for the attributes that
 //! route them.
 
 use smallvec::SmallVec;

@@ -1,4 +1,4 @@
-//! Canonical JSON: compact, members sorted by name, UTF-8 as it is. And, as all that is left passes by here, the facts.
+//! Canonical JSON: compact, members sorted by name, UTF-8 as it is. And, as all that is left passes by here, what routes it.
 
 use std::borrow::Cow;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::canonical::{CanonicalValue, is_left, members};
 use crate::document::{Node, Value, is_cos_headers_entry};
-use crate::facts::Found;
+use crate::routing::RoutingTexts;
 use crate::text::Text;
 use crate::timestamp;
-use crate::vocabulary::{Fact, Meaning, Place, Shape};
+use crate::vocabulary::{Meaning, Place, RoutingAttribute, Shape};
 
 /// The canonical bytes of a published element, and what routing and identity look for in it.
-pub(crate) fn encode<'a>(element: Node<'_, 'a>, place: Place, found: &mut Found<'a>) -> Bytes {
+pub(crate) fn encode<'a>(element: Node<'_, 'a>, place: Place, found: &mut RoutingTexts<'a>) -> Bytes {
     const TYPICAL_BYTES: usize = 1024;
     let json = Vec::with_capacity(TYPICAL_BYTES);
     let mut encoder = Encoder { json, found, is_typed: place == Place::MODERATION, within: 0 };
@@ -25,7 +25,7 @@ const TEXT_OF_OBJECT: &[u8] = b"{\"#text\":";
 
 struct Encoder<'a, 'f> {
     json: Vec<u8>,
-    found: &'f mut Found<'a>,
+    found: &'f mut RoutingTexts<'a>,
     /// Whether the types of JSON are the vendor's own. Tasks and workflows come as XML as well, which has none, and must
     /// come out the same: scalars are strings there, and a list of one cannot be told from its element.
     is_typed: bool,
@@ -106,7 +106,7 @@ impl<'a> Encoder<'a, '_> {
             Value::Array => self.canonical(&CanonicalValue::of(&[node], meaning, self.is_typed), meaning),
             Value::Literal(text) if self.is_typed && !meaning.is_shaped() => {
                 self.json.extend_from_slice(text.as_bytes());
-                self.note(meaning.fact, || Cow::Borrowed(text));
+                self.note(meaning.attribute, || Cow::Borrowed(text));
             }
             Value::Literal(text) => self.scalar(&Text::Plain(text), meaning),
         }
@@ -115,53 +115,53 @@ impl<'a> Encoder<'a, '_> {
     #[inline(always)]
     fn scalar(&mut self, text: &Text<'a>, meaning: Meaning) {
         match meaning.shape {
-            Shape::Plain | Shape::Text => self.text(text, meaning.fact),
-            Shape::Time => self.time(text, meaning.fact),
-            Shape::Integer => self.integer(text, meaning.fact),
-            Shape::Number => self.number(text, meaning.fact),
-            Shape::Object => self.text_of_object(text, meaning.fact),
+            Shape::Plain | Shape::Text => self.text(text, meaning.attribute),
+            Shape::Time => self.time(text, meaning.attribute),
+            Shape::Integer => self.integer(text, meaning.attribute),
+            Shape::Number => self.number(text, meaning.attribute),
+            Shape::Object => self.text_of_object(text, meaning.attribute),
         }
     }
 
     #[inline(always)]
-    fn text(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+    fn text(&mut self, text: &Text<'a>, attribute: Option<RoutingAttribute>) {
         text.write(&mut self.json);
-        self.note(fact, || text.to_cow());
+        self.note(attribute, || text.to_cow());
     }
 
-    fn number(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+    fn number(&mut self, text: &Text<'a>, attribute: Option<RoutingAttribute>) {
         if !is_number(text) {
-            return self.text(text, fact);
+            return self.text(text, attribute);
         }
         self.json.extend_from_slice(text.as_bytes());
-        self.note(fact, || text.to_cow());
+        self.note(attribute, || text.to_cow());
     }
 
-    fn text_of_object(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+    fn text_of_object(&mut self, text: &Text<'a>, attribute: Option<RoutingAttribute>) {
         self.json.extend_from_slice(TEXT_OF_OBJECT);
-        self.text(text, fact);
+        self.text(text, attribute);
         self.json.push(b'}');
     }
 
-    fn integer(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+    fn integer(&mut self, text: &Text<'a>, attribute: Option<RoutingAttribute>) {
         match integer(text) {
             Some(integer) => {
                 self.json.extend_from_slice(integer.as_bytes());
-                self.note(fact, || integer.into_owned().into());
+                self.note(attribute, || integer.into_owned().into());
             }
-            None => self.text(text, fact),
+            None => self.text(text, attribute),
         }
     }
 
-    fn time(&mut self, text: &Text<'a>, fact: Option<Fact>) {
+    fn time(&mut self, text: &Text<'a>, attribute: Option<RoutingAttribute>) {
         self.json.push(b'"');
         let start = self.json.len();
         if timestamp::push_rfc3339(text, &mut self.json) {
-            if let Some(fact) = fact
-                && self.is_noted(fact)
+            if let Some(attribute) = attribute
+                && self.is_noted(attribute)
                 && let Ok(time) = std::str::from_utf8(&self.json[start..])
             {
-                self.found.push_time(fact, time);
+                self.found.push_time(attribute, time);
             }
             self.json.push(b'"');
         } else {
@@ -183,19 +183,19 @@ impl<'a> Encoder<'a, '_> {
         self.scalar(&Text::any(text), meaning);
     }
 
-    /// To note a fact may take a copy of its text.
+    /// To note a routing attribute may take a copy of its text.
     #[inline(always)]
-    fn note(&mut self, fact: Option<Fact>, text: impl FnOnce() -> Cow<'a, str>) {
-        if let Some(fact) = fact
-            && self.is_noted(fact)
+    fn note(&mut self, attribute: Option<RoutingAttribute>, text: impl FnOnce() -> Cow<'a, str>) {
+        if let Some(attribute) = attribute
+            && self.is_noted(attribute)
         {
-            self.found.push(fact, text());
+            self.found.push(attribute, text());
         }
     }
 
-    /// A fact is what stands alone; only a workflow's tasks are a list of them.
-    fn is_noted(&self, fact: Fact) -> bool {
-        self.within == 0 || fact == Fact::TaskEndTime
+    /// A routing attribute is what stands alone; only a workflow's tasks are a list of them.
+    fn is_noted(&self, attribute: RoutingAttribute) -> bool {
+        self.within == 0 || attribute == RoutingAttribute::TaskEndTime
     }
 
     /// One entry `{Key, Value}`, a map of names to values, or an array of either: all come out as entries.

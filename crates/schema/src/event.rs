@@ -10,7 +10,7 @@ use crate::timestamp;
 #[derive(Debug)]
 pub struct Event<'a> {
     pub(crate) kind: Kind,
-    pub(crate) facts: Facts<'a>,
+    pub(crate) routing: RoutingAttributes<'a>,
     pub(crate) data: Bytes,
 }
 
@@ -28,7 +28,7 @@ pub enum Kind {
 /// What routing and identity need to know of an event. Read at the documented places only: a job's `Operation`
 /// may hold further `Tag`s and `State`s. A missing or empty value is `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Facts<'a> {
+pub struct RoutingAttributes<'a> {
     /// `JobId`, a workflow's `RunId`, or a Simple moderation's `trace_id`.
     pub id: Option<Cow<'a, str>>,
     /// `State`, in Tencent's spelling: `Success`, `Failed`, …
@@ -59,10 +59,10 @@ pub struct Facts<'a> {
     pub time_is_end: bool,
 }
 
-impl Facts<'_> {
-    fn into_owned(self) -> Facts<'static> {
+impl RoutingAttributes<'_> {
+    fn into_owned(self) -> RoutingAttributes<'static> {
         let owned = |value: Option<Cow<'_, str>>| value.map(|text| Cow::Owned(text.into_owned()));
-        Facts {
+        RoutingAttributes {
             id: owned(self.id),
             state: owned(self.state),
             tag: owned(self.tag),
@@ -97,7 +97,7 @@ impl<'a> Event<'a> {
     /// The event without what it was read from.
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
-        Event { kind: self.kind, facts: self.facts.into_owned(), data: self.data }
+        Event { kind: self.kind, routing: self.routing.into_owned(), data: self.data }
     }
 
     /// What the event is about.
@@ -108,8 +108,8 @@ impl<'a> Event<'a> {
 
     /// What routing and identity need to know.
     #[must_use]
-    pub fn facts(&self) -> &Facts<'a> {
-        &self.facts
+    pub fn routing(&self) -> &RoutingAttributes<'a> {
+        &self.routing
     }
 
     /// The event as it is published: canonical JSON under Tencent's own names.

@@ -12,7 +12,7 @@
 //!   from a published message.
 //!
 //! A new family of callbacks is a variant of [`Family`] (`family.rs` recognises it), its documented lists,
-//! times and facts (`vocabulary/`, `facts.rs`) and, for subscribers, a typed event.
+//! times and routing attributes (`vocabulary/`, `routing.rs`) and, for subscribers, a typed event.
 
 mod api;
 mod canonical;
@@ -20,13 +20,13 @@ mod document;
 mod encode;
 mod error;
 mod event;
-mod facts;
 mod family;
 mod json;
 mod limits;
 mod moderation;
 mod normalise;
 mod parse;
+mod routing;
 mod scan;
 mod text;
 mod timestamp;
@@ -36,7 +36,7 @@ mod xml;
 
 pub use api::{ApiAnswer, ApiError, Described, Queue, parse_answer, parse_error};
 pub use error::{ParseError, Position, Reason};
-pub use event::{Event, Facts, Kind};
+pub use event::{Event, Kind, RoutingAttributes};
 pub use family::{Callback, Family};
 pub use limits::{Limits, NODE_BYTES};
 pub use normalise::{Normalised, normalise};

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use crate::document::Node;
 use crate::encode::encode;
-use crate::event::{Event, Facts, Kind};
-use crate::facts::Found;
+use crate::event::{Event, Kind, RoutingAttributes};
 use crate::family::Callback;
 use crate::family::{self, Family};
 use crate::moderation::{has_failed, in_detail_names};
+use crate::routing::RoutingTexts;
 use crate::vocabulary::Place;
 
 /// What a callback comes to.
@@ -46,17 +46,17 @@ pub fn normalise(callback: Callback<'_>) -> Normalised<'_> {
 }
 
 pub(crate) fn task<'a>(job: Node<'_, 'a>) -> Event<'a> {
-    let mut found = Found::default();
+    let mut found = RoutingTexts::default();
     let data = encode(job, Place::JOB, &mut found);
-    Event { kind: Kind::Task, facts: found.into_facts(), data }
+    Event { kind: Kind::Task, routing: found.into_attributes(), data }
 }
 
 pub(crate) fn workflow<'a>(run: Node<'_, 'a>) -> Event<'a> {
-    let mut found = Found::default();
+    let mut found = RoutingTexts::default();
     let data = encode(run, Place::WORKFLOW, &mut found);
-    let facts = found.into_facts();
+    let routing = found.into_attributes();
     // It is its own run.
-    Event { kind: Kind::Workflow, facts: Facts { run_id: facts.id.clone(), ..facts }, data }
+    Event { kind: Kind::Workflow, routing: RoutingAttributes { run_id: routing.id.clone(), ..routing }, data }
 }
 
 pub(crate) fn moderation<'a>(
@@ -64,9 +64,9 @@ pub(crate) fn moderation<'a>(
     event: Option<Cow<'a, str>>,
     state: Option<&'static str>,
 ) -> Event<'a> {
-    let mut found = Found::default();
+    let mut found = RoutingTexts::default();
     let data = encode(result, Place::MODERATION, &mut found);
-    Event { kind: Kind::Moderation, facts: found.into_moderation(event, state), data }
+    Event { kind: Kind::Moderation, routing: found.into_moderation(event, state), data }
 }
 
 fn simple_moderation<'a>(

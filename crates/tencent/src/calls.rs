@@ -21,9 +21,9 @@ pub struct JobQuery {
 
 /// What a search by id came to.
 #[derive(Debug)]
-pub enum Found<T> {
+pub enum Lookup<T> {
     /// What was made of the answer.
-    Here(T),
+    Found(T),
     /// CI knows nothing of that id.
     Unknown,
 }
@@ -109,7 +109,7 @@ impl Client {
         bucket: &Bucket,
         id: &str,
         read: impl FnOnce(Described<'_>) -> T,
-    ) -> Result<Found<T>, Error> {
+    ) -> Result<Lookup<T>, Error> {
         let read = |answer: &ApiAnswer<'_>| first(answer.runs(bucket.name()), read);
         not_found_is_unknown(self.ask(bucket, &path_of("/workflowexecution", id)?, &[], read).await)
     }
@@ -125,7 +125,7 @@ impl Client {
         bucket: &Bucket,
         id: &str,
         mut read: impl FnMut(Described<'_>) -> T,
-    ) -> Result<Found<T>, Error> {
+    ) -> Result<Lookup<T>, Error> {
         let mut denied = None;
         for family in BY_ID {
             let read = |answer: &ApiAnswer<'_>| {
@@ -135,7 +135,7 @@ impl Client {
             };
             let asked = self.ask(bucket, &path_of(family, id)?, &[], read).await;
             match not_found_is_unknown(asked) {
-                Ok(Found::Unknown) => {}
+                Ok(Lookup::Unknown) => {}
                 Ok(found) => return Ok(found),
                 // A right that is missing for documents says nothing of runs.
                 Err(Error::Refused(refusal)) if refusal.is_denied() && !refusal.is_about_everything() => {
@@ -144,7 +144,7 @@ impl Client {
                 Err(error) => return Err(error),
             }
         }
-        denied.map_or(Ok(Found::Unknown), Err)
+        denied.map_or(Ok(Lookup::Unknown), Err)
     }
 
     /// The queues of one family; see [`QUEUE_FAMILIES`].
@@ -200,12 +200,12 @@ fn first<'a, T>(described: Vec<Described<'a>>, read: impl FnOnce(Described<'a>) 
     described.into_iter().next().map(read)
 }
 
-fn not_found_is_unknown<T>(asked: Result<Option<T>, Error>) -> Result<Found<T>, Error> {
+fn not_found_is_unknown<T>(asked: Result<Option<T>, Error>) -> Result<Lookup<T>, Error> {
     match asked {
-        Ok(Some(found)) => Ok(Found::Here(found)),
-        Ok(None) => Ok(Found::Unknown),
+        Ok(Some(found)) => Ok(Lookup::Found(found)),
+        Ok(None) => Ok(Lookup::Unknown),
         // A bucket that is not there is another matter.
-        Err(Error::Refused(refusal)) if refusal.is_not_found() => Ok(Found::Unknown),
+        Err(Error::Refused(refusal)) if refusal.is_not_found() => Ok(Lookup::Unknown),
         Err(error) => Err(error),
     }
 }

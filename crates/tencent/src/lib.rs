@@ -27,7 +27,7 @@ mod signature;
 mod wire;
 
 pub use bucket::{Bucket, BucketError};
-pub use calls::{Found, JobQuery, QUEUE_FAMILIES, documented_tags, path_of, path_of_all};
+pub use calls::{JobQuery, Lookup, QUEUE_FAMILIES, documented_tags, path_of, path_of_all};
 pub use client::{Client, Config, Within};
 pub use credentials::{Credentials, Keys, Sources, Variable};
 pub use error::{Ahead, Error, Refusal};

@@ -135,8 +135,8 @@ fn canonical(payload: &[u8]) -> Result<&str, String> {
 
 /// A message that is sent as a callback gives itself.
 fn comes_to_itself(event: &Event<'_>, data: &str, family: Family) -> Result<(), String> {
-    let facts = event.facts();
-    let (name, element) = match (event.kind(), facts.event.as_deref()) {
+    let routing = event.routing();
+    let (name, element) = match (event.kind(), routing.event.as_deref()) {
         (Kind::Task, _) => ("TaskFinish", "JobsDetail"),
         (Kind::Workflow, _) => ("WorkflowFinish", "WorkflowExecution"),
         (Kind::Moderation, Some(name)) if name.starts_with("Review") => (name, "JobsDetail"),
@@ -153,8 +153,8 @@ fn comes_to_itself(event: &Event<'_>, data: &str, family: Family) -> Result<(), 
     let message = String::from_utf8_lossy(again[0].data()).into_owned();
     hold!(message == data, "{data} comes to {message}");
     // The Simple form says outside the published element that a review failed.
-    let same = family == Family::ModerationSimple || again[0].facts() == facts;
-    hold!(same, "{:?} comes to {:?}", facts, again[0].facts());
+    let same = family == Family::ModerationSimple || again[0].routing() == routing;
+    hold!(same, "{:?} comes to {:?}", routing, again[0].routing());
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::answer::Explained;
 use super::post::{Answered, Target};
-use super::printer::{Form, Place, Printer};
+use super::printer::{Form, Printer, StreamPosition};
 use super::samples::{SAMPLES, Sample};
 use super::serve::Bridge;
 use super::{StopSignals, hangup_is_ignored, watchdog::Watchdog};
@@ -149,7 +149,7 @@ impl Stage {
             _ => return Err(io::Error::other("a message that was answered for did not arrive")),
         };
         let info = message.info().map_err(io::Error::other)?;
-        let place = Place { stream: info.stream.to_owned(), sequence: info.stream_sequence };
+        let place = StreamPosition { stream: info.stream.to_owned(), sequence: info.stream_sequence };
         self.printer.message(&message.message, Some(&place))
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::row::{Facts, Kind, header};
+use super::row::{Kind, Summary, header};
 
 /// Prints messages to standard output.
 pub(super) struct Printer {
@@ -41,7 +41,7 @@ const FIRST_WIDTHS: [usize; COLUMNS.len()] = [20, 8, 10, 16, 10, 28];
 const MAX_WIDTH: usize = 48;
 
 /// Where a message stands in its stream.
-pub(super) struct Place {
+pub(super) struct StreamPosition {
     pub(super) stream: String,
     pub(super) sequence: u64,
 }
@@ -73,7 +73,7 @@ impl Printer {
         Self { form, colour, widths: None }
     }
 
-    pub(super) fn message(&mut self, message: &Message, place: Option<&Place>) -> io::Result<()> {
+    pub(super) fn message(&mut self, message: &Message, place: Option<&StreamPosition>) -> io::Result<()> {
         match self.form {
             Form::Json => self.json_line(message, place, None),
             _ => self.for_people(message, place),
@@ -84,13 +84,13 @@ impl Printer {
     pub(super) fn seen(
         &mut self,
         message: &Message,
-        facts: &Facts,
-        place: Option<&Place>,
+        summary: &Summary,
+        place: Option<&StreamPosition>,
         time: OffsetDateTime,
     ) -> io::Result<()> {
         match self.form {
             Form::Lines => self.for_people(message, place),
-            Form::Rows => self.row(message, facts, place, time),
+            Form::Rows => self.row(message, summary, place, time),
             Form::Json => self.json_line(message, place, time.format(&Rfc3339).ok()),
             Form::Raw => {
                 let mut stdout = io::stdout().lock();
@@ -103,15 +103,16 @@ impl Printer {
     fn row(
         &mut self,
         message: &Message,
-        facts: &Facts,
-        place: Option<&Place>,
+        summary: &Summary,
+        place: Option<&StreamPosition>,
         time: OffsetDateTime,
     ) -> io::Result<()> {
         let time = time.to_offset(time::UtcOffset::UTC).truncate_to_second().format(&Rfc3339);
         let sequence = place.map_or_else(|| "-".to_owned(), |place| place.sequence.to_string());
-        let kind = facts.kind.map_or("-", Kind::as_str);
-        let cells = [&*time.unwrap_or_default(), &sequence, kind, &facts.tag, &facts.state, &facts.object]
-            .map(|cell| printable(cell).collect::<String>());
+        let kind = summary.kind.map_or("-", Kind::as_str);
+        let cells =
+            [&*time.unwrap_or_default(), &sequence, kind, &summary.tag, &summary.state, &summary.object]
+                .map(|cell| printable(cell).collect::<String>());
         let mut stdout = io::stdout().lock();
         let mut widths = match self.widths {
             Some(widths) => widths,
@@ -127,9 +128,9 @@ impl Printer {
         self.widths = Some(widths);
         let mut cells = pad(&cells, widths);
         cells[0] = self.paint("2", &cells[0]);
-        cells[4] = self.paint(colour_of(&facts.state), &cells[4]);
+        cells[4] = self.paint(colour_of(&summary.state), &cells[4]);
         writeln!(stdout, "{}{}", cells.concat(), self.paint("2", &message.subject))?;
-        if let Some(why) = &facts.why {
+        if let Some(why) = &summary.why {
             writeln!(stdout, "  {} {}", self.paint("2", "why"), printable(why).collect::<String>())?;
         }
         match large_object(message) {
@@ -146,7 +147,7 @@ impl Printer {
         }
     }
 
-    fn for_people(&self, message: &Message, place: Option<&Place>) -> io::Result<()> {
+    fn for_people(&self, message: &Message, place: Option<&StreamPosition>) -> io::Result<()> {
         let subject = message.subject.as_str();
         let id = header(message, MessageId::HEADER).unwrap_or_default();
         let place = place.map(|p| format!("  {} #{}", p.stream, p.sequence)).unwrap_or_default();
@@ -166,7 +167,12 @@ impl Printer {
         writeln!(stdout, "  {} {excerpt}{more}", self.paint("2", "body"))
     }
 
-    fn json_line(&self, message: &Message, place: Option<&Place>, time: Option<String>) -> io::Result<()> {
+    fn json_line(
+        &self,
+        message: &Message,
+        place: Option<&StreamPosition>,
+        time: Option<String>,
+    ) -> io::Result<()> {
         let names = message.headers.iter().flat_map(|headers| headers.iter());
         let headers = names.filter_map(|(name, values)| {
             Some((name.to_string(), serde_json::Value::from(values.first()?.as_str())))

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The facts of one message; `-` stands for what it does not say.
+/// The summary of one message; `-` stands for what it does not say.
 #[derive(Debug, PartialEq)]
-pub(super) struct Facts {
+pub(super) struct Summary {
     pub(super) kind: Option<Kind>,
     /// The job's tag, the workflow's name or the moderation's event.
     pub(super) tag: String,
@@ -51,12 +51,12 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn passes(&self, facts: &Facts) -> bool {
-        let kind = self.kind.is_empty() || facts.kind.is_some_and(|kind| self.kind.contains(&kind));
+    pub(super) fn passes(&self, summary: &Summary) -> bool {
+        let kind = self.kind.is_empty() || summary.kind.is_some_and(|kind| self.kind.contains(&kind));
         let one_of = |wanted: &[String], found: &str| {
             wanted.is_empty() || wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(found))
         };
-        kind && one_of(&self.tag, &facts.tag) && one_of(&self.state, &facts.state)
+        kind && one_of(&self.tag, &summary.tag) && one_of(&self.state, &summary.state)
     }
 
     /// Whether events are wanted, and whether quarantine is.
@@ -104,7 +104,7 @@ struct Body {
     message: Value,
 }
 
-impl Facts {
+impl Summary {
     pub(super) fn of(message: &Message) -> Self {
         if let Some(reason) = header(message, "Ci-Reason") {
             return Self::of_quarantine(message, reason);
@@ -256,16 +256,16 @@ mod tests {
             (message("x", &[], "anything"), ("-", "-", "-", "-", None)),
         ];
         for (message, expect) in rows {
-            let facts = Facts::of(&message);
-            let kind = facts.kind.map_or("-", Kind::as_str);
-            let found = (kind, &*facts.tag, &*facts.state, &*facts.object, facts.why.as_deref());
+            let summary = Summary::of(&message);
+            let kind = summary.kind.map_or("-", Kind::as_str);
+            let found = (kind, &*summary.tag, &*summary.state, &*summary.object, summary.why.as_deref());
             assert_eq!(found, expect, "{message:?}");
         }
     }
 
     #[test]
     fn a_filter_lets_through_what_all_of_its_flags_name() {
-        let facts = |kind, tag: &str, state: &str| Facts {
+        let summary = |kind, tag: &str, state: &str| Summary {
             kind: Some(kind),
             tag: tag.to_owned(),
             state: state.to_owned(),
@@ -273,7 +273,7 @@ mod tests {
             why: None,
         };
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        let failed = facts(Kind::Task, "Transcode", "Failed");
+        let failed = summary(Kind::Task, "Transcode", "Failed");
         for (kind, tag, state, passes) in [
             (vec![], "", "", true),
             (vec![Kind::Task], "transcode", "failed", true),

@@ -32,15 +32,15 @@ impl Candidate {
             return None;
         }
         let event = &described.event;
-        let facts = event.facts();
+        let routing = event.routing();
         let routes = routes(event, endpoints);
         let first = routes.first().and_then(|messages| messages.first());
         Some(Self {
             id: first.map_or_else(|| MessageId::of_event(event), |message| message.id.clone()),
-            own_id: facts.id.as_deref()?.to_owned(),
-            ended: facts.ended_at(),
-            last_seen: facts.began_or_ended_at(),
-            queue: facts.queue_id.as_deref().map(str::to_owned),
+            own_id: routing.id.as_deref()?.to_owned(),
+            ended: routing.ended_at(),
+            last_seen: routing.began_or_ended_at(),
+            queue: routing.queue_id.as_deref().map(str::to_owned),
             routes,
         })
     }

@@ -10,7 +10,7 @@ use ci_bridge_publisher::{Message, MessageId, Publisher};
 use super::candidate::Candidate;
 
 /// The ids of what was published, by stream.
-pub(super) struct Known<'a> {
+pub(super) struct KnownIds<'a> {
     publisher: &'a Publisher,
     specs: &'a [StreamSpec],
     since: SystemTime,
@@ -20,7 +20,7 @@ pub(super) struct Known<'a> {
     elsewhere: &'a HashSet<MessageId>,
 }
 
-impl<'a> Known<'a> {
+impl<'a> KnownIds<'a> {
     /// Of what was published since then. Nothing is read yet but the spool.
     pub(super) async fn since(
         since: SystemTime,

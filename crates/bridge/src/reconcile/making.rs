@@ -6,11 +6,11 @@
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime};
 
-use ci_bridge_tencent::{Bucket, Found, JobQuery};
+use ci_bridge_tencent::{Bucket, JobQuery, Lookup};
 
 use super::account::Account;
 use super::candidate::Candidate;
-use super::known::Known;
+use super::known::KnownIds;
 use super::outcome::{Outcome, Report, Totals};
 use super::running::{Form, Running};
 
@@ -74,7 +74,7 @@ impl Account<'_> {
         report: &'r mut dyn Report,
     ) -> Result<Running<'r>, String> {
         let since = since - CLOCK_DIFFERENCE;
-        let mut known = Known::since(since, self.publisher, self.streams, self.spooled).await;
+        let mut known = KnownIds::since(since, self.publisher, self.streams, self.spooled).await;
         // Before CI is asked: where nobody can tell, asking is for nothing.
         if let Some(events) = self.streams.first() {
             known.read_stream(&events.name.as_str().into()).await?;
@@ -111,9 +111,9 @@ impl Account<'_> {
         for bucket in &self.search.buckets {
             let asked = self.client.find(bucket, id, |job| Candidate::of(&job, self.endpoints)).await;
             match asked {
-                Ok(Found::Here(Some(candidate))) => return Ok((bucket.clone(), candidate)),
-                Ok(Found::Here(None)) => has_run = true,
-                Ok(Found::Unknown) => {}
+                Ok(Lookup::Found(Some(candidate))) => return Ok((bucket.clone(), candidate)),
+                Ok(Lookup::Found(None)) => has_run = true,
+                Ok(Lookup::Unknown) => {}
                 Err(error) => problems.push(error.to_string()),
             }
         }

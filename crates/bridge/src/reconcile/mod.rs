@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `account.rs` | what an account is made of: whom to ask, for which tags |
 //! | `making.rs` | which jobs, since when, and how an account begins |
-//! | `running.rs` | the account being made, from lists to totals: the story |
+//! | `running.rs` | the account being made, from lists to totals |
 //! | `candidate.rs` | a job as it would be published, and by which endpoint |
 //! | `known.rs` | what the bus has already |
 //! | `outcome.rs` | what became of each job, and how many of each |

@@ -5,14 +5,14 @@ use std::collections::HashSet;
 
 use ci_bridge_publisher::{MessageId, Receipt};
 use ci_bridge_schema::ApiAnswer;
-use ci_bridge_tencent::{Bucket, Error, Found, JobQuery, Pages, Refusal};
+use ci_bridge_tencent::{Bucket, Error, JobQuery, Lookup, Pages, Refusal};
 use futures_util::StreamExt;
 use futures_util::stream;
 use tracing::info;
 
 use super::account::{Account, MOST_SEEN_TAGS, RUNS, Tags};
 use super::candidate::Candidate;
-use super::known::Known;
+use super::known::KnownIds;
 use super::outcome::{Line, Outcome, Report, Totals};
 
 /// Missing jobs that are kept in memory before they are published.
@@ -33,7 +33,7 @@ pub(super) enum Form {
 pub(super) struct Running<'a> {
     pub(super) account: &'a Account<'a>,
     pub(super) report: &'a mut dyn Report,
-    pub(super) known: Known<'a>,
+    pub(super) known: KnownIds<'a>,
     pub(super) totals: Totals,
     /// Pages shift while they are read: a job may stand on two.
     pub(super) considered: HashSet<MessageId>,
@@ -283,13 +283,13 @@ impl<'a> Running<'a> {
         let asked =
             self.account.client.run(bucket, &listed.own_id, |run| Candidate::of(&run, endpoints)).await;
         match asked {
-            Ok(Found::Here(Some(run))) => {
+            Ok(Lookup::Found(Some(run))) => {
                 let is_wanted = run.ended.is_none_or(|ended| ended >= self.oldest);
                 self.known.read(std::slice::from_ref(&run)).await?;
                 Ok((is_wanted && !self.is_decided(&run, Form::Whole)).then_some(run))
             }
             // It began again, or has been forgotten, since it was listed.
-            Ok(Found::Here(None) | Found::Unknown) => Ok(None),
+            Ok(Lookup::Found(None) | Lookup::Unknown) => Ok(None),
             Err(error) => {
                 self.report.problem(&error.to_string());
                 self.say(listed.id.as_str(), listed.subject(), Outcome::Failed);

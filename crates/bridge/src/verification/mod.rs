@@ -179,12 +179,12 @@ fn read(
         described.into_iter().map(|job| (job.has_ended, Arc::new(job.event.into_owned()))).collect();
     Ok(claims
         .iter()
-        .map(|claim| match accounts.iter().find(|(_, event)| event.facts().id == id_of(claim)) {
+        .map(|claim| match accounts.iter().find(|(_, event)| event.routing().id == id_of(claim)) {
             None => Looked::Nothing,
-            Some((true, event)) if event.facts().state.as_deref() == claim.state.as_deref() => {
+            Some((true, event)) if event.routing().state.as_deref() == claim.state.as_deref() => {
                 Looked::Same(Arc::clone(event))
             }
-            Some((_, event)) => Looked::Other(event.facts().state.as_deref().unwrap_or("none").to_owned()),
+            Some((_, event)) => Looked::Other(event.routing().state.as_deref().unwrap_or("none").to_owned()),
         })
         .collect())
 }

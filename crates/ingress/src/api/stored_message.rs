@@ -32,7 +32,7 @@ struct Shown<'a, By> {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct StreamPosition<'a> {
     stream: &'a str,
     seq: u64,
 }
@@ -111,7 +111,7 @@ impl Api {
     ) -> Reply {
         parameters.end()?;
         let message = self.stored_message(stream, sequence, permit).await?;
-        let shown = Shown::of(&message, Place { stream, seq: message.sequence });
+        let shown = Shown::of(&message, StreamPosition { stream, seq: message.sequence });
         Ok(json(StatusCode::OK, "application/json", &shown))
     }
 

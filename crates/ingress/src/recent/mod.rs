@@ -1,8 +1,8 @@
 //! The last callbacks, and ten minutes of how it went: for the page of the admin listener. Bounded, and without any body.
 
 mod fact;
+mod notes;
 mod series;
-mod story;
 mod words;
 
 use std::collections::VecDeque;
@@ -11,9 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::metrics::Outcome;
 pub(crate) use fact::{Fact, Telling};
+pub(crate) use notes::{CallbackNotes, Ended};
 pub(crate) use series::{Point, STEP};
 use series::{STEPS, Series};
-pub(crate) use story::{Ended, Story};
 
 /// The facts that are kept, of at most 300 bytes each.
 pub(crate) const KEPT: usize = 500;

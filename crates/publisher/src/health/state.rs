@@ -20,8 +20,8 @@ pub(super) struct State {
     pub(super) silent_since: Option<Instant>,
     /// When the server last said anything.
     pub(super) last_heard: Option<Instant>,
-    /// What the server or the client last complained of while there was no connection.
-    pub(super) complaint: Option<String>,
+    /// The last error of the server or the client while there was no connection.
+    pub(super) last_server_error: Option<String>,
     /// Forbidden subjects that the log has been told of since there is a connection.
     pub(super) told_forbidden: BTreeSet<String>,
     /// A subscription that the bridge needs and may not have.

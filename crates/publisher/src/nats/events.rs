@@ -17,7 +17,7 @@ use super::wire::Wire;
 pub(crate) enum LinkEvent {
     Connected,
     Disconnected,
-    /// What the server or the client complains of.
+    /// An error that the server or the client reports.
     ServerError(ServerError),
     /// A message of so many bytes was larger than the account or the user may publish.
     PayloadExceeded(usize),
@@ -59,11 +59,11 @@ pub(super) async fn hear(
                         on_event(LinkEvent::PayloadExceeded(bytes));
                     }
                 }
-                complaint => {
-                    if let ServerError::PublishForbidden { subject, text } = &complaint {
+                error => {
+                    if let ServerError::PublishForbidden { subject, text } = &error {
                         wire.pending.forbidden(subject, text);
                     }
-                    on_event(LinkEvent::ServerError(complaint));
+                    on_event(LinkEvent::ServerError(error));
                 }
             },
             Event::ClientError(error) => {

@@ -2,7 +2,7 @@
 //!
 //! `max_payload` of the server comes when a connection is made. That of the account or the user comes in a later INFO,
 //! which async-nats does not pass on: it shows as `Maximum Payload Violation`, after which the server closes the
-//! connection with everything in flight. So the limit is learned from the first such complaint.
+//! connection with everything in flight. So the limit is learned from the first such error.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -120,7 +120,7 @@ impl Pending {
         self.fail(|sent| sent.subject == hash, &Failure::Forbidden(what.to_owned()));
     }
 
-    /// The size of the largest message that nobody has answered. When the server complains that one is too large, this
+    /// The size of the largest message that nobody has answered. When the server says that one is too large, this
     /// one is: the one that it means is at most as large.
     pub(super) fn largest_unanswered(&self) -> usize {
         let waiting = self.lock();

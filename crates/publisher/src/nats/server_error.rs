@@ -1,6 +1,6 @@
-//! What a NATS server complains of (`-ERR`), read from its text: there are no codes.
+//! What a NATS server reports as an error (`-ERR`), read from its text: there are no codes.
 
-/// A complaint, by what follows from it.
+/// An error, by what follows from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ServerError {
     /// The user may not publish to a subject. The publish itself has no other answer.
@@ -45,7 +45,7 @@ mod tests {
     use super::ServerError;
 
     #[test]
-    fn complaints_are_told_apart_by_the_servers_own_words() {
+    fn errors_are_told_apart_by_the_servers_own_words() {
         let forbidden = r#"Permissions Violation for Publish to "ci.task.A.success""#;
         assert_eq!(
             ServerError::read(&format!("nats: {forbidden}")),

@@ -12,7 +12,7 @@ mod workflow;
 use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
-use crate::facts::state_of_code;
+use crate::routing::state_of_code;
 
 pub use moderation::ModerationEvent;
 pub use number::Number;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_with::skip_serializing_none;
 
 use super::{CosHeader, More, Number};
-use crate::facts::{state_of_code, verdict};
+use crate::routing::{state_of_code, verdict};
 
 /// The data of a `com.tencent.ci.moderation.v1` message, on `ci.moderation.{event}.{verdict}`.
 #[skip_serializing_none]

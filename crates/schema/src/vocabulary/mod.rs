@@ -38,7 +38,7 @@ pub(crate) enum Shape {
 
 /// A scalar that routing and identity look for. Behind the texts stand the times: what comes later says more of when it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fact {
+pub(crate) enum RoutingAttribute {
     Id,
     State,
     Code,
@@ -63,7 +63,7 @@ pub(crate) enum Fact {
     TaskEndTime,
 }
 
-impl Fact {
+impl RoutingAttribute {
     /// How many texts there are.
     pub(crate) const TEXTS: usize = Self::CreationTime as usize;
 }
@@ -78,18 +78,18 @@ pub(crate) struct Meaning {
     /// Where its own members stand.
     pub(crate) place: Place,
     /// What it tells for routing and identity, if it is a scalar.
-    pub(crate) fact: Option<Fact>,
+    pub(crate) attribute: Option<RoutingAttribute>,
 }
 
 impl Meaning {
     /// As it came, with members at this place.
     pub(crate) const fn plain(place: Place) -> Self {
-        Self { is_list: false, shape: Shape::Plain, place, fact: None }
+        Self { is_list: false, shape: Shape::Plain, place, attribute: None }
     }
 
     /// What each entry of a list is.
     pub(crate) const fn entry(self) -> Self {
-        Self { is_list: false, fact: None, ..self }
+        Self { is_list: false, attribute: None, ..self }
     }
 
     /// Whether the types of the events say what it is.

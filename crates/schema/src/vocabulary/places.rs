@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use super::lists::DOCUMENTED_LISTS;
 use super::names::NameTable;
 use super::shapes::{OBJECTS, SCALARS, SPELLINGS};
-use super::{Fact, Meaning, Shape};
+use super::{Meaning, RoutingAttribute, Shape};
 use crate::document::{Document, Node, Value};
 use crate::text::Text;
 
@@ -95,7 +95,7 @@ struct Drafted {
     root: usize,
     is_list: bool,
     shape: Shape,
-    fact: Option<Fact>,
+    attribute: Option<RoutingAttribute>,
     members: BTreeMap<&'static str, usize>,
     info: Option<usize>,
     respelled: Option<(&'static str, &'static str)>,
@@ -113,9 +113,9 @@ impl Draft {
         for path in OBJECTS {
             draft.at(path).shape = Shape::Object;
         }
-        for (path, shape, fact) in SCALARS {
+        for (path, shape, attribute) in SCALARS {
             let node = draft.at(path);
-            (node.shape, node.fact) = (*shape, *fact);
+            (node.shape, node.attribute) = (*shape, *attribute);
         }
         for (path, other, canonical) in SPELLINGS {
             draft.at(path).respelled = Some((other, canonical));
@@ -129,7 +129,7 @@ impl Draft {
             root,
             is_list: false,
             shape: Shape::Plain,
-            fact: None,
+            attribute: None,
             members: BTreeMap::new(),
             info: None,
             respelled: None,
@@ -185,7 +185,7 @@ impl Draft {
         if node.shape == Shape::Plain {
             node.shape = source.shape;
         }
-        node.fact = node.fact.or(source.fact);
+        node.attribute = node.attribute.or(source.attribute);
         self.inherit_members(rows, to, from);
     }
 
@@ -202,8 +202,8 @@ impl Draft {
     fn finish(self) -> Box<[Members]> {
         let place = |at: usize| Place(u16::try_from(at).unwrap_or_default());
         let meaning = |at: usize| {
-            let Drafted { is_list, shape, fact, .. } = self.0[at];
-            Meaning { is_list, shape, fact, place: place(at) }
+            let Drafted { is_list, shape, attribute, .. } = self.0[at];
+            Meaning { is_list, shape, attribute, place: place(at) }
         };
         let members = self.0.iter().map(|row| Members {
             documented: NameTable::of(row.members.iter().map(|(name, at)| (*name, meaning(*at)))),
@@ -251,8 +251,8 @@ mod tests {
             let parent = path.rsplit_once('/').unwrap().0;
             assert_ne!(meaning(parent).place, Place::RAW, "{path}");
         }
-        for (path, shape, fact) in SCALARS {
-            assert_eq!((meaning(path).shape, meaning(path).fact), (*shape, *fact), "{path}");
+        for (path, shape, attribute) in SCALARS {
+            assert_eq!((meaning(path).shape, meaning(path).attribute), (*shape, *attribute), "{path}");
         }
         for path in OBJECTS {
             assert_eq!(meaning(path).shape, Shape::Object, "{path}");

@@ -142,7 +142,7 @@ fn judge(body: &[u8]) -> Result<Option<ParseError>, String> {
         Ok(callback) => {
             if let Normalised::Events(events) = normalise(callback) {
                 for event in &events {
-                    let _ = event.facts();
+                    let _ = event.routing();
                     let is_json =
                         serde_json::from_slice::<&serde_json::value::RawValue>(event.data()).is_ok();
                     hold!(is_json, "a message that is not JSON");
@@ -175,7 +175,7 @@ fn judge_answer(body: &[u8]) -> Result<(), String> {
         && callback.family() == Family::Task
         && let Normalised::Events(events) = normalise(callback)
     {
-        let events: Vec<_> = events.iter().filter(|event| event.facts().id.is_some()).collect();
+        let events: Vec<_> = events.iter().filter(|event| event.routing().id.is_some()).collect();
         hold!(events.len() == described[0].len(), "{} jobs, not {}", described[0].len(), events.len());
         for (event, job) in events.iter().zip(&described[0]) {
             hold!(

@@ -32,18 +32,18 @@ proptest! {
             let events = events(&body);
             prop_assert_eq!(events.len(), first.len());
             for (event, first) in events.iter().zip(&first) {
-                prop_assert_eq!(event.facts(), first.facts(), "{}: {}", dress, String::from_utf8_lossy(&body));
+                prop_assert_eq!(event.routing(), first.routing(), "{}: {}", dress, String::from_utf8_lossy(&body));
             }
         }
         for (event, element) in first.iter().zip(elements(&root)) {
-            let facts = event.facts();
+            let routing = event.routing();
             let text = |name| element.member(name).and_then(scalar);
-            prop_assert_eq!(facts.id.as_deref(), text("JobId").or(text("RunId")));
-            prop_assert_eq!(facts.state.as_deref(), text("State"));
-            prop_assert_eq!(facts.tag.as_deref(), text("Tag").filter(|_| event.kind() == Kind::Task));
+            prop_assert_eq!(routing.id.as_deref(), text("JobId").or(text("RunId")));
+            prop_assert_eq!(routing.state.as_deref(), text("State"));
+            prop_assert_eq!(routing.tag.as_deref(), text("Tag").filter(|_| event.kind() == Kind::Task));
             let input = |name| element.member("Input")?.member(name).and_then(scalar);
-            prop_assert_eq!(facts.bucket.as_deref(), input("BucketId"));
-            prop_assert_eq!(facts.object.as_deref(), input("Object"));
+            prop_assert_eq!(routing.bucket.as_deref(), input("BucketId"));
+            prop_assert_eq!(routing.object.as_deref(), input("Object"));
         }
     }
 
@@ -59,7 +59,7 @@ proptest! {
             let again = events_of(&again);
             prop_assert_eq!(again.len(), 1);
             prop_assert_eq!(data_of(&again[0]), data_of(&event));
-            prop_assert_eq!(again[0].facts(), event.facts());
+            prop_assert_eq!(again[0].routing(), event.routing());
         }
     }
 
@@ -71,7 +71,7 @@ proptest! {
         let again = wrapped(name, element, &data_of(&first[0]));
         let again = events_of(&again);
         prop_assert_eq!(data_of(&again[0]), data_of(&first[0]), "{}", body);
-        prop_assert_eq!(again[0].facts(), first[0].facts(), "{}", body);
+        prop_assert_eq!(again[0].routing(), first[0].routing(), "{}", body);
     }
 
     #[test]
@@ -85,7 +85,7 @@ proptest! {
         let [one, other] = orders.map(|mut whims| crate::dress::shuffled(&body, &mut whims));
         let (one_events, other_events) = (events_of(&one), events_of(&other));
         prop_assert_eq!(data_of(&one_events[0]), data_of(&other_events[0]), "{}\n{}", one, other);
-        prop_assert_eq!(one_events[0].facts(), other_events[0].facts());
+        prop_assert_eq!(one_events[0].routing(), other_events[0].routing());
     }
 
 }

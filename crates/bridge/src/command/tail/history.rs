@@ -14,7 +14,7 @@ use futures_util::stream::{BoxStream, select_all};
 use time::OffsetDateTime;
 
 use super::Seen;
-use crate::command::printer::Place;
+use crate::command::printer::StreamPosition;
 
 pub(super) type Messages = BoxStream<'static, io::Result<Seen>>;
 
@@ -152,7 +152,7 @@ pub(super) async fn last_of_all(
 impl Seen {
     fn stored(message: jetstream::Message) -> io::Result<Self> {
         let info = message.info().map_err(io::Error::other)?;
-        let place = Place { stream: info.stream.to_owned(), sequence: info.stream_sequence };
+        let place = StreamPosition { stream: info.stream.to_owned(), sequence: info.stream_sequence };
         let (time, pending) = (info.published, info.pending);
         Ok(Self { message: message.message, place: Some(place), time, pending })
     }

@@ -24,8 +24,8 @@ use self::history::{Messages, Source, last_of_all};
 use self::notice::Notice;
 use self::since::Since;
 use self::tally::Tally;
-use super::printer::{Form, Place, Printer};
-use super::row::{Facts, Filter};
+use super::printer::{Form, Printer, StreamPosition};
+use super::row::{Filter, Summary};
 use super::{StopSignals, or_say};
 use crate::config::Settings;
 use crate::failure::{Failure, say};
@@ -60,7 +60,7 @@ const MOST_KEPT: i64 = 10_000;
 struct Seen {
     message: async_nats::Message,
     /// Where it stands in its stream, when it comes from one.
-    place: Option<Place>,
+    place: Option<StreamPosition>,
     /// When it was stored, or came.
     time: OffsetDateTime,
     /// How many more the stream has.
@@ -223,7 +223,7 @@ async fn stored(
     }
     let wanted = args.last.map_or(0, |last| last as usize);
     let filter = show.filter;
-    let reading = last_of_all(&sources, wanted, |seen| filter.passes(&Facts::of(&seen.message)));
+    let reading = last_of_all(&sources, wanted, |seen| filter.passes(&Summary::of(&seen.message)));
     let (kept, live) = or_say(reading, || "looking for the last messages that pass".to_owned()).await?;
     for seen in &kept {
         show.message(seen)?;
@@ -240,11 +240,11 @@ struct Show<'f> {
 
 impl Show<'_> {
     fn message(&mut self, seen: &Seen) -> io::Result<()> {
-        let facts = Facts::of(&seen.message);
-        if !self.filter.passes(&facts) {
+        let summary = Summary::of(&seen.message);
+        if !self.filter.passes(&summary) {
             return Ok(());
         }
-        self.tally.count(&facts.state);
-        self.printer.seen(&seen.message, &facts, seen.place.as_ref(), seen.time)
+        self.tally.count(&summary.state);
+        self.printer.seen(&seen.message, &summary, seen.place.as_ref(), seen.time)
     }
 }

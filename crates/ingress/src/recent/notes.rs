@@ -19,7 +19,7 @@ const DETAIL_BYTES: usize = 120;
 
 /// What is noted; nothing when nobody can look.
 #[derive(Debug)]
-pub(crate) struct Story(Option<Box<Noted>>);
+pub(crate) struct CallbackNotes(Option<Box<Noted>>);
 
 #[derive(Debug)]
 struct Noted {
@@ -48,7 +48,7 @@ struct Unsaid {
     receipt: Option<Receipt>,
 }
 
-/// How a callback's story ended.
+/// How a callback ended.
 pub(crate) struct Ended<'a> {
     /// When its head had arrived, since 1970.
     pub(crate) at: Duration,
@@ -59,7 +59,7 @@ pub(crate) struct Ended<'a> {
     pub(crate) bytes: u64,
 }
 
-impl Story {
+impl CallbackNotes {
     /// One that notes nothing, unless it `is_wanted`. Its first stage begins.
     pub(crate) fn new(is_wanted: bool) -> Self {
         let begin = || {
@@ -110,16 +110,16 @@ impl Story {
     /// The callback tells of these events; how late the first that says so came.
     pub(crate) fn tells_of(&mut self, events: &[Event<'_>], age: Option<Duration>) {
         let (Some(noted), Some(first)) = (&mut self.0, events.first()) else { return };
-        let facts = first.facts();
+        let routing = first.routing();
         let (tag, state) = match first.kind() {
-            Kind::Moderation => (&facts.event, facts.verdict.as_ref().or(facts.state.as_ref())),
-            Kind::Task | Kind::Workflow => (&facts.tag, facts.state.as_ref()),
+            Kind::Moderation => (&routing.event, routing.verdict.as_ref().or(routing.state.as_ref())),
+            Kind::Task | Kind::Workflow => (&routing.tag, routing.state.as_ref()),
         };
         let words = [
             (tag.as_deref().unwrap_or_default(), Keep::Beginning),
             (state.map(AsRef::as_ref).unwrap_or_default(), Keep::Beginning),
-            (facts.object.as_deref().unwrap_or_default(), Keep::End),
-            (facts.bucket.as_deref().unwrap_or_default(), Keep::Beginning),
+            (routing.object.as_deref().unwrap_or_default(), Keep::End),
+            (routing.bucket.as_deref().unwrap_or_default(), Keep::Beginning),
         ];
         noted.event = Words::pack(words, EVENT_BYTES);
         (noted.kind, noted.events, noted.age) = (Some(first.kind()), events.len(), age);
