@@ -66,6 +66,25 @@ fn a_page_that_is_off_is_not_there_and_the_spool_can_be_looked_at() {
 }
 
 #[test]
+fn a_callback_of_a_bucket_that_is_not_allowed_names_its_endpoint_and_the_list() {
+    let nats = nats();
+    let endpoint = "[[ingress.endpoints]]\nname = \"tenant-a\"\nallow_buckets = [\"other-*\"]\n";
+    let bridge = Bridge::start(&nats, endpoint);
+    assert_eq!(bridge.post(task("j1")).status, 403);
+    let facts = facts(&bridge);
+    for (member, expected) in [
+        ("outcome", "rejected"),
+        ("reason", "bucket_not_allowed"),
+        ("endpoint", "tenant-a"),
+        ("rule", "allow_buckets"),
+        ("bucket", "media-1300000001"),
+        ("job", "j1"),
+    ] {
+        assert_eq!(facts[0][member], expected, "{member} of {}", facts[0]);
+    }
+}
+
+#[test]
 fn each_callback_leaves_a_fact_of_what_became_of_it() {
     let nats = nats();
     let rules = "

@@ -17,6 +17,9 @@ use crate::report;
 /// How long a sender should wait before it comes again, in seconds.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
+/// The reason of a callback whose bucket is not on the endpoint's list; what is remembered of it names that list.
+pub(crate) const BUCKET_NOT_ALLOWED: &str = "bucket_not_allowed";
+
 /// What became of a request, before it is HTTP.
 #[derive(Debug)]
 pub(crate) enum Answer {
@@ -102,7 +105,7 @@ impl Answer {
             Self::ContentCoding(_) => Some("content_coding"),
             Self::Unauthenticated(_) => Some("unauthenticated"),
             Self::AddressNotAllowed => Some("address_not_allowed"),
-            Self::BucketNotAllowed(_) => Some("bucket_not_allowed"),
+            Self::BucketNotAllowed(_) => Some(BUCKET_NOT_ALLOWED),
             Self::Overloaded(_) => Some("overloaded"),
             Self::Published(_)
             | Self::Dropped(_)

@@ -9,6 +9,7 @@ use ci_bridge_schema::Kind;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::words::{Keep, Words};
+use crate::answer::BUCKET_NOT_ALLOWED;
 use crate::metrics::Outcome;
 
 /// What a fact takes at most, in bytes: itself, and the texts that it holds.
@@ -138,8 +139,11 @@ impl Fact {
         id.strip_prefix(kind.as_str())?.strip_prefix(':')?.split(':').next()
     }
 
-    /// What decided where it goes, by its key in the configuration.
+    /// What decided where it goes, or that it goes nowhere, by its key in the configuration.
     fn decided_by(&self) -> Option<String> {
+        if self.reason == BUCKET_NOT_ALLOWED {
+            return Some("allow_buckets".to_owned());
+        }
         let template = format!("subjects.{}", self.kind?.as_str());
         Some(match self.decision? {
             Decision::Template => template,
