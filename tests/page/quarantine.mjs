@@ -19,6 +19,7 @@ await browse(async (tester) => {
   await downloads(page);
   await replays(page);
   await newOnes(page);
+  await olderOnes(page);
   await logsOut(page);
   tester.noFaults();
 });
@@ -114,6 +115,30 @@ async function newOnes(page) {
   await until(page, () => document.querySelectorAll(".list tbody tr").length === 5);
   await page.goto(`http://${bridge.admin}/#/quarantine?open=2`);
   await shows(page, "#drawer h2", "syntax #2");
+}
+
+/** What one answer does not hold is a button away; the answers are made short, so that few entries are enough. */
+async function olderOnes(page) {
+  await page.route(/quarantine\?limit=200/, (route) => route.continue({ url: route.request().url().replace("limit=200", "limit=2") }));
+  await page.goto(`http://${bridge.admin}/#/quarantine`);
+  await page.reload();
+  const older = page.getByRole("button", { name: "Older" });
+  const sequences = () => page.evaluate(() => [...document.querySelectorAll(".list tbody tr")].map((row) => row.item.seq));
+  const seen = [];
+  for (const count of [2, 2, 1]) {
+    await until(page, (before) => {
+      const rows = [...document.querySelectorAll(".list tbody tr")];
+      return rows.length && !rows.some((row) => before.includes(row.item.seq));
+    }, seen);
+    await shows(page, ".bar", `${count} of 5`);
+    seen.push(...await sequences());
+    if (seen.length < 5) await older.click();
+  }
+  assert.deepEqual(seen, [...seen].sort((a, b) => b - a));
+  assert.equal(new Set(seen).size, 5);
+  assert.equal(await older.count(), 0);
+  await accessible(page, "older entries");
+  await page.unroute(/quarantine\?limit=200/);
 }
 
 async function logsOut(page) {

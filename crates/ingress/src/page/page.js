@@ -13,20 +13,16 @@ const CHINESE = {
   "No spool.": "未启用 spool。", "{0} message~ in the spool ({1}), the oldest for {2}.": "spool 中有 {0} 条消息（{1}），最早的已等待 {2}。",
   "Callbacks a second": "每秒回调数", "Time to answer, p99": "应答耗时 p99", "Messages in the spool": "spool 中的消息", "Median age on arrival": "到达时的延迟中位数",
   "highest {0}": "最高 {0}", "10 min": "10 分钟",
-  Pause: "暂停",
-  "Go on": "继续", "{0} new ↑": "新增 {0} 条 ↑", "{0} of {1}": "{0} / {1}", time: "时间", when: "时间", outcome: "结果", kind: "类型", state: "状态", object: "对象",
+  Pause: "暂停", "Go on": "继续", "{0} new ↑": "新增 {0} 条 ↑", "{0} of {1}": "{0} / {1}", time: "时间", when: "时间", outcome: "结果", kind: "类型", state: "状态", object: "对象",
   jobs: "任务", ms: "毫秒", subject: "主题", endpoint: "端点", reason: "原因", "what is wrong": "说明", bytes: "字节", "message id": "消息 ID",
   "No callback has come since the bridge started. Try one:": "启动以来还没有收到回调。可以试发一个：",
   "None of the {0} callbacks here matches the filter.": "这里的 {0} 个回调都不符合筛选条件。",
   "The bridge keeps the last {0} callbacks; this one is no longer among them.": "只保留最近 {0} 个回调，该回调已不在其中。", way: "路径", message: "消息", headers: "消息头",
   "As it is": "原文", Close: "关闭", copied: "已复制", "Loading…": "加载中…", "The first {0} of {1}.": "共 {1}，这里是开头的 {0}。",
-  Received: "收到", Recognised: "识别", Routed: "路由",
-  Stored: "存储", Answered: "应答", "by {0}": "依据 {0}", "the stream had it already": "stream 中已有",
+  Received: "收到", Recognised: "识别", Routed: "路由", Stored: "存储", Answered: "应答", "by {0}": "依据 {0}", "the stream had it already": "stream 中已有",
   "in the spool, until a stream has it": "在 spool 中，等待存入 stream", "No stream has a message of it.": "stream 中没有它的消息。",
-  "The stream no longer has it.": "stream 中已没有该消息。",
-  Download: "下载", Replay: "重新投递",
-  "Replaying needs admin.token_file.": "重新投递需要设置 admin.token_file。",
-  "Nothing is in quarantine.": "隔离区为空。", key: "配置项", value: "值", "set by": "来源", "Last reload": "最近一次重新加载",
+  "The stream no longer has it.": "stream 中已没有该消息。", Download: "下载", Replay: "重新投递", "Replaying needs admin.token_file.": "重新投递需要设置 admin.token_file。",
+  "Nothing is in quarantine.": "隔离区为空。", Older: "更早", key: "配置项", value: "值", "set by": "来源", "Last reload": "最近一次重新加载",
   "In effect since {0}.": "{0} 起生效。",
   "Refused at {0}; what was in effect stays so. {1}": "{0} 被拒绝，继续使用原有配置。{1}", certificates: "证书", name: "名称", "valid until": "有效期至",
   streams: "stream", messages: "消息数", limits: "限制", fitness: "适用性", "as a 200 promises": "满足 200 的承诺", reconcile: "对账",
@@ -53,7 +49,7 @@ function inStorage(method, ...value) {
 // ---- elements, numbers and times
 
 const $ = (id) => document.getElementById(id);
-const isThere = (value) => value !== undefined && value !== null && value !== false && value !== "";
+const isThere = (value) => value || value === 0;
 
 /** `h("p.quiet", { title }, …)`: an element with classes; `on…` are listeners, children are elements or text. */
 function h(names, ...children) {
@@ -75,7 +71,7 @@ const search = (attributes) => h("input", { type: "search", autocomplete: "off",
 const orDash = (value, format) => isThere(value) ? format(value) : "–";
 const number = (n) => n.toLocaleString("en");
 const clock = (ms) => new Date(ms).toLocaleTimeString("sv");
-const moment = (ms) => `${new Date(ms).toLocaleDateString("sv")} ${clock(ms)}`;
+const moment = (ms) => new Date(ms).toLocaleString("sv");
 
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"], [0.001, "ms"]];
 function span(seconds) {
@@ -138,10 +134,10 @@ function retry(state) {
 function listen() {
   let opened = false;
   source = new EventSource(`api/v1/events?last=${run}:${facts[0]?.n || 0}`);
-  const takers = { status: takeStatus, callbacks: takeCallbacks, points: (late) => takePoints([...points, ...late.points]) };
-  for (const [name, take] of Object.entries(takers)) {
-    source.addEventListener(name, (event) => { heardAt = Date.now(); take(JSON.parse(event.data)); });
-  }
+  const on = (name, take) => source.addEventListener(name, (event) => { heardAt = Date.now(); take(JSON.parse(event.data)); });
+  on("status", takeStatus);
+  on("callbacks", takeCallbacks);
+  on("points", (late) => takePoints([...points, ...late.points]));
   source.onopen = () => {
     [opened, heardAt, goneSince] = [true, Date.now(), 0];
     setLink("live");
@@ -476,8 +472,7 @@ function followOpen(query, show) {
 }
 
 async function showFact(open, at) {
-  const fact = chosen?.open === open ? chosen : facts.find((fact) => fact.open === open);
-  chosen = fact;
+  const fact = chosen = chosen?.open === open ? chosen : facts.find((fact) => fact.open === open);
   copyId = fact?.id || (at && open);
   const [stream, seq] = fact ? [fact.stream, fact.seq] : at?.split("/") || [];
   const copies = h("div.row", copiesOf(copyId, fact?.subject, stream, seq));
@@ -591,16 +586,15 @@ async function copy(text, pressed) {
 async function fetched(main, path, draw) {
   main.replaceChildren(quiet(t("Loading…")));
   const asked = shownView;
-  let parts;
-  try { parts = draw(await api(path)); } catch (error) { parts = [h("p.empty", error.message)]; }
+  const parts = await api(path).then(draw).catch((error) => [h("p.empty", error.message)]);
   if (shownView === asked) main.replaceChildren(...parts);
 }
 
 const QUARANTINE = {
-  async show(main) {
+  async show(main, before = "") {
     this.known = arrived;
     this.fresh = button("", () => this.show(main), { class: "chip", hidden: true });
-    await fetched(main, "quarantine?limit=200", ({ stream, entries }) => {
+    await fetched(main, "quarantine?limit=200" + before, ({ stream, entries, next, total }) => {
       this.stream = stream;
       const { row, rows, table } = list([
         ["when", (entry) => moment(entry.time)], ["reason", (entry) => entry.reason, () => "dot.bad"], ["what is wrong", (entry) => entry.detail],
@@ -608,7 +602,8 @@ const QUARANTINE = {
       ], "quarantine", (entry) => ({ open: entry.seq }));
       rows.append(...entries.map(row));
       this.rows = rows;
-      return [h("div.bar", this.fresh), entries.length ? table : h("p.empty", t("Nothing is in quarantine."))];
+      const older = next && button(t("Older"), () => this.show(main, "&before=" + next));
+      return [h("div.bar", t("{0} of {1}", number(entries.length), number(total)), this.fresh, older), total ? table : h("p.empty", t("Nothing is in quarantine."))];
     });
     if (shownView === this) this.follow(address().query);
   },
