@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::fake_ci::{FakeCi, Job};
 use crate::support::{Bridge, Connection, LocalNats, browser, nats, repository, signal, task};
 
 /// What opens the page where it is not open to all.
@@ -176,6 +177,14 @@ fn quarantine_is_read_replayed_and_locked_away() {
     fs::write(&file, TOKEN).expect("the token is written");
     let locked = format!("[admin]\ntoken_file = {file:?}\n");
     play("quarantine.mjs", &format!("{locked}[ingress]\nmax_jobs = 1\n"), &locked);
+}
+
+#[test]
+fn the_last_account_with_ci_is_on_the_first_view() {
+    let ci = FakeCi::start();
+    ci.add(Job::ended("j1", 3600));
+    // One account, so that no second one takes the place of what the first recovered.
+    play("reconcile.mjs", &ci.configuration("every = \"6h\"\nsince = \"12h\"\ntags = [\"Transcode\"]"), "");
 }
 
 #[test]
