@@ -178,6 +178,26 @@ fn what_is_dropped_is_gone_for_good_and_logged() {
 }
 
 #[test]
+fn a_list_of_nothing_says_so() {
+    let nats = nats();
+    let bridge = Bridge::start(&nats, "");
+    for (arguments, expected) in [
+        (&["list"][..], "ci-bridge: the spool is empty\n"),
+        (&["list", "--refused"], "ci-bridge: NATS refuses none of what waits\n"),
+        (&["list", "--json"], ""),
+    ] {
+        assert_eq!(
+            spool_of(&bridge, arguments),
+            (Some(0), String::new(), expected.to_owned()),
+            "{arguments:?}"
+        );
+    }
+    let folder = bridge.stop_and_keep_folder();
+    let (code, list, stderr) = spool(folder.path(), "127.0.0.1:1", &["list"]);
+    assert_eq!((code, list.as_str(), stderr.as_str()), (Some(0), "", "ci-bridge: the spool is empty\n"));
+}
+
+#[test]
 fn the_files_are_asked_while_no_bridge_runs() {
     let mut nats = stopped_nats();
     let bridge = Bridge::start_towards(&nats.url(), "");

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use ci_bridge_publisher::HeaderName;
 use serde_json::Value;
 
+use super::EMPTY;
 use super::entry::Entry;
 use super::store::Store;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 
 pub(super) async fn run(store: &Store, json: bool) -> Result<ExitCode, Failure> {
     let mut stdout = io::stdout().lock();
@@ -22,6 +23,9 @@ pub(super) async fn run(store: &Store, json: bool) -> Result<ExitCode, Failure> 
             true => writeln!(stdout, "{}", Value::Object(entry.described()))?,
             false => print(&mut stdout, &entry)?,
         }
+    }
+    if !has_head {
+        say(EMPTY);
     }
     Ok(ExitCode::SUCCESS)
 }

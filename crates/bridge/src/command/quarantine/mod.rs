@@ -22,6 +22,9 @@ use replay::Replay;
 use store::Store;
 pub(super) use target::TargetArgs;
 
+/// What the commands that take everything say when there is nothing.
+const EMPTY: &str = "nothing is in quarantine";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Print what was kept, oldest first: number, time, reason, endpoint, size, message id, detail
@@ -111,7 +114,13 @@ fn nothing(action: &Action) -> Result<ExitCode, Failure> {
             numbers.first()
         }
     };
-    number.map_or(Ok(ExitCode::SUCCESS), |number| Err(missing(*number).into()))
+    if let Some(number) = number {
+        return Err(missing(*number).into());
+    }
+    if !matches!(action, Action::List { json: true }) {
+        say(EMPTY);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn delete(store: &Store, numbers: &[u64]) -> Result<ExitCode, Failure> {

@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::super::progress;
 use super::entry::Entry;
-use super::missing;
 use super::store::Store;
 use super::target::{TargetArgs, sentence};
+use super::{EMPTY, missing};
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 
 pub(super) struct Replay<'a> {
     pub(super) config: &'a Config,
@@ -48,6 +48,9 @@ impl Replay<'_> {
             }
         }
         bar.finish_and_clear();
+        if all && bar.position() == 0 {
+            say(EMPTY);
+        }
         Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -131,8 +131,10 @@ async fn list(
     }
     let mut table = print::Table::default();
     let (mut after, mut left) = (None, limit.unwrap_or(usize::MAX));
+    let mut is_empty = true;
     loop {
         let page = source.page(after, refused, false).await?;
+        is_empty &= page.messages.is_empty();
         let messages = &page.messages[..page.messages.len().min(left)];
         match json {
             true => messages.iter().try_for_each(|message| writeln!(stdout, "{message}"))?,
@@ -141,6 +143,9 @@ async fn list(
         left -= messages.len();
         after = page.next;
         if after.is_none() || left == 0 {
+            if is_empty && !json {
+                say(if refused { "NATS refuses none of what waits" } else { "the spool is empty" });
+            }
             return Ok(ExitCode::SUCCESS);
         }
     }
