@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, and who does it.
 
-mod examples;
+pub(crate) mod examples;
 
 use std::io::{self, Write};
 use std::path::PathBuf;

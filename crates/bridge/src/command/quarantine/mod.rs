@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::or_say;
+use crate::cli::examples;
 use crate::config::{Config, Settings};
 use crate::failure::{Failure, say};
 use replay::Replay;
@@ -28,18 +29,21 @@ const EMPTY: &str = "nothing is in quarantine";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Print what was kept, oldest first: number, time, reason, endpoint, size, message id, detail
+    #[command(after_help = examples::QUARANTINE_LIST)]
     List {
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
     /// Print a body as it came
+    #[command(after_help = examples::QUARANTINE_SHOW)]
     Show {
         /// Its number in the list
         number: u64,
     },
     /// Post bodies again to the endpoint that they came to, and publish refused messages again; those that are taken leave
     /// quarantine
+    #[command(after_help = examples::QUARANTINE_REPLAY)]
     Replay {
         /// Their numbers in the list; none means all
         numbers: Vec<u64>,
@@ -50,6 +54,7 @@ pub(crate) enum Action {
         keep: bool,
     },
     /// Delete entries for good
+    #[command(after_help = examples::QUARANTINE_DELETE)]
     Delete {
         /// Their numbers in the list
         #[arg(required_unless_present = "all")]
@@ -62,6 +67,7 @@ pub(crate) enum Action {
         yes: bool,
     },
     /// Write entries with their headers and their bodies, one JSON object a line; all of them stay
+    #[command(after_help = examples::QUARANTINE_EXPORT)]
     Export {
         /// Their numbers in the list; none means all
         numbers: Vec<u64>,

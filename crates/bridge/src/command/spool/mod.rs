@@ -16,6 +16,7 @@ use ci_bridge_publisher::SpoolSettings;
 use clap::Subcommand;
 
 use super::private_files;
+use crate::cli::examples;
 use crate::config::{Config, Settings};
 use crate::failure::{Failure, say};
 use source::Source;
@@ -23,12 +24,14 @@ use source::Source;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Print how many messages wait, their bytes, and for how long the oldest has
+    #[command(after_help = examples::SPOOL_STATUS)]
     Status {
         /// One JSON object
         #[arg(long)]
         json: bool,
     },
     /// Print what waits, oldest first: id, subject, stream, age, size, attempts, and why
+    #[command(after_help = examples::SPOOL_LIST)]
     List {
         /// Only what NATS refuses while it takes other messages; a running bridge knows
         #[arg(long)]
@@ -41,11 +44,13 @@ pub(crate) enum Action {
         json: bool,
     },
     /// Print a message with its headers and its body, as JSON
+    #[command(after_help = examples::SPOOL_SHOW)]
     Show {
         /// The message's id
         id: String,
     },
     /// Give messages up for good: they are published nowhere
+    #[command(after_help = examples::SPOOL_DROP)]
     Drop {
         /// The messages' ids
         #[arg(required_unless_present = "all")]
@@ -58,6 +63,7 @@ pub(crate) enum Action {
         yes: bool,
     },
     /// Write every message with its headers and its body, one JSON object a line; all of them stay
+    #[command(after_help = examples::SPOOL_EXPORT)]
     Export {
         /// To this file, which must not exist; else to standard output
         #[arg(short, long, value_name = "FILE")]
@@ -67,6 +73,7 @@ pub(crate) enum Action {
         refused: bool,
     },
     /// Publish everything, then end; a bridge that runs does so by itself, and is waited for
+    #[command(after_help = examples::SPOOL_DRAIN)]
     Drain {
         /// Give up after so many seconds
         #[arg(long, default_value_t = 60)]
