@@ -19,6 +19,10 @@ impl Glob {
     /// Whether the pattern describes the whole of `value`.
     #[must_use]
     pub fn matches(&self, value: &str) -> bool {
+        // Most patterns are plain names; and wildcards describe themselves too, so equal texts always match.
+        if self.0 == value {
+            return true;
+        }
         let (mut pattern, mut value) = (self.0.chars(), value.chars());
         // What follows the last `*`, and what is left of the value after all that it has taken so far.
         let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
@@ -73,6 +77,10 @@ mod tests {
             ("a??c", "a数c", false),
             ("*数?", "数数据", true),
             ("??*", "数", false),
+            // A value may hold the characters of wildcards.
+            ("a*?", "a*?", true),
+            ("a?", "a*", true),
+            ("a*", "b*", false),
         ];
         for (pattern, value, expected) in rows {
             assert_eq!(Glob::from(pattern).matches(value), expected, "{pattern} on {value}");
