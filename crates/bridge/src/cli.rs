@@ -1,7 +1,5 @@
 //! The command line: what can be asked for, and who does it.
 
-pub(crate) mod examples;
-
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +12,7 @@ use crate::command::{
     check, demo, healthcheck, init, quarantine, reconcile, render, schema, send, serve, spool, tail,
 };
 use crate::config::{self, Loaded, Overrides};
+use crate::examples;
 use crate::failure::{EXIT_CONFIG, EXIT_DATA, Failure, say};
 
 /// Receives callbacks of Tencent Cloud Infinite (CI) and publishes one NATS message per job, stored in JetStream
@@ -278,5 +277,35 @@ mod tests {
         let of_a_server = io::Error::new(broken.kind(), format!("not posted: {broken}"));
         assert!(!is_of_output(&of_a_server));
         assert!(!is_of_output(&io::Error::other("full")));
+    }
+
+    /// The arguments of the calls of `ci-bridge` in a line of a shell.
+    fn calls(line: &str) -> Vec<Vec<String>> {
+        let line = line.split("   ").next().unwrap_or_default();
+        let words = |call: &str| -> Vec<String> {
+            let call = call.split(" > ").next().unwrap_or_default();
+            call.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
+        };
+        line.split(" | ").map(words).filter(|words| words.first().is_some_and(|w| w == "ci-bridge")).collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_and_each_is_a_command_line() {
+        let program = Cli::command();
+        let mut count = 0;
+        let nested = program.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in std::iter::once(&program).chain(program.get_subcommands()).chain(nested) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let mut own = 0;
+            for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
+                for words in calls(line) {
+                    Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
+                    own += 1;
+                }
+            }
+            assert!(own > 0, "{}: no example", command.get_name());
+            count += own;
+        }
+        assert!(count > 50, "{count}");
     }
 }

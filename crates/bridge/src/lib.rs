@@ -4,6 +4,7 @@ mod certificates;
 pub mod cli;
 mod command;
 pub mod config;
+mod examples;
 mod failure;
 mod instance;
 pub mod local_nats;

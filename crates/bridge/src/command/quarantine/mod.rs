@@ -16,8 +16,8 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::or_say;
-use crate::cli::examples;
 use crate::config::{Config, Settings};
+use crate::examples;
 use crate::failure::{Failure, say};
 use replay::Replay;
 use store::Store;

@@ -16,8 +16,8 @@ use ci_bridge_publisher::SpoolSettings;
 use clap::Subcommand;
 
 use super::private_files;
-use crate::cli::examples;
 use crate::config::{Config, Settings};
+use crate::examples;
 use crate::failure::{Failure, say};
 use source::Source;
 

@@ -2,7 +2,7 @@
 //!
 //! Each line that begins with `ci-bridge` is parsed by a test, so that none outlives a flag.
 
-pub(super) const PROGRAM: &str = "\
+pub(crate) const PROGRAM: &str = "\
 Examples:
   ci-bridge demo                          watch it work, nothing needed
   ci-bridge init --token                  write ci-bridge.toml and a secret
@@ -13,7 +13,7 @@ Examples:
 Exit codes:
   0 done; 1 failed; 2 not a command line; 65 a body cannot be read; 78 the configuration cannot be used";
 
-pub(super) const SERVE: &str = "\
+pub(crate) const SERVE: &str = "\
 Examples:
   ci-bridge serve -c /etc/ci-bridge/ci-bridge.toml
   ci-bridge serve --listen 127.0.0.1:0 --nats nats://127.0.0.1:4222 --log-level debug
@@ -21,7 +21,7 @@ Examples:
 Exit codes:
   0 asked to stop (SIGTERM, SIGINT) and done; 1 failed; 78 the configuration cannot be used; 130 a second signal";
 
-pub(super) const CHECK: &str = "\
+pub(crate) const CHECK: &str = "\
 Examples:
   ci-bridge check -c ci-bridge.toml
   ci-bridge check -c ci-bridge.toml --connect
@@ -29,7 +29,7 @@ Examples:
 Exit codes:
   0 good; 78 the configuration cannot be used, or NATS or Tencent CI does not agree with it";
 
-pub(super) const INIT: &str = "\
+pub(crate) const INIT: &str = "\
 Examples:
   ci-bridge init
   ci-bridge init /etc/ci-bridge/ci-bridge.toml --token
@@ -38,7 +38,7 @@ Examples:
 Exit codes:
   0 written; 1 the file exists, or cannot be written";
 
-pub(super) const RENDER: &str = "\
+pub(crate) const RENDER: &str = "\
 Examples:
   ci-bridge render body.xml
   curl -s https://example.com/body | ci-bridge render -c ci-bridge.toml -
@@ -46,7 +46,7 @@ Examples:
 Exit codes:
   0 rendered; 65 a body, or its file, cannot be read: the line says where; 78 the configuration cannot be used";
 
-pub(super) const SEND: &str = "\
+pub(crate) const SEND: &str = "\
 Examples:
   ci-bridge send --sample noise-reduction
   ci-bridge send body.xml --url http://127.0.0.1:8080/ci/callback/TOKEN
@@ -55,19 +55,19 @@ Examples:
 Exit codes:
   0 each was answered 200; 1 one was not";
 
-pub(super) const TAIL: &str = "\
+pub(crate) const TAIL: &str = "\
 Examples:
   ci-bridge tail
   ci-bridge tail 'ci.task.*.failed' --since 2h
   ci-bridge tail --last 20 --kind task,moderation --state failed,violation
   ci-bridge tail 'ci-quarantine.>' --json | jq .";
 
-pub(super) const SCHEMA: &str = "\
+pub(crate) const SCHEMA: &str = "\
 Examples:
   ci-bridge schema task > task.schema.json
   ci-bridge schema asyncapi -c ci-bridge.toml";
 
-pub(super) const QUARANTINE: &str = "\
+pub(crate) const QUARANTINE: &str = "\
 Examples:
   ci-bridge quarantine list
   ci-bridge quarantine show 7 | ci-bridge render -
@@ -76,7 +76,7 @@ Examples:
 Exit codes:
   0 done; 1 failed, or one was not taken";
 
-pub(super) const SPOOL: &str = "\
+pub(crate) const SPOOL: &str = "\
 Examples:
   ci-bridge spool status -c ci-bridge.toml
   ci-bridge spool list --refused
@@ -172,7 +172,7 @@ Examples:
 Exit codes:
   0 the spool is empty; 1 failed, or messages are left";
 
-pub(super) const RECONCILE: &str = "\
+pub(crate) const RECONCILE: &str = "\
 Examples:
   ci-bridge reconcile --bucket examplebucket-1250000000@ap-beijing --dry-run
   ci-bridge reconcile --since 6h --json -c ci-bridge.toml
@@ -180,7 +180,7 @@ Examples:
 Exit codes:
   0 nothing is missing any more; 1 something is missing (--dry-run) or failed; 78 the configuration cannot be used";
 
-pub(super) const HEALTHCHECK: &str = "\
+pub(crate) const HEALTHCHECK: &str = "\
 Examples:
   ci-bridge healthcheck -c /etc/ci-bridge/ci-bridge.toml
   ci-bridge healthcheck --check accepting
@@ -188,50 +188,13 @@ Examples:
 Exit codes:
   0 yes; 1 no, or no answer";
 
-pub(super) const DEMO: &str = "\
+pub(crate) const DEMO: &str = "\
 Examples:
   ci-bridge demo
   ci-bridge demo --keep";
 
-pub(super) const COMPLETIONS: &str = "\
+pub(crate) const COMPLETIONS: &str = "\
 Examples:
   ci-bridge completions bash > /etc/bash_completion.d/ci-bridge
   ci-bridge completions zsh > ~/.zfunc/_ci-bridge
   ci-bridge completions fish > ~/.config/fish/completions/ci-bridge.fish";
-
-#[cfg(test)]
-mod tests {
-    use clap::{Command, CommandFactory, Parser};
-
-    use crate::cli::Cli;
-
-    /// The arguments of the calls of `ci-bridge` in a line of a shell.
-    fn calls(line: &str) -> Vec<Vec<String>> {
-        let line = line.split("   ").next().unwrap_or_default();
-        let words = |call: &str| -> Vec<String> {
-            let call = call.split(" > ").next().unwrap_or_default();
-            call.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect()
-        };
-        line.split(" | ").map(words).filter(|words| words.first().is_some_and(|w| w == "ci-bridge")).collect()
-    }
-
-    #[test]
-    fn every_command_has_examples_and_each_is_a_command_line() {
-        let program = Cli::command();
-        let mut count = 0;
-        let nested = program.get_subcommands().flat_map(Command::get_subcommands);
-        for command in std::iter::once(&program).chain(program.get_subcommands()).chain(nested) {
-            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-            let mut own = 0;
-            for line in help.lines().filter_map(|line| line.strip_prefix("  ")) {
-                for words in calls(line) {
-                    Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
-                    own += 1;
-                }
-            }
-            assert!(own > 0, "{}: no example", command.get_name());
-            count += own;
-        }
-        assert!(count > 50, "{count}");
-    }
-}
