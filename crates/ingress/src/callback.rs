@@ -1,4 +1,4 @@
-//! The notes of a callback: bytes, parse, normalise, route, publish, respond.
+//! The way of a callback: bytes, parse, normalise, route, publish, respond.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -113,7 +113,7 @@ impl Ingress {
     ) -> Answer {
         let origin = Origin { endpoint: &endpoint.name, trace };
         if let Some(without_answer) = endpoint.verify {
-            // Boxed: it is larger than the notes of others, which need not have room for it.
+            // Boxed: this future is larger than that of others, which need not have room for it.
             let verified = self.receive_verified(endpoint, without_answer, &body, origin, notes);
             return Box::pin(verified).await.silenced();
         }

@@ -5,10 +5,13 @@ use ci_bridge_schema::{Limits, NODE_BYTES};
 /// Bodies of at most so many bytes are counted by what arrived: `max_in_flight` bounds the rest well enough.
 const SMALL: usize = 64 * 1024;
 
+/// So many times the bytes of a body are kept as its messages.
+const MESSAGES: usize = 2;
+
 /// What keeping the messages of a body costs until it is answered, in bytes, beside the body itself: its canonical form,
 /// and a copy for the spool.
 pub(crate) fn of_messages(body: &[u8]) -> usize {
-    if body.len() > SMALL { 2 * body.len() } else { 0 }
+    if body.len() > SMALL { MESSAGES * body.len() } else { 0 }
 }
 
 /// What reading it costs for as long as that takes, in bytes.
@@ -23,7 +26,7 @@ pub(crate) fn at_most(bytes: usize, limits: &Limits) -> usize {
     }
     // A value and a comma: `[1,1,1]`.
     let nodes = (bytes / 2).min(limits.max_nodes);
-    bytes.saturating_mul(3).saturating_add(nodes.saturating_mul(NODE_BYTES))
+    bytes.saturating_mul(1 + MESSAGES).saturating_add(nodes.saturating_mul(NODE_BYTES))
 }
 
 /// Whether reading the body takes so long that other callbacks should not wait for the thread.

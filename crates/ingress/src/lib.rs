@@ -1,6 +1,6 @@
 //! The thin HTTP server in front: who may send, how much, and what is answered.
 //!
-//! [`Ingress::receive`](callback) tells the whole notes of a callback: parse, normalise, route, publish, respond.
+//! [`Ingress::receive`](callback) takes a callback all the way: parse, normalise, route, publish, respond.
 //! Everything around it is HTTP.
 
 mod admin;

@@ -1,4 +1,4 @@
-//! From a request to its answer: which endpoint, may it, its body, and then the notes.
+//! From a request to its answer: which endpoint, may it, its body, and then the way of a callback.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -125,7 +125,7 @@ impl Ingress {
         }
     }
 
-    /// Reads the body, and tells the notes.
+    /// Reads the body, and processes it.
     async fn take(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
@@ -157,7 +157,7 @@ impl Ingress {
         answer
     }
 
-    /// Tells the notes of a body that is here.
+    /// Processes a body that is here.
     async fn tell(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
@@ -170,7 +170,7 @@ impl Ingress {
             return Answer::TooManyBytes { limit: share.most() };
         }
         let told = std::mem::replace(notes, CallbackNotes::new(false));
-        match Arc::clone(self).notes(Arc::clone(endpoint), body, trace, share, told).await {
+        match Arc::clone(self).process(Arc::clone(endpoint), body, trace, share, told).await {
             Ok((answer, told)) => {
                 *notes = told;
                 answer
@@ -183,9 +183,9 @@ impl Ingress {
         }
     }
 
-    /// The notes, which outlives its connection: a sender that hangs up must not end a publish halfway. Not async, so
-    /// that connections, which have most of the futures, are not as large as the notes.
-    fn notes(
+    /// The processing, which outlives its connection: a sender that hangs up must not end a publish halfway. Not async, so
+    /// that connections, which have most of the futures, are not as large as it is.
+    fn process(
         self: Arc<Self>,
         endpoint: Arc<Endpoint>,
         body: Bytes,

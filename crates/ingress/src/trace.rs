@@ -25,7 +25,7 @@ pub(crate) struct Trace {
     context: Option<Box<TraceContext>>,
 }
 
-/// What of a trace goes into the notes.
+/// What of a trace the processing of a callback needs.
 #[derive(Debug)]
 pub(crate) struct Thread {
     pub(crate) span: Span,
